@@ -249,7 +249,7 @@ function trail(end, reachedFrom) {
 const mayNameVendors = [
   /^devices\//,
   /^packages\/core\/src\/codegen\/(.*\/)?(dialects?\/.*|[^/]*(table|dialects?)[^/]*)\.ts$/,
-  /^scripts\/vendors\.mjs$/,
+  /^(scripts\/vendors\.mjs|tests\/gates\/rooms\.test\.ts)$/,
   /^docs\//,
 ];
 
