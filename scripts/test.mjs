@@ -18,7 +18,7 @@ const gates = [
   ['build', [...bin('typescript/bin/tsc'), '-b']],
   ['types of tests', [...bin('typescript/bin/tsc'), '-p', 'tsconfig.test.json']],
   ['lint and format', [...bin('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings']],
-  ...['rooms', 'budgets', 'docs', 'words'].map((name) => {
+  ...['rooms', 'budgets', 'docs', 'words', 'lock'].map((name) => {
     return /** @type {[string, string[]]} */ ([
       name,
       [process.execPath, `scripts/check-${name}.mjs`],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { checkBudgets } from '../../scripts/check-budgets.mjs';
 import { checkDocs, codeBlocks } from '../../scripts/check-docs.mjs';
+import { checkLock } from '../../scripts/check-lock.mjs';
 import { checkWords } from '../../scripts/check-words.mjs';
 import { withTree } from './plant.js';
 
@@ -121,16 +122,43 @@ describe('words', () => {
     expect(judge('see ./work/a, net/work/b and https://example.org/home/c\n')).toEqual([]);
   });
 
-  test('registry hosts and download addresses fail', () => {
+  test('registry hosts fail', () => {
     const host = ['registry', 'npmjs', 'org'].join('.');
     expect(judge(`npm --registry ${host}\n`)).toEqual([
       'notes.md:1: names the host of a package registry',
     ]);
-    expect(judge('"resolved": "https://example.org/a.tgz"\n', 'package-lock.json')).toHaveLength(1);
-    expect(judge('"resolved": "packages/core"\n', 'package-lock.json')).toEqual([]);
   });
 
   test('binary files are not read as text', () => {
     expect(judge(`\0${['', 'work', 'main'].join('/')}`, 'a.bin')).toEqual([]);
+  });
+});
+
+describe('lock', () => {
+  const judge = (dependencies: Record<string, string>, packages: Record<string, unknown>) => {
+    const files = {
+      'package.json': JSON.stringify({ dependencies }),
+      'package-lock.json': JSON.stringify({ packages: { '': { dependencies }, ...packages } }),
+    };
+    return withTree(files, checkLock).violations;
+  };
+  const a = { 'node_modules/a': { version: '1.0.0' } };
+
+  test('pinned and complete passes, workspace links included', () => {
+    const link = { 'node_modules/b': { resolved: 'packages/b', link: true } };
+    const nested = { 'packages/b': { dependencies: { a: '1.0.0' } } };
+    expect(judge({ a: '1.0.0' }, { ...a, ...link, ...nested })).toEqual([]);
+  });
+
+  test.each(['^1.0.0', '~1.0.0', '1.x', '*', 'latest', 'file:../a'])('the pin %s fails', (pin) => {
+    expect(judge({ a: pin }, a)).toEqual([`package.json: 'a' is '${pin}', not one version`]);
+  });
+
+  test('a missing entry of another platform and a download address fail', () => {
+    const entry = { optionalDependencies: { 'a-riscv64': '1.0.0' }, resolved: 'https://a/a.tgz' };
+    expect(judge({ a: '1.0.0' }, { 'node_modules/a': entry })).toEqual([
+      'package-lock.json: node_modules/a says where it was downloaded from',
+      "package-lock.json: no entry for 'a-riscv64', needed by 'node_modules/a'",
+    ]);
   });
 });
