@@ -93,7 +93,10 @@ export interface NodeProto {
  * the value is the calling node's attribute of that name, of kind `type`.
  * Integers stay bigint because INT64_MIN and INT64_MAX are used as markers (Slice, Loop).
  */
-export type AttributeProto = { readonly name: string; readonly docString?: string } & AttributeValue;
+export type AttributeProto = {
+  readonly name: string;
+  readonly docString?: string;
+} & AttributeValue;
 
 export type AttributeValue =
   | { readonly kind: 'float'; readonly value: number }

@@ -1,0 +1,259 @@
+/** English texts of all errors. `{name}` marks are filled from the error's details. */
+export const messagesEnglish = {
+  'OC-INTERNAL-01': {
+    what: 'internal rule broken: {what}',
+    fix: 'report it with the model and the command; this is a bug in OpenCLAW',
+  },
+  'OC-REFUSED-01': {
+    what: '{subject} is refused: {reason}',
+    fix: 'use another device or dtype, or export the model without it',
+  },
+  'OC-REFUSED-02': {
+    what: '{resource} is too small: need {need}, have {have}',
+    fix: 'use smaller sizes or a device with more of it',
+  },
+  'OC-SHAPE-01': {
+    what: '{op}: shapes do not fit: {left} and {right}: {reason}',
+    fix: 'make the sizes equal, or 1 where they shall be broadcast',
+  },
+  'OC-SHAPE-02': {
+    what: '{op}: inner sizes differ: {left} × {right}',
+    fix: 'transpose or reshape one side so that the contracted sizes are equal',
+  },
+  'OC-SHAPE-03': {
+    what: '{op}: {reason}',
+    fix: 'check axes, sizes and attributes against the documentation of the operator',
+  },
+  'OC-SHAPE-04': {
+    what: 'a size is wrong at run time: {what}: {left} ≠ {right}',
+    fix: 'give inputs whose sizes satisfy the model',
+  },
+  'OC-DTYPE-01': {
+    what: '{op}: dtype {dtype} is not allowed here: {reason}',
+    fix: 'cast the input first',
+  },
+  'OC-DTYPE-02': {
+    what: '{op}: dtypes differ: {left} and {right}',
+    fix: 'cast one side to the dtype of the other',
+  },
+  'OC-PB-01': {
+    what: 'protobuf: the data ends too early: {need} bytes needed, {have} left',
+    fix: 'get the file again; it is truncated or damaged',
+  },
+  'OC-PB-02': {
+    what: 'protobuf: a variable-length integer is longer than 64 bits',
+    fix: 'get the file again; it is damaged or not protobuf',
+  },
+  'OC-PB-03': {
+    what: 'protobuf: wire type {found} where {expected} belongs',
+    fix: 'get the file again; it is damaged or of another kind',
+  },
+  'OC-PB-04': {
+    what: 'protobuf: {what} is not allowed',
+    fix: 'get the file again; it is damaged or of another kind',
+  },
+  'OC-PB-05': {
+    what: 'protobuf: messages are nested deeper than {limit}',
+    fix: 'raise the limit `depth` if the file is trusted',
+  },
+  'OC-PB-06': {
+    what: 'protobuf: a string is not valid UTF-8',
+    fix: 'export the model again with valid names',
+  },
+  'OC-PB-07': {
+    what: 'protobuf: a field that may stand once stands twice',
+    fix: 'export the model again; readers disagree on such files',
+  },
+  'OC-PB-08': {
+    what: 'protobuf: the integer {value} is outside the range that is allowed here',
+    fix: 'correct the model; no size can be that large',
+  },
+  'OC-PB-09': {
+    what: 'too many {what}: {count}, the limit is {limit}',
+    fix: 'raise the limit if the file is trusted',
+  },
+  'OC-PB-10': {
+    what: 'protobuf: a packed field of {bytes} bytes is no multiple of {size}',
+    fix: 'get the file again; it is damaged',
+  },
+  'OC-ONNX-01': {
+    what: 'not an ONNX model: no graph in {bytes} bytes',
+    fix: 'check that the file is an .onnx model and complete',
+  },
+  'OC-ONNX-02': {
+    what: 'IR version {version} is not supported; 1 to {newest} are',
+    fix: 'export the model for an IR version in that range',
+  },
+  'OC-ONNX-03': {
+    what: 'no opset is imported for domain "{domain}", which {user} needs',
+    fix: 'add the domain to opset_import of the model or function',
+  },
+  'OC-ONNX-04': {
+    what: 'opset {version} of domain "{domain}" is not supported; 1 to {newest} are',
+    fix: 'convert the model to a supported opset',
+  },
+  'OC-ONNX-05': {
+    what: 'domain "{domain}" is unknown, used by {user}',
+    fix: 'export the model without it or bring its functions inside the model',
+  },
+  'OC-ONNX-06': {
+    what: 'tensor "{tensor}": impossible sizes [{dims}]',
+    fix: 'correct the sizes; they are negative or their product is above 2^53',
+  },
+  'OC-ONNX-07': {
+    what: 'tensor "{tensor}": {have} bytes of raw data where its sizes need {need}',
+    fix: 'export the model again; sizes and data disagree',
+  },
+  'OC-ONNX-08': {
+    what: 'tensor "{tensor}": {have} values in {field} where its sizes need {need}',
+    fix: 'export the model again; sizes and data disagree',
+  },
+  'OC-ONNX-09': {
+    what: 'data type {number} of "{name}" is unknown',
+    fix: 'export the model with a data type of the ONNX specification',
+  },
+  'OC-ONNX-10': {
+    what: 'tensor "{tensor}": {reason}',
+    fix: 'export the model again; a tensor has one payload, of the field its data type names',
+  },
+  'OC-ONNX-11': {
+    what: 'not supported: {reason}',
+    fix: 'export the model without it',
+  },
+  'OC-ONNX-12': {
+    what: 'tensor "{tensor}": external data location "{location}" is refused: {reason}',
+    fix: 'put the data beside the model and name it by a relative path',
+  },
+  'OC-ONNX-13': {
+    what: 'tensor "{tensor}": external data: {reason}',
+    fix: 'export the model again; offset and length must lie inside the data file',
+  },
+  'OC-ONNX-14': {
+    what: 'tensor "{tensor}": external data key "{key}" is refused: {reason}',
+    fix: 'use only location, offset, length and checksum, each once',
+  },
+  'OC-ONNX-15': {
+    what: 'external data "{location}" cannot be read: {reason}',
+    fix: 'put the data file in the folder of the model',
+  },
+  'OC-ONNX-16': {
+    what: '"{location}" is refused: {reason}',
+    fix: 'replace the link by the file itself, inside the folder of the model',
+  },
+  'OC-ONNX-17': {
+    what: '"{location}" changed while it was being read',
+    fix: 'read it again when nothing writes to it',
+  },
+  'OC-ONNX-18': {
+    what: 'the name "{name}" is given to two values of one graph',
+    fix: 'give each value its own name',
+  },
+  'OC-ONNX-19': {
+    what: 'the value "{name}" is used but nothing makes it',
+    fix: 'correct the name, or add the input or initializer',
+  },
+  'OC-ONNX-20': {
+    what: 'the value "{name}" is used before the node that makes it',
+    fix: 'sort the nodes so that each comes after its inputs',
+  },
+  'OC-ONNX-21': {
+    what: 'nodes form a cycle through the value "{name}"',
+    fix: 'remove the cycle; use Loop for iteration',
+  },
+  'OC-ONNX-22': {
+    what: 'the graph output "{name}" is made by nothing',
+    fix: 'correct the name of the output',
+  },
+  'OC-ONNX-23': {
+    what: 'the function "{name}" calls itself, directly or through others',
+    fix: 'remove the recursion; use Loop for iteration',
+  },
+  'OC-ONNX-24': {
+    what: 'graphs are nested deeper than {limit}',
+    fix: 'raise the limit `subgraphDepth` if the file is trusted',
+  },
+  'OC-ONNX-25': {
+    what: 'the value "{name}" has no type',
+    fix: 'export the model with the types of its inputs and outputs',
+  },
+  'OC-ONNX-26': {
+    what: 'attribute "{name}": {reason}',
+    fix: 'export the model again; an attribute has one value, of the kind its type names',
+  },
+  'OC-ONNX-27': {
+    what: 'function "{name}": {reason}',
+    fix: 'correct the definition of the function',
+  },
+  'OC-ONNX-28': {
+    what: 'sparse tensor "{tensor}": {reason}',
+    fix: 'export the model again; indices must be sorted, unique and inside the sizes',
+  },
+  'OC-ONNX-29': {
+    what: 'the data does not fit the declared type {type}: {reason}',
+    fix: 'give data of the declared type',
+  },
+  'OC-ONNX-30': {
+    what: 'a node is malformed: {reason}',
+    fix: 'export the model again',
+  },
+  'OC-ONNX-31': {
+    what: 'the calls of model-local functions expand to more than {limit} nodes',
+    fix: 'raise the limit `expandedNodes` if the file is trusted',
+  },
+  'OC-NPY-01': {
+    what: 'not an .npy file: its first bytes are wrong',
+    fix: 'check that the file was written by numpy.save',
+  },
+  'OC-NPY-02': {
+    what: '.npy version {version} is unknown; 1.0, 2.0 and 3.0 are read',
+    fix: 'save the array again with a current NumPy',
+  },
+  'OC-NPY-03': {
+    what: '.npy header: {reason}',
+    fix: 'save the array again; the header is damaged',
+  },
+  'OC-NPY-04': {
+    what: '.npy with Python objects (dtype {dtype}) is refused: reading it would run code',
+    fix: 'save numbers or text, never objects',
+  },
+  'OC-NPY-05': {
+    what: '.npy dtype {dtype} is not supported: {reason}',
+    fix: 'convert the array with astype before saving',
+  },
+  'OC-NPY-06': {
+    what: '.npy shape [{shape}] is impossible',
+    fix: 'save the array again; the header is damaged',
+  },
+  'OC-NPY-07': {
+    what: '.npy: {have} bytes of data where the shape needs {need}',
+    fix: 'get the file again; it is truncated or damaged',
+  },
+  'OC-ZIP-01': {
+    what: 'zip: {reason}',
+    fix: 'get the file again; it is damaged or not a zip archive',
+  },
+  'OC-ZIP-02': {
+    what: 'archive entry name "{name}" is refused: {reason}',
+    fix: 'repack the archive with plain relative names',
+  },
+  'OC-ZIP-03': {
+    what: '"{name}" unpacks to more than {limit} bytes',
+    fix: 'raise the limit if the file is trusted',
+  },
+  'OC-ZIP-04': {
+    what: 'zip entry "{name}": {reason} is not supported',
+    fix: 'repack with the methods stored or deflate, without encryption',
+  },
+  'OC-ZIP-05': {
+    what: '"{name}": the checksum is wrong',
+    fix: 'get the file again; it is damaged',
+  },
+  'OC-TAR-01': {
+    what: 'tar: {reason}',
+    fix: 'get the file again; it is damaged or not a tar archive',
+  },
+  'OC-JSON-01': {
+    what: 'JSON tensor: {reason}',
+    fix: 'give {"dtype", "shape", "data"} or nested arrays of equal lengths',
+  },
+} as const;
