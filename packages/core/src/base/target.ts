@@ -1,0 +1,84 @@
+/** Facts about a chip, as plain data: what generators may use and must not assume. */
+import type { DType } from './dtype.js';
+
+/** How a claim about a chip was obtained. */
+export type Evidence = 'hardware' | 'emulator' | 'stub' | 'none';
+
+/** Types that values have inside kernels. Narrower ones are widened on load. */
+export type ComputeType = 'f32' | 'f64' | 'i32' | 'u32' | 'i64' | 'u64' | 'bool';
+
+/** Types of memory elements; small floats are loaded as their bits and converted by kernels. */
+export type MemoryType =
+  | 'f32'
+  | 'f64'
+  | 'i8'
+  | 'i16'
+  | 'i32'
+  | 'i64'
+  | 'u8'
+  | 'u16'
+  | 'u32'
+  | 'u64';
+
+/** A memory space that tiles may live in. */
+export interface Space {
+  readonly name: string;
+  readonly class: 'global' | 'shared' | 'register' | 'scratch';
+  readonly bytes: number;
+  readonly alignment: number;
+  /** Spaces that may be copied to from here. */
+  readonly copiesTo: readonly string[];
+}
+
+/** A matrix unit: D[m,n] += A[m,k] · B[k,n]. */
+export interface MatrixUnit {
+  readonly name: string;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly operand: DType;
+  readonly accumulate: DType;
+}
+
+export interface Target {
+  /** `family/row`, as `native/avx512`, `wasm/simd128`, `cuda/sm_90`. */
+  readonly id: string;
+  /** Name of the language that its device emits. */
+  readonly language: string;
+  /**
+   * vector: one task is one thread with vector registers; threads: one task is a group of
+   * threads; scratchpad: one task copies tiles to local memory.
+   */
+  readonly execution: 'vector' | 'threads' | 'scratchpad';
+  /** Bytes of a vector register; 0 where code is scalar. */
+  readonly vectorBytes: number;
+  readonly vectorRegisters: number;
+  /** Tasks that run at the same time. */
+  readonly cores: number;
+  /** Data-cache bytes per core, nearest first; empty where unknown. */
+  readonly cacheBytes: readonly number[];
+  /** Threads of one group: the limit, and what to take by default. */
+  readonly maxGroup: number;
+  readonly preferredGroup: number;
+  /** Group-shared memory in bytes. */
+  readonly sharedBytes: number;
+  readonly spaces: readonly Space[];
+  readonly matrixUnits: readonly MatrixUnit[];
+  /** Types that kernels can compute in. */
+  readonly compute: readonly ComputeType[];
+  /** Types that memory can hold; others are refused by name. */
+  readonly storage: readonly DType[];
+  /** Functions that the language has correctly enough: exp, log, sin … (see kernel/math). */
+  readonly math: readonly string[];
+  readonly fusedMultiplyAdd: boolean;
+  /** Buffers that one kernel may bind. */
+  readonly maxBindings: number;
+  readonly maxBufferBytes: number;
+  /** Alignment of an offset into a buffer that is bound. */
+  readonly offsetAlignment: number;
+  /** Whether several values may live in one buffer at different offsets within one kernel. */
+  readonly sharedBuffers: boolean;
+  readonly indexBits: 32 | 64;
+  readonly maxGrid: readonly [number, number, number];
+  readonly memoryBytes: number;
+}
