@@ -1,1 +1,24 @@
-export {};
+/** Door for chip makers: all that a device may import. */
+export * from './base/dtype.js';
+export type {
+  Details,
+  ErrorCode,
+  FailureKind,
+  FailureOptions,
+  Message,
+  Retry,
+} from './base/errors.js';
+export {
+  failure,
+  internal,
+  isFailure,
+  OpenClawError,
+  quoteText,
+  refused,
+  tooLarge,
+} from './base/errors.js';
+export * from './base/expression.js';
+export * from './base/target.js';
+export * from './codegen/language.js';
+export { scriptLanguage } from './codegen/script.js';
+export * from './runtime/contract.js';

@@ -256,4 +256,32 @@ export const messagesEnglish = {
     what: 'JSON tensor: {reason}',
     fix: 'give {"dtype", "shape", "data"} or nested arrays of equal lengths',
   },
+  'OC-DEVICE-01': {
+    what: 'out of device memory: {asked} bytes asked, {free} free',
+    fix: 'use smaller sizes, release tensors, or take a device with more memory',
+  },
+  'OC-DEVICE-02': {
+    what: 'command {command} failed on the device: {reason}',
+    fix: 'run the same program on another device to see whether model or device is at fault',
+  },
+  'OC-DEVICE-03': {
+    what: 'a handle is not valid on this device: {reason}',
+    fix: 'use memory and modules of this device only, and none after free or close',
+  },
+  'OC-DEVICE-04': {
+    what: 'stopped at the time limit of {limit} ms',
+    fix: 'raise the time limit or use smaller sizes',
+  },
+  'OC-DEVICE-05': {
+    what: 'stopped by the abort signal',
+    fix: 'nothing to fix; the caller asked for it',
+  },
+  'OC-DEVICE-06': {
+    what: 'there is no device "{id}"',
+    fix: 'list the devices with `claw devices`',
+  },
+  'OC-DEVICE-07': {
+    what: 'the kernels did not compile: {reason}',
+    fix: 'report it with the model and the target; the compiler text above names the line',
+  },
 } as const;

@@ -262,4 +262,32 @@ export const messagesChinese: Table = {
     what: 'JSON 张量：{reason}',
     fix: '请提供 {"dtype", "shape", "data"} 或各层长度相等的嵌套数组',
   },
+  'OC-DEVICE-01': {
+    what: '设备内存不足：申请 {asked} 字节，剩余 {free} 字节',
+    fix: '减小尺寸、释放张量，或换用内存更大的设备',
+  },
+  'OC-DEVICE-02': {
+    what: '第 {command} 条命令在设备上失败：{reason}',
+    fix: '在另一个设备上运行同一程序，以判断是模型还是设备的问题',
+  },
+  'OC-DEVICE-03': {
+    what: '句柄在此设备上无效：{reason}',
+    fix: '只使用本设备的内存和模块，释放或关闭后不要再使用',
+  },
+  'OC-DEVICE-04': {
+    what: '已达到 {limit} 毫秒的时间上限，运行停止',
+    fix: '提高时间上限，或减小尺寸',
+  },
+  'OC-DEVICE-05': {
+    what: '已按中止信号停止',
+    fix: '无需处理；这是调用方的要求',
+  },
+  'OC-DEVICE-06': {
+    what: '没有设备“{id}”',
+    fix: '用 `claw devices` 列出可用设备',
+  },
+  'OC-DEVICE-07': {
+    what: '内核编译失败：{reason}',
+    fix: '请附上模型和目标报告此问题；编译器输出指明了出错的行',
+  },
 };
