@@ -36,6 +36,14 @@ export const messagesEnglish = {
     what: '{op}: dtypes differ: {left} and {right}',
     fix: 'cast one side to the dtype of the other',
   },
+  'OC-RUN-01': {
+    what: '{op}: an integer is divided by zero',
+    fix: 'give divisors that are not zero, or divide floats',
+  },
+  'OC-RUN-02': {
+    what: '{op}: index {index} is outside the size {size}',
+    fix: 'give indices from 0 up to, not including, the size',
+  },
   'OC-PB-01': {
     what: 'protobuf: the data ends too early: {need} bytes needed, {have} left',
     fix: 'get the file again; it is truncated or damaged',

@@ -42,6 +42,14 @@ export const messagesChinese: Table = {
     what: '{op}：数据类型不同：{left} 与 {right}',
     fix: '将其中一侧转换为另一侧的数据类型',
   },
+  'OC-RUN-01': {
+    what: '{op}：整数除以零',
+    fix: '提供不为零的除数，或改用浮点数相除',
+  },
+  'OC-RUN-02': {
+    what: '{op}：索引 {index} 超出大小 {size}',
+    fix: '提供从 0 起、小于该大小的索引',
+  },
   'OC-PB-01': {
     what: 'protobuf：数据提前结束：需要 {need} 字节，只剩 {have} 字节',
     fix: '请重新获取文件；文件被截断或已损坏',
