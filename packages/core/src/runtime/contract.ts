@@ -40,12 +40,9 @@ export interface Binary {
 }
 
 /** Opaque handles; a device gives and takes its own only. */
-export interface Memory {
-  readonly bytes: number;
-}
-export interface Module {
-  readonly entries: readonly Entry[];
-}
+export type Memory = { readonly bytes: number };
+export type Module = { readonly entries: readonly Entry[] };
+export type Recording = { readonly commands: number };
 
 /** A buffer: memory with an offset (a multiple of target.offsetAlignment) and a length. */
 export interface MemoryArgument {
@@ -68,11 +65,8 @@ export type Command =
       /** Estimated cost, for the choice between inline and off the event loop. */
       readonly microseconds: number;
     }
-  | {
-      readonly kind: 'copy';
-      readonly from: MemoryArgument;
-      readonly to: MemoryArgument;
-    }
+  /** Copies `to.bytes`; offsets are multiples of the element size only. */
+  | { readonly kind: 'copy'; readonly from: MemoryArgument; readonly to: MemoryArgument }
   | { readonly kind: 'fill'; readonly to: MemoryArgument; readonly byte: number }
   | {
       /** An override of the plug-in, by name; it never waits for other commands. */
@@ -83,10 +77,6 @@ export type Command =
     }
   | { readonly kind: 'replay'; readonly recording: Recording };
 
-export interface Recording {
-  readonly commands: number;
-}
-
 /** Why a device is gone. */
 export interface Lost {
   readonly code: ErrorCode;
@@ -94,8 +84,8 @@ export interface Lost {
   readonly retry: Retry;
 }
 
+/** When the work shall end; checked between tasks. */
 export interface Stop {
-  /** Settles when the work shall end; checked between tasks. */
   readonly signal?: AbortSignalLike;
   /** Milliseconds from submit. */
   readonly timeLimit?: number;
@@ -151,5 +141,9 @@ export interface Device {
   /** optional: nanoseconds of each command of the last submit, and whose clock. */
   time?(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'device' | 'host' }>;
   /** optional: free memory and load. */
-  status?(): Promise<{ readonly freeBytes: number; readonly load?: number; readonly watts?: number }>;
+  status?(): Promise<{
+    readonly freeBytes: number;
+    readonly load?: number;
+    readonly watts?: number;
+  }>;
 }

@@ -1,38 +1,43 @@
 /** Steps: which nodes become one kernel, in what order; the input of the kernel room. */
-import type { Size } from '../base/expression.js';
-import type { Graph, Node, NodeOf } from '../graph/node.js';
+import type { Node, NodeOf } from '../graph/node.js';
+
+/**
+ * The shape of a kernel's work. map: elementwise and views, no reduction. reduction: reductions of
+ * the same axes of one iteration space, with the elementwise work before, between and after.
+ * contract, window: operands through affine views, then an elementwise epilogue of the same shape.
+ */
+export type Pattern =
+  | 'map'
+  | 'reduction'
+  | 'contract'
+  | 'window'
+  | 'scatter'
+  | 'cumulate'
+  | 'sort'
+  | 'compact'
+  | 'update'
+  | 'randomBits';
 
 /**
  * One kernel's work. Everything between `inputs` (in memory) and `outputs` (to be written) is
- * computed inside: walk from the outputs and stop at the inputs.
+ * computed inside: walk from the outputs and stop at the inputs. Constants of one element, `iota`
+ * and `size` are never inputs. An input that is a reshape or bitcast of another value in memory is
+ * the same memory, row-major in its own shape.
  */
 export interface KernelStep {
   readonly kind: 'kernel';
-  readonly pattern:
-    /** Elementwise and views, no reduction: every output has the same number of elements. */
-    | 'map'
-    /** Reductions over the same rows with whatever comes before, between and after. */
-    | 'reduction'
-    /** `anchor` is a contract; operands with affine views inlined; epilogue elementwise. */
-    | 'contract'
-    | 'window'
-    | 'scatter'
-    | 'cumulate'
-    | 'sort'
-    | 'compact'
-    | 'update'
-    | 'randomBits';
+  readonly pattern: Pattern;
   /** The node that gives the pattern its name; the (first) output itself for map. */
   readonly anchor: Node;
   readonly inputs: readonly Node[];
+  /** For a node with several results all its parts, in order. */
   readonly outputs: readonly Node[];
 }
 
-/** Shape arithmetic and strings, on the host, by the interpreter. */
+/** Shape arithmetic and strings, on the host, by the interpreter, in this order. */
 export interface HostStep {
   readonly kind: 'host';
-  readonly inputs: readonly Node[];
-  readonly outputs: readonly Node[];
+  readonly nodes: readonly Node[];
 }
 
 /** Device memory → host, so that host steps and symbols can use it. */
@@ -55,27 +60,14 @@ export interface BindStep {
   readonly index: number;
 }
 
-/** if, loop, while: run by the runtime, each body a program of its own. */
+export type Region = NodeOf<'if'> | NodeOf<'loop'> | NodeOf<'while'>;
+
+/** if, loop, while: run by the runtime, each body a procedure of its own. */
 export interface RegionStep {
   readonly kind: 'region';
-  readonly node: NodeOf<'if'> | NodeOf<'loop'> | NodeOf<'while'>;
-  readonly bodies: readonly Graph[];
+  readonly node: Region;
+  /** All results of the node, in order, as values in memory. */
+  readonly outputs: readonly Node[];
 }
 
 export type Step = KernelStep | HostStep | DownloadStep | UploadStep | BindStep | RegionStep;
-
-/** A value in memory while it is needed. */
-export interface Buffer {
-  readonly id: number;
-  readonly node: Node;
-  /** Result index of a node with several. */
-  readonly part: number;
-  readonly place: 'device' | 'host';
-  readonly bytes: Size;
-  readonly role: 'input' | 'constant' | 'output' | 'temporary';
-  /** Indices of the first and last step that touch it. */
-  readonly first: number;
-  readonly last: number;
-  /** Buffer whose memory this one may take over (donated input, in-place update). */
-  readonly reuses?: number;
-}
