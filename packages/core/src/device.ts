@@ -17,8 +17,9 @@ export {
   refused,
   tooLarge,
 } from './base/errors.js';
-export * from './base/expression.js';
+export type { Expression, Size } from './base/expression.js';
 export * from './base/target.js';
 export * from './codegen/language.js';
 export { scriptLanguage } from './codegen/script.js';
+export type * from './kernel/tile.js';
 export * from './runtime/contract.js';

@@ -3,12 +3,27 @@
  * easy to read in a debugger. Every lane of a tile is a scalar variable; a program touches memory
  * through typed arrays and throws where it would leave its buffers.
  */
+import { refused } from '../base/errors.js';
 import type { Expression } from '../base/expression.js';
-import { internal, refused } from '../base/errors.js';
-import type { ComputeType, MemoryType, Target } from '../base/target.js';
-import type { Access, Operation, Statement, TileProgram, ValueId } from '../kernel/tile.js';
-import { type IndexSyntax, indexText } from './index-text.js';
+import type { ComputeType, Target } from '../base/target.js';
+import type { Operation, Statement, TileProgram, TileType, ValueId } from '../kernel/tile.js';
 import type { Entry, Language, Source } from './language.js';
+import {
+  block,
+  coordinates,
+  countOf,
+  index,
+  lane,
+  load,
+  memoryName,
+  type Printer,
+  printed,
+  readText,
+  scatter,
+  store,
+  type Value,
+  write,
+} from './script-memory.js';
 import {
   arrayClass,
   binaryText,
@@ -18,7 +33,6 @@ import {
   literalText,
   prelude,
   unaryText,
-  widened,
   wrap,
 } from './script-operations.js';
 
@@ -55,47 +69,6 @@ function entryOf(kernel: TileProgram): Entry {
   };
 }
 
-/** A printed value: one text per lane, row by row. */
-interface Value {
-  readonly dtype: ComputeType;
-  readonly shape: readonly number[];
-  readonly lanes: readonly string[];
-}
-
-/** What printing a kernel writes into. */
-interface Printer {
-  readonly target: Target;
-  readonly memory: ReadonlyMap<string, MemoryType>;
-  readonly values: Map<ValueId, Value>;
-  readonly variableTypes: Map<number, { dtype: ComputeType; lanes: number }>;
-  readonly lines: string[];
-  indent: number;
-}
-
-const syntax: IndexSyntax = {
-  literal: (value) => (value < 0 ? `(${value})` : String(value)),
-  name: (name) => name,
-  operation(kind, left, right) {
-    switch (kind) {
-      case 'floorDivide':
-        return `Math.floor(${left} / ${right})`;
-      case 'modulo':
-        return `(${left} - ${right} * Math.floor(${left} / ${right}))`;
-      case 'minimum':
-        return `Math.min(${left}, ${right})`;
-      case 'maximum':
-        return `Math.max(${left}, ${right})`;
-      case 'lessThan':
-        return `(${left} < ${right} ? 1 : 0)`;
-      case 'equalTo':
-        return `(${left} === ${right} ? 1 : 0)`;
-    }
-  },
-};
-
-const index = (e: Expression): string => indexText(e, syntax);
-const memoryName = (buffer: string): string => `m_${buffer}`;
-
 function kernelText(kernel: TileProgram, target: Target): string {
   const p: Printer = {
     target,
@@ -109,7 +82,7 @@ function kernelText(kernel: TileProgram, target: Target): string {
     const name = memoryName(b.name);
     const bytes = `buffers[${i}]`;
     const kind = arrayClass[b.memory];
-    const length = `${bytes}.byteLength / ${kind}.BYTES_PER_ELEMENT`;
+    const length = `Math.floor(${bytes}.byteLength / ${kind}.BYTES_PER_ELEMENT)`;
     write(p, `const ${name} = new ${kind}(${bytes}.buffer, ${bytes}.byteOffset, ${length});`);
   });
   if (kernel.mayFail) {
@@ -143,37 +116,6 @@ function writeTask(p: Printer, kernel: TileProgram): void {
   }
 }
 
-function write(p: Printer, line: string): void {
-  p.lines.push('  '.repeat(p.indent) + line);
-}
-
-function block(p: Printer, head: string, body: () => void, tail = '}'): void {
-  write(p, head);
-  p.indent++;
-  body();
-  p.indent--;
-  write(p, tail);
-}
-
-function valueOf(p: Printer, id: ValueId): Value {
-  const value = p.values.get(id);
-  if (value === undefined) throw internal(`tile value ${id} is used before it is made`);
-  return value;
-}
-
-/** Text of one lane; uniform values serve every lane. */
-function lane(value: Value, i: number): string {
-  return value.lanes[value.shape.length === 0 ? 0 : i] as string;
-}
-
-const countOf = (shape: readonly number[]): number => shape.reduce((n, size) => n * size, 1);
-
-function coordinates(shape: readonly number[], i: number): readonly number[] {
-  if (shape.length < 2) return shape.length === 0 ? [] : [i];
-  const columns = shape[1] as number;
-  return [Math.floor(i / columns), i % columns];
-}
-
 function statements(p: Printer, list: readonly Statement[]): void {
   for (const s of list) statement(p, s);
 }
@@ -184,26 +126,26 @@ function statement(p: Printer, s: Statement): void {
       p.values.set(s.id, define(p, s.id, s.type, s.operation));
       return;
     case 'name': {
-      const value = valueOf(p, s.value);
+      const value = printed(p, s.value);
       write(p, `const ${s.name} = Number(${lane(value, 0)});`);
       return;
     }
     case 'variable': {
       const { dtype, shape } = s.type;
-      const initial = valueOf(p, s.initial);
+      const initial = printed(p, s.initial);
       const lanes = countOf(shape);
       p.variableTypes.set(s.id, { dtype, lanes });
       for (let i = 0; i < lanes; i++) write(p, `let x${s.id}_${i} = ${lane(initial, i)};`);
       return;
     }
     case 'assign': {
-      const value = valueOf(p, s.value);
+      const value = printed(p, s.value);
       const lanes = p.variableTypes.get(s.variable)?.lanes ?? 0;
       for (let i = 0; i < lanes; i++) write(p, `x${s.variable}_${i} = ${lane(value, i)};`);
       return;
     }
     case 'store':
-      store(p, s.access, valueOf(p, s.value));
+      store(p, s.access, printed(p, s.value));
       return;
     case 'scatter':
     case 'atomic':
@@ -219,7 +161,7 @@ function statement(p: Printer, s: Statement): void {
     case 'while':
       block(p, 'for (;;) {', () => {
         statements(p, s.head);
-        write(p, `if (!${lane(valueOf(p, s.condition), 0)}) break;`);
+        write(p, `if (!${lane(printed(p, s.condition), 0)}) break;`);
         statements(p, s.body);
       });
       return;
@@ -235,7 +177,7 @@ function statement(p: Printer, s: Statement): void {
       return;
     }
     case 'fail': {
-      const any = valueOf(p, s.when).lanes.join(' || ');
+      const any = printed(p, s.when).lanes.join(' || ');
       write(p, `if (${any}) status[0] = Math.min(status[0], ${s.code});`);
       return;
     }
@@ -246,18 +188,13 @@ function statement(p: Printer, s: Statement): void {
 
 function conditionText(p: Printer, condition: Expression | { readonly value: ValueId }): string {
   if (typeof condition === 'object' && 'value' in condition) {
-    return lane(valueOf(p, condition.value), 0);
+    return lane(printed(p, condition.value), 0);
   }
   return `${index(condition)} !== 0`;
 }
 
 /** Makes the lanes of a `let`: constants, one per lane, or plain renaming where nothing happens. */
-function define(
-  p: Printer,
-  id: ValueId,
-  type: { readonly dtype: ComputeType; readonly shape: readonly number[] },
-  operation: Operation,
-): Value {
+function define(p: Printer, id: ValueId, type: TileType, operation: Operation): Value {
   const { dtype, shape } = type;
   const count = countOf(shape);
   const renamed = (pick: (i: number) => string): Value => ({
@@ -276,61 +213,63 @@ function define(
       return renamed(() => literalText(dtype, o.value));
     case 'scalar': {
       const text = index(o.expression);
-      return named(() => (dtype === 'i64' || dtype === 'u64' ? `BigInt(${text})` : wrap(dtype, text)));
+      return named(() =>
+        dtype === 'i64' || dtype === 'u64' ? `BigInt(${text})` : wrap(dtype, text),
+      );
     }
     case 'iota':
       return renamed((i) => literalText(dtype, i));
     case 'load':
       return load(p, id, type, o.access, o.other ?? 0);
     case 'gather': {
-      const at = valueOf(p, o.index);
+      const at = printed(p, o.index);
       return named((i) => {
         const element = readText(p, o.buffer, dtype, lane(at, i));
         if (o.mask === undefined) return element;
-        return `${lane(valueOf(p, o.mask), i)} ? ${element} : ${literalText(dtype, 0)}`;
+        return `${lane(printed(p, o.mask), i)} ? ${element} : ${literalText(dtype, 0)}`;
       });
     }
     case 'unary': {
-      const a = valueOf(p, o.a);
+      const a = printed(p, o.a);
       return named((i) => unaryText(dtype, o.name, lane(a, i), p.target));
     }
     case 'binary': {
-      const [a, b] = [valueOf(p, o.a), valueOf(p, o.b)];
+      const [a, b] = [printed(p, o.a), printed(p, o.b)];
       return named((i) => binaryText(dtype, o.name, lane(a, i), lane(b, i), p.target));
     }
     case 'compare': {
-      const [a, b] = [valueOf(p, o.a), valueOf(p, o.b)];
+      const [a, b] = [printed(p, o.a), printed(p, o.b)];
       return named((i) => compareText(o.name, lane(a, i), lane(b, i)));
     }
     case 'select': {
-      const [c, a, b] = [valueOf(p, o.condition), valueOf(p, o.a), valueOf(p, o.b)];
+      const [c, a, b] = [printed(p, o.condition), printed(p, o.a), printed(p, o.b)];
       return named((i) => `${lane(c, i)} ? ${lane(a, i)} : ${lane(b, i)}`);
     }
     case 'multiplyAdd': {
-      const [a, b, c] = [valueOf(p, o.a), valueOf(p, o.b), valueOf(p, o.c)];
+      const [a, b, c] = [printed(p, o.a), printed(p, o.b), printed(p, o.c)];
       return named((i) => multiplyAdd(p, dtype, lane(a, i), lane(b, i), lane(c, i)));
     }
     case 'convert': {
-      const a = valueOf(p, o.a);
+      const a = printed(p, o.a);
       return named((i) => convertText(a.dtype, dtype, lane(a, i)));
     }
     case 'bitcast': {
-      const a = valueOf(p, o.a);
+      const a = printed(p, o.a);
       return named((i) => bitcastText(a.dtype, dtype, lane(a, i)));
     }
     case 'broadcast': {
-      const a = valueOf(p, o.a);
+      const a = printed(p, o.a);
       return renamed((i) => lane(a, coordinates(shape, i)[o.axis] ?? 0));
     }
     case 'transpose': {
-      const a = valueOf(p, o.a);
+      const a = printed(p, o.a);
       return renamed((i) => {
         const [row = 0, column = 0] = coordinates(shape, i);
         return lane(a, column * (shape[0] as number) + row);
       });
     }
     case 'reduce': {
-      const a = valueOf(p, o.a);
+      const a = printed(p, o.a);
       const extent = a.shape[o.axis] as number;
       const stride = o.axis === a.shape.length - 1 ? 1 : (a.shape[1] as number);
       return named((i) => {
@@ -340,14 +279,14 @@ function define(
       });
     }
     case 'scan': {
-      const a = valueOf(p, o.a);
+      const a = printed(p, o.a);
       return named((i) => {
         if (i === 0) return lane(a, 0);
         return binaryText(dtype, o.name, `v${id}_${i - 1}`, lane(a, i), p.target);
       });
     }
     case 'dot': {
-      const [a, b, c] = [valueOf(p, o.a), valueOf(p, o.b), valueOf(p, o.accumulator)];
+      const [a, b, c] = [printed(p, o.a), printed(p, o.b), printed(p, o.accumulator)];
       const [depth, columns] = [a.shape[1] as number, shape[1] as number];
       return named((i) => {
         const [row = 0, column = 0] = coordinates(shape, i);
@@ -371,87 +310,4 @@ function multiplyAdd(p: Printer, dtype: ComputeType, a: string, b: string, c: st
     throw refused('fused multiply-add', `JavaScript has none; ${p.target.id} must not claim it`);
   }
   return binaryText(dtype, 'add', binaryText(dtype, 'multiply', a, b, p.target), c, p.target);
-}
-
-function memoryOf(p: Printer, buffer: string): MemoryType {
-  const memory = p.memory.get(buffer);
-  if (memory === undefined) throw internal(`tile program uses unknown memory ${buffer}`);
-  return memory;
-}
-
-/** An element of a memory, named with the check that it is inside. */
-function elementText(p: Printer, buffer: string, element: string): string {
-  const name = memoryName(buffer);
-  memoryOf(p, buffer);
-  return `${name}[at(Number(${element}), ${name}.length, '${buffer}')]`;
-}
-
-function readText(p: Printer, buffer: string, dtype: ComputeType, element: string): string {
-  return convertText(widened(memoryOf(p, buffer)), dtype, elementText(p, buffer, element));
-}
-
-const writeText = (p: Printer, buffer: string, dtype: ComputeType, value: string): string =>
-  convertText(dtype, widened(memoryOf(p, buffer)), value);
-
-/** Address of a lane, and the condition under which it is touched (empty: always). */
-function touch(
-  p: Printer,
-  access: Access,
-  shape: readonly number[],
-  i: number,
-): { readonly address: string; readonly condition: string } {
-  const where = coordinates(shape, i);
-  const steps = where.map((k, d) => (k === 0 ? '' : ` + ${k} * ${index(access.strides[d] ?? 0)}`));
-  const conditions = where.flatMap((k, d) => {
-    const { low, high } = access.limits?.[d] ?? {};
-    return [
-      ...(low === undefined ? [] : [`${k} >= ${index(low)}`]),
-      ...(high === undefined ? [] : [`${k} < ${index(high)}`]),
-    ];
-  });
-  if (access.mask !== undefined) conditions.push(lane(valueOf(p, access.mask), i));
-  return { address: index(access.address) + steps.join(''), condition: conditions.join(' && ') };
-}
-
-function load(
-  p: Printer,
-  id: ValueId,
-  type: { readonly dtype: ComputeType; readonly shape: readonly number[] },
-  access: Access,
-  other: number,
-): Value {
-  const { dtype, shape } = type;
-  const lanes = Array.from({ length: countOf(shape) }, (_, i) => {
-    const { address, condition } = touch(p, access, shape, i);
-    const element = readText(p, access.buffer, dtype, address);
-    const untouched = literalText(dtype, other);
-    const text = condition === '' ? element : `${condition} ? ${element} : ${untouched}`;
-    write(p, `const v${id}_${i} = ${text};`);
-    return `v${id}_${i}`;
-  });
-  return { dtype, shape, lanes };
-}
-
-function store(p: Printer, access: Access, value: Value): void {
-  for (let i = 0; i < countOf(value.shape); i++) {
-    const { address, condition } = touch(p, access, value.shape, i);
-    const text = writeText(p, access.buffer, value.dtype, lane(value, i));
-    const line = `${elementText(p, access.buffer, address)} = ${text};`;
-    write(p, condition === '' ? line : `if (${condition}) ${line}`);
-  }
-}
-
-function scatter(p: Printer, s: Extract<Statement, { kind: 'scatter' | 'atomic' }>): void {
-  const [at, value] = [valueOf(p, s.index), valueOf(p, s.value)];
-  const count = Math.max(countOf(at.shape), countOf(value.shape));
-  for (let i = 0; i < count; i++) {
-    const element = elementText(p, s.buffer, lane(at, i));
-    const own = widened(memoryOf(p, s.buffer));
-    const text = writeText(p, s.buffer, value.dtype, lane(value, i));
-    const plain = s.kind === 'scatter' || s.name === 'exchange';
-    const name = s.kind === 'scatter' || s.name === 'exchange' ? 'add' : s.name;
-    const next = plain ? text : binaryText(own, name, element, text, p.target);
-    const line = `${element} = ${next};`;
-    write(p, s.mask === undefined ? line : `if (${lane(valueOf(p, s.mask), i)}) ${line}`);
-  }
 }
