@@ -208,6 +208,10 @@ export const messagesEnglish = {
     what: 'the calls of model-local functions expand to more than {limit} nodes',
     fix: 'raise the limit `expandedNodes` if the file is trusted',
   },
+  'OC-ONNX-32': {
+    what: '{count} nodes are refused: {list}',
+    fix: 'export the model without these operators or versions',
+  },
   'OC-NPY-01': {
     what: 'not an .npy file: its first bytes are wrong',
     fix: 'check that the file was written by numpy.save',

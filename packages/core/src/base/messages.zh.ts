@@ -214,6 +214,10 @@ export const messagesChinese: Table = {
     what: '模型内函数的调用展开后超过 {limit} 个节点',
     fix: '若文件可信，请调高限制 `expandedNodes`',
   },
+  'OC-ONNX-32': {
+    what: '{count} 个节点被拒绝：{list}',
+    fix: '导出模型时避开这些算子或版本',
+  },
   'OC-NPY-01': {
     what: '不是 .npy 文件：开头的字节不对',
     fix: '请检查文件是否由 numpy.save 写出',
