@@ -3,7 +3,7 @@ import { internal } from '../base/errors.js';
 import type { Expression } from '../base/expression.js';
 import type { ComputeType, MemoryType, Target } from '../base/target.js';
 import type { Access, Statement, TileType, ValueId } from '../kernel/tile.js';
-import { type IndexSyntax, indexText } from './index-text.js';
+import { cLikeTokens, type ExpressionTokens, printExpression } from './expression-text.js';
 import { binaryText, convertText, literalText, widened } from './script-operations.js';
 
 /** A printed value: one text per lane, row by row. */
@@ -23,28 +23,18 @@ export interface Printer {
   indent: number;
 }
 
-const syntax: IndexSyntax = {
-  literal: (value) => (value < 0 ? `(${value})` : String(value)),
-  name: (name) => name,
-  operation(kind, left, right) {
-    switch (kind) {
-      case 'floorDivide':
-        return `Math.floor(${left} / ${right})`;
-      case 'modulo':
-        return `(${left} - ${right} * Math.floor(${left} / ${right}))`;
-      case 'minimum':
-        return `Math.min(${left}, ${right})`;
-      case 'maximum':
-        return `Math.max(${left}, ${right})`;
-      case 'lessThan':
-        return `(${left} < ${right} ? 1 : 0)`;
-      case 'equalTo':
-        return `(${left} === ${right} ? 1 : 0)`;
-    }
-  },
+/** Index arithmetic in numbers, which are exact far beyond any address. */
+const tokens: ExpressionTokens = {
+  ...cLikeTokens,
+  divide: (left, right) => `Math.floor(${left} / ${right})`,
+  floorDivide: (left, right) => `Math.floor(${left} / ${right})`,
+  floorModulo: (left, right) => `(${left} - ${right} * Math.floor(${left} / ${right}))`,
+  minimum: (left, right) => `Math.min(${left}, ${right})`,
+  maximum: (left, right) => `Math.max(${left}, ${right})`,
+  equalTo: (left, right) => `(${left} === ${right} ? 1 : 0)`,
 };
 
-export const index = (e: Expression): string => indexText(e, syntax);
+export const index = (e: Expression): string => printExpression(e, tokens);
 export const memoryName = (buffer: string): string => `m_${buffer}`;
 
 export function write(p: Printer, line: string): void {
