@@ -3,7 +3,15 @@ import { dtypeFacts, isFloat, isWide } from '../base/dtype.js';
 import { failure, internal } from '../base/errors.js';
 import { roundHalfEven } from '../base/float-format.js';
 import { erf } from './interpret-erf.js';
-import { allocate, numbersOf, rounding, type Value, widesOf } from './interpret-value.js';
+import {
+  allocate,
+  larger,
+  numbersOf,
+  rounding,
+  smaller,
+  type Value,
+  widesOf,
+} from './interpret-value.js';
 import type { BinaryName, UnaryName } from './node.js';
 
 type Unary = (x: number) => number;
@@ -158,8 +166,8 @@ const wideBinary: Readonly<Record<BinaryName, WideBinary>> = {
     return a % b;
   },
   power: widePower,
-  minimum: (a, b) => (b < a ? b : a),
-  maximum: (a, b) => (b > a ? b : a),
+  minimum: smaller,
+  maximum: larger,
   and: (a, b) => a & b,
   or: (a, b) => a | b,
   xor: (a, b) => a ^ b,

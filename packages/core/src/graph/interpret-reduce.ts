@@ -1,5 +1,5 @@
 /** reduce, cumulate and sort. Sums and products of floats run in f64 and are rounded once. */
-import { type DType, isFloat, isWide } from '../base/dtype.js';
+import { type DType, isWide } from '../base/dtype.js';
 import { elementCount } from '../base/host-tensor.js';
 import { denseStrides, forEachRow, type Layout } from './interpret-strides.js';
 import {

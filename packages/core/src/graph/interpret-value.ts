@@ -98,11 +98,19 @@ export function combineNumbers(kind: ReductionKind, dtype: DType): NumberCombine
   return (a, b) => wrap(Math.imul(a, b));
 }
 
+/** Math.min and Math.max take no bigint. */
+export function smaller(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+export function larger(a: bigint, b: bigint): bigint {
+  return a < b ? b : a;
+}
+
 const wideCombine: Readonly<Record<ReductionKind, WideCombine>> = {
   sum: (a, b) => a + b,
   product: (a, b) => a * b,
-  minimum: (a, b) => (b < a ? b : a),
-  maximum: (a, b) => (b > a ? b : a),
+  minimum: smaller,
+  maximum: larger,
 };
 
 /** Joins two 64-bit elements; the store wraps. */

@@ -9,6 +9,7 @@ import type { Context } from './interpret-context.js';
 import { evaluateNode } from './interpret-ops.js';
 import { decode, encode, integerAt, type Value } from './interpret-value.js';
 import type { Graph, Node, Requirement } from './node.js';
+import { loneVariable, variablesOfNode } from './symbols.js';
 
 export interface InterpretOptions {
   /** Called before every node; throws to stop (an abort, a time limit). */
@@ -107,25 +108,8 @@ function makePlan(graph: Graph): Plan {
 /** The nodes that a node waits for: its inputs, and those that give the symbols of its sizes. */
 function neededBy(node: Node, sources: ReadonlyMap<string, Node>): readonly Node[] {
   if (sources.size === 0) return node.inputs;
-  const found: Node[] = [...node.inputs];
-  const visit = (value: unknown): void => {
-    if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return;
-    if ((value as { kind?: unknown }).kind === 'sum') {
-      for (const name of variablesOf(value as Size).keys()) {
-        const source = sources.get(name);
-        if (source !== undefined) found.push(source);
-      }
-    } else if (Array.isArray(value)) value.forEach(visit);
-    else if ('symbols' in value) {
-      for (const name of (value as Graph).symbols.keys()) {
-        const source = sources.get(name);
-        if (source !== undefined) found.push(source);
-      }
-    } else if (!('data' in value)) Object.values(value).forEach(visit);
-  };
-  visit(node.attributes);
-  for (const result of node.results) visit(result.shape);
-  return found;
+  const given = variablesOfNode(node).flatMap(({ name }) => sources.get(name) ?? []);
+  return [...node.inputs, ...given];
 }
 
 /** Everything that the roots need, each after what it needs; with a stack of its own. */
@@ -233,19 +217,12 @@ function bindInputs(
   graph.inputs.forEach((node, i) => {
     node.shape.forEach((size, axis) => {
       const [left, right] = [inputs[i]!.shape[axis]!, context.size(size)];
-      const minimum = leastOf(size);
+      const minimum = loneVariable(size)?.minimum ?? 0;
       const what = `input ${node.attributes.name}, axis ${axis}`;
       if (left !== right) throw sizeError(what, left, right);
       if (left < minimum) throw sizeError(what, left, `≥ ${minimum}`);
     });
   });
-}
-
-/** The least number that a size which is one symbol may have. */
-function leastOf(size: Size): number {
-  if (typeof size === 'number' || size.terms.length !== 1 || size.constant !== 0) return 0;
-  const [atom] = size.terms[0]!.atoms;
-  return atom?.kind === 'variable' && size.terms[0]!.atoms.length === 1 ? atom.minimum : 0;
 }
 
 /** Checks those whose symbols all have numbers; gives back the others. */
