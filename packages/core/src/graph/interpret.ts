@@ -3,7 +3,7 @@
  * floats are computed in f64 and rounded once per op, integers are exact and wrap.
  */
 import { failure, internal } from '../base/errors.js';
-import { evaluate, type Size, variablesOf } from '../base/expression.js';
+import { evaluate, variablesOf } from '../base/expression.js';
 import type { HostTensor } from '../base/host-tensor.js';
 import type { Context } from './interpret-context.js';
 import { evaluateNode } from './interpret-ops.js';

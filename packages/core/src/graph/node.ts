@@ -238,7 +238,8 @@ function objectId(object: object): number {
   return nextObject++;
 }
 
-const isSum = (value: object): value is Sum => (value as { kind?: unknown }).kind === 'sum';
+/** By its terms: attributes of reductions have `kind: 'sum'` too. */
+const isSum = (value: object): value is Sum => 'terms' in value && 'key' in value;
 
 /** Text that is equal for equal attribute values; tensors and bodies count by identity. */
 function attributeKey(value: unknown): string {
