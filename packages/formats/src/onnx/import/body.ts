@@ -89,8 +89,9 @@ function placeholders(frame: Frame, node: NodeProto): readonly Value[] {
     if (type === undefined || type.kind !== 'tensor' || type.shape === null) return unknownValue;
     const dtype = dtypeOfNumber(type.dataType);
     if (dtype === null || dtype === 'string') return unknownValue;
-    if (!type.shape.every((extent) => typeof extent === 'number')) return unknownValue;
-    return { kind: 'tensor', node: build.input('refused', { dtype, shape: type.shape }) };
+    const shape = type.shape.filter((extent) => typeof extent === 'number');
+    if (shape.length < type.shape.length) return unknownValue;
+    return { kind: 'tensor', node: build.input('refused', { dtype, shape }) };
   });
 }
 

@@ -2,4 +2,31 @@
  * What the importer takes from core: `build` makes graph nodes, `size` calculates with symbolic
  * sizes. Both have an `add`, which is why they stay apart.
  */
-export * from '@open-claw/core/internal';
+export * as build from '@open-claw/core/internal';
+export {
+  bytesOf,
+  type DType,
+  dtypeFacts,
+  elementCount,
+  expressions as size,
+  failure,
+  type Graph,
+  type HostTensor,
+  type HostValue,
+  hostTensor,
+  internal,
+  interpret,
+  isFailure,
+  isFloat,
+  isInteger,
+  isSigned,
+  isUnsigned,
+  isWide,
+  type Node,
+  type NodeOf,
+  type OpenClawError,
+  quoteText,
+  type Requirement,
+  type Size,
+  valuesOf,
+} from '@open-claw/core/internal';

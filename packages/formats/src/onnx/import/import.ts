@@ -10,7 +10,6 @@ import {
   type Graph,
   type HostTensor,
   type Node,
-  type NodeOf,
   quoteText,
   type Size,
   size,
@@ -141,13 +140,13 @@ function outputSlot(value: Value, nodes: Node[]): Slot {
 }
 
 interface Inputs {
-  readonly nodes: readonly NodeOf<'input'>[];
+  readonly nodes: readonly Node[];
   readonly values: readonly ModelValue[];
 }
 
 /** Inputs of the model; one that an initializer gives is a constant, as in IR versions below 4. */
 function importInputs(frame: Frame, model: ModelProto, options: ImportOptions): Inputs {
-  const nodes: NodeOf<'input'>[] = [];
+  const nodes: Node[] = [];
   const values: ModelValue[] = [];
   const symbols = new Map<string, Size>();
   const extent = (dimension: Dimension): Size => {

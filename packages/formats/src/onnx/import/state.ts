@@ -1,7 +1,13 @@
 /** What the importer knows while it walks a model: scopes of names, function frames, refusals. */
 
-import type { AttributeProto } from '../model.js';
-import { type FunctionProto, type GraphProto, type NodeProto, normalizeDomain } from '../model.js';
+import {
+  type AttributeProto,
+  type FunctionProto,
+  type GraphProto,
+  type NodeProto,
+  normalizeDomain,
+  type ValueType,
+} from '../model.js';
 import { failure, type Node, quoteText, type Requirement } from './core.js';
 import type { OperatorEntry } from './registry.js';
 import type { Value } from './value.js';
