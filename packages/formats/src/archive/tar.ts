@@ -10,6 +10,8 @@ import { type ArchiveLimits, defaultArchiveLimits, safeEntryName } from './limit
 
 const block = 512;
 const step = 65_536;
+/** Header and trailer of RFC 1952. */
+const smallestGzip = 18;
 
 /** Unpacks gzip with a bound. Errors: OC-ZIP-01, 03, 05. */
 export function gunzip(
@@ -18,6 +20,9 @@ export function gunzip(
   fileName = 'file.gz',
 ): Uint8Array {
   const where = shortName(fileName);
+  if (!isGzip(bytes) || bytes.length < smallestGzip) {
+    throw failure('OC-ZIP-01', { reason: 'it is no gzip stream' }, { where });
+  }
   const parts: Uint8Array[] = [];
   let total = 0;
   let members = 0;
@@ -32,7 +37,7 @@ export function gunzip(
     members += 1;
   };
   try {
-    for (let at = 0; at < bytes.length || at === 0; at += step) {
+    for (let at = 0; at < bytes.length; at += step) {
       stream.push(bytes.subarray(at, at + step), at + step >= bytes.length);
     }
   } catch (cause) {

@@ -268,16 +268,17 @@ export class WireReader {
       readOne();
       return;
     }
-    const end = this.position + this.readLength(name);
+    const length = this.readLength(name);
+    const end = this.position + length;
     this.within(end, () => {
       while (this.position < this.end) readOne();
     });
   }
 
   /** Runs `read` with the end moved in, so that a number cannot reach past its packed block. */
-  private within(length: number, read: () => void): void {
+  private within(end: number, read: () => void): void {
     const outerEnd = this.end;
-    this.end = length;
+    this.end = end;
     read();
     this.end = outerEnd;
   }
@@ -320,7 +321,8 @@ export class WireReader {
       for (let i = 0; i < values.length; i++) array[i] = values[i] as V;
       return array;
     }
-    const end = this.readLength(name) + this.position;
+    const bytes = this.readLength(name);
+    const end = this.position + bytes;
     let length = 0;
     for (let at = this.position; at < end; at++) if ((this.bytes[at] as number) < 128) length += 1;
     const array = new type(length);
