@@ -44,6 +44,50 @@ export const messagesEnglish = {
     what: '{op}: index {index} is outside the size {size}',
     fix: 'give indices from 0 up to, not including, the size',
   },
+  'OC-REFUSED-03': {
+    what: '{count} operators are refused: {list}',
+    fix: 'use another device or dtype, or export the model without them',
+  },
+  'OC-MEMORY-01': {
+    what: '{need} bytes of device memory are needed, the limit is {limit}; the largest value has {largest}',
+    fix: 'use smaller sizes, raise the limit, or take a device with more memory',
+  },
+  'OC-RUN-03': {
+    what: '{op}: an index is outside the size of its axis',
+    fix: 'give indices from 0 up to, not including, the size',
+  },
+  'OC-RUN-04': {
+    what: '{op}: more values than the result has room for',
+    fix: 'raise the capacity or give smaller inputs',
+  },
+  'OC-RUN-05': {
+    what: '{given} inputs are given where the program takes {expected}',
+    fix: 'give one tensor for each input of the model',
+  },
+  'OC-RUN-06': {
+    what: 'input "{name}" has dtype {given}; the program takes {expected}',
+    fix: 'cast the input first',
+  },
+  'OC-RUN-07': {
+    what: 'input "{name}" has shape {given}; the program takes {expected}',
+    fix: 'give an input whose sizes fit the model',
+  },
+  'OC-RUN-08': {
+    what: 'the program was released',
+    fix: 'load it again before running it',
+  },
+  'OC-RUN-09': {
+    what: 'the array for output {index} does not fit: {given} where {expected} belongs',
+    fix: 'give an array of the dtype and shape of the output',
+  },
+  'OC-DEVICE-08': {
+    what: 'the plug-in "{name}" speaks contract {given}; this OpenCLAW speaks {expected}',
+    fix: 'update whichever is older: the plug-in below {expected}, OpenCLAW above it',
+  },
+  'OC-DEVICE-09': {
+    what: 'the device is lost: {reason}',
+    fix: 'open the device again, or use another',
+  },
   'OC-PB-01': {
     what: 'protobuf: the data ends too early: {need} bytes needed, {have} left',
     fix: 'get the file again; it is truncated or damaged',

@@ -50,6 +50,50 @@ export const messagesChinese: Table = {
     what: '{op}：索引 {index} 超出大小 {size}',
     fix: '提供从 0 起、小于该大小的索引',
   },
+  'OC-REFUSED-03': {
+    what: '拒绝 {count} 个算子：{list}',
+    fix: '换用其他设备或数据类型，或导出不含它们的模型',
+  },
+  'OC-MEMORY-01': {
+    what: '需要 {need} 字节设备内存，上限为 {limit}；最大的值占 {largest} 字节',
+    fix: '减小尺寸、提高上限，或换用内存更大的设备',
+  },
+  'OC-RUN-03': {
+    what: '{op}：索引超出所在轴的大小',
+    fix: '索引须从 0 起且小于该轴大小',
+  },
+  'OC-RUN-04': {
+    what: '{op}：值的数量超出结果的容量',
+    fix: '提高容量，或提供更小的输入',
+  },
+  'OC-RUN-05': {
+    what: '给出了 {given} 个输入，程序需要 {expected} 个',
+    fix: '为模型的每个输入各提供一个张量',
+  },
+  'OC-RUN-06': {
+    what: '输入“{name}”的数据类型为 {given}，程序需要 {expected}',
+    fix: '先转换输入的数据类型',
+  },
+  'OC-RUN-07': {
+    what: '输入“{name}”的形状为 {given}，程序需要 {expected}',
+    fix: '提供大小符合模型的输入',
+  },
+  'OC-RUN-08': {
+    what: '程序已被释放',
+    fix: '重新加载后再运行',
+  },
+  'OC-RUN-09': {
+    what: '用于输出 {index} 的数组不合适：给出 {given}，需要 {expected}',
+    fix: '提供与该输出数据类型和形状一致的数组',
+  },
+  'OC-DEVICE-08': {
+    what: '插件“{name}”使用合约版本 {given}，本 OpenCLAW 使用 {expected}',
+    fix: '更新较旧的一方：版本低于 {expected} 时更新插件，高于时更新 OpenCLAW',
+  },
+  'OC-DEVICE-09': {
+    what: '设备丢失：{reason}',
+    fix: '重新打开设备，或换用其他设备',
+  },
   'OC-PB-01': {
     what: 'protobuf：数据提前结束：需要 {need} 字节，只剩 {have} 字节',
     fix: '请重新获取文件；文件被截断或已损坏',

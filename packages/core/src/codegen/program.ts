@@ -31,8 +31,8 @@ export interface LaunchStep {
   readonly writes: readonly boolean[];
   readonly mayFail: boolean;
   readonly grid: readonly Expression[];
-  /** Values of the entry's sizes. */
-  readonly sizes: readonly Expression[];
+  /** Symbols whose numbers are the entry's sizes. */
+  readonly sizes: readonly string[];
   readonly flops: Size;
   readonly bytes: Size;
   /** Index into Program.operators. */

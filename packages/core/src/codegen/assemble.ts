@@ -1,0 +1,159 @@
+/** From steps to a procedure: gives every value a buffer, and every kernel its launch. */
+import { bytesOf } from '../base/dtype.js';
+import { multiply, product } from '../base/expression.js';
+import { requirementsOf } from '../graph/make.js';
+import type { Graph, Node } from '../graph/node.js';
+import type { LoweredKernel, Workspace } from '../kernel/lowered.js';
+import { readsOf, writesOf } from '../schedule/schedule.js';
+import type { KernelStep, RegionStep, Step } from '../schedule/step.js';
+import { memoryRoot } from '../schedule/views.js';
+import type { KernelTable } from './kernel-table.js';
+import type { Buffer, LaunchStep, Procedure, ProgramStep, Result } from './program.js';
+
+type Draft = { -readonly [Key in keyof Buffer]: Buffer[Key] };
+
+export interface AssembleOptions {
+  /** A region's body: its inputs are in device memory. */
+  readonly body: boolean;
+  /** The procedure of a region's body. */
+  readonly inner: (graph: Graph) => Procedure;
+}
+
+export function assemble(
+  graph: Graph,
+  steps: readonly Step[],
+  table: KernelTable,
+  { body, inner }: AssembleOptions,
+): Procedure {
+  const buffers: Draft[] = [];
+  const byNode = new Map<Node, Draft>();
+  const made: ProgramStep[] = [];
+  const once: LaunchStep[] = [];
+  const touch = (draft: Draft): number => {
+    draft.first = Math.min(draft.first, made.length);
+    draft.last = Math.max(draft.last, made.length);
+    return draft.id;
+  };
+  const add = (fields: Omit<Draft, 'id' | 'first' | 'last'>): Draft => {
+    const draft = { ...fields, id: buffers.length, first: made.length, last: made.length };
+    buffers.push(draft);
+    return draft;
+  };
+  const draftOf = (value: Node): Draft => {
+    const node = memoryRoot(value);
+    const seen = byNode.get(node);
+    if (seen !== undefined) return seen;
+    const { dtype, shape } = node;
+    const bytes = multiply(bytesOf(dtype), product(shape));
+    const role = node.op === 'input' ? 'input' : node.op === 'constant' ? 'constant' : 'temporary';
+    const draft = add({ dtype, shape, bytes, role });
+    if (node.op === 'constant') draft.tensor = node.attributes.tensor;
+    if (node.op === 'input') draft.first = 0;
+    byNode.set(node, draft);
+    return draft;
+  };
+  const bufferOf = (node: Node): number => touch(draftOf(node));
+
+  const launches = (step: KernelStep): void => {
+    const operator = table.operator(operatorName(step));
+    const spaces = new Map<number, Draft>();
+    const bind = (argument: Node | Workspace): Draft => {
+      if ('op' in argument) return draftOf(argument);
+      const role = argument.constant ? 'once' : 'temporary';
+      const { bytes } = argument;
+      const draft = spaces.get(argument.id) ?? add({ dtype: 'u8', shape: [bytes], bytes, role });
+      spaces.set(argument.id, draft);
+      return draft;
+    };
+    for (const kernel of table.kernelsOf(step, operator)) {
+      const launch = launchOf(
+        kernel,
+        operator,
+        kernel.arguments.map((a) => touch(bind(a))),
+      );
+      (kernel.once ? once : made).push(launch);
+    }
+  };
+  const region = (step: RegionStep): void => {
+    const { node } = step;
+    const shared = {
+      kind: 'region' as const,
+      inputs: node.inputs.map(bufferOf),
+      outputs: step.outputs.map(bufferOf),
+      operator: table.operator(node.op),
+    };
+    if (node.op === 'if') {
+      const branches = { then: inner(node.attributes.then), else: inner(node.attributes.else) };
+      made.push({ ...shared, op: 'if', ...branches });
+      return;
+    }
+    const { carried, iteration, body: graphOfBody } = node.attributes;
+    const spare = step.outputs.slice(0, carried).map((output) => {
+      const { dtype, shape, bytes } = draftOf(output);
+      return touch(add({ dtype, shape, bytes, role: 'temporary' }));
+    });
+    const trip = node.op === 'loop' ? node.attributes.trip : node.attributes.limit;
+    const loop = { trip, carried, iteration, spare, body: inner(graphOfBody) };
+    made.push({ ...shared, op: node.op, ...loop });
+  };
+
+  for (const step of steps) {
+    if (step.kind === 'kernel') launches(step);
+    else if (step.kind === 'region') region(step);
+    else if (step.kind === 'host' || step.kind === 'bind') made.push(step);
+    else made.push({ kind: step.kind, buffer: bufferOf(step.node), node: step.node });
+  }
+  const hostNodes = new Set<Node>();
+  for (const step of steps) if (step.kind === 'host') for (const n of step.nodes) hostNodes.add(n);
+  const results = graph.outputs.map((node): Result => {
+    const root = memoryRoot(node);
+    const given = !body && (root.op === 'input' || root.op === 'constant');
+    const { dtype, shape } = node;
+    if (hostNodes.has(node)) return { dtype, shape, host: node };
+    return given ? { dtype, shape, host: root } : { dtype, shape, buffer: bufferOf(node) };
+  });
+  const parameters = graph.inputs.map((input) => {
+    const buffer = byNode.get(input as Node)?.id;
+    const { dtype, shape, attributes } = input;
+    const parameter = { name: attributes.name, node: input as Node, dtype, shape };
+    return buffer === undefined ? parameter : { ...parameter, buffer };
+  });
+  const { symbols, requirements } = graph;
+  return { parameters, results, symbols, requirements, buffers, steps: made, once };
+}
+
+function launchOf(
+  { program, flops, bytes }: LoweredKernel,
+  operator: number,
+  buffers: readonly number[],
+): LaunchStep {
+  return {
+    kind: 'launch',
+    entry: program.name,
+    buffers,
+    writes: program.buffers.slice(0, buffers.length).map(({ access }) => access !== 'read'),
+    mayFail: program.mayFail,
+    grid: program.grid.map((axis) => axis.extent),
+    sizes: program.sizes,
+    flops,
+    bytes,
+    operator,
+  };
+}
+
+/** The step's operation for people: the anchor, or the dearest node of a map. */
+function operatorName(step: KernelStep): string {
+  if (step.pattern !== 'map') return step.pattern === 'reduction' ? 'reduce' : step.pattern;
+  const inputs = new Set(step.inputs);
+  const seen = new Set<Node>();
+  const names = new Set<string>();
+  const stack = [...step.outputs];
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    if (seen.has(node) || inputs.has(node)) continue;
+    seen.add(node);
+    names.add(node.op);
+    stack.push(...node.inputs);
+  }
+  const failing = ['gather', 'divide', 'remainder'].filter((name) => names.has(name));
+  return failing.length > 0 ? failing.join('+') : step.anchor.op;
+}

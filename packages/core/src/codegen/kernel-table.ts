@@ -1,0 +1,109 @@
+/**
+ * The kernels of a program: lowers each step once per signature, gives re-tiled ones where the
+ * language finds a tile too large, and collects what is refused.
+ */
+import { isFailure, type OpenClawError } from '../base/errors.js';
+import type { Target } from '../base/target.js';
+import type { Node } from '../graph/node.js';
+import { lower } from '../kernel/lower.js';
+import { failReasons, type LoweredKernel, type Tuning, type Workspace } from '../kernel/lowered.js';
+import type { TileProgram } from '../kernel/tile.js';
+import { signatureOf } from '../schedule/signature.js';
+import type { KernelStep } from '../schedule/step.js';
+import type { Language } from './language.js';
+
+/** What a target cannot do, by name. */
+export interface Refusal {
+  readonly operator: string;
+  readonly error: OpenClawError;
+}
+
+export interface KernelTable {
+  /** Kernels of a step, in order of launch; none where it is refused. */
+  kernelsOf(step: KernelStep, operator: number): readonly LoweredKernel[];
+  /** A number for the status word. */
+  operator(name: string): number;
+  readonly programs: readonly TileProgram[];
+  readonly operators: readonly string[];
+  readonly refusals: Refusal[];
+}
+
+/** Times that tiles are halved before a kernel is refused. */
+const mostHalvings = 4;
+const reasons = Object.keys(failReasons).length;
+
+export function kernelTable(target: Target, language: Language, tuning: Tuning): KernelTable {
+  const programs: TileProgram[] = [];
+  const operators: string[] = [];
+  const refusals: Refusal[] = [];
+  const known = new Map<string, { nodes: readonly Node[]; kernels: readonly LoweredKernel[] }>();
+  const lowerNew = (step: KernelStep, operator: number): readonly LoweredKernel[] => {
+    const names = { name: `k${programs.length}`, failBase: operator * 8 };
+    try {
+      const kernels = fitting(step, target, language, tuning, names);
+      programs.push(...kernels.map((kernel) => kernel.program));
+      return kernels;
+    } catch (error) {
+      if (!isFailure(error) || error.kind !== 'refused') throw error;
+      refusals.push({ operator: operators[operator] as string, error });
+      return [];
+    }
+  };
+  return {
+    programs,
+    operators,
+    refusals,
+    operator: (name) => operators.push(name) - 1,
+    kernelsOf(step, operator) {
+      const signature = signatureOf(step);
+      const seen = known.get(signature.text);
+      if (seen !== undefined) return moved(seen.kernels, seen.nodes, signature.nodes);
+      const kernels = lowerNew(step, operator);
+      // A kernel that may fail names its own step in the status word.
+      if (kernels.every((kernel) => !kernel.program.mayFail) && reasons < 8) {
+        known.set(signature.text, { nodes: signature.nodes, kernels });
+      }
+      return kernels;
+    },
+  };
+}
+
+/** Lowers, and lowers again with smaller tiles while the language says too large. */
+function fitting(
+  step: KernelStep,
+  target: Target,
+  language: Language,
+  tuning: Tuning,
+  names: { readonly name: string; readonly failBase: number },
+): readonly LoweredKernel[] {
+  for (let halvings = 0; ; halvings++) {
+    const hint = halvings === 0 ? tuning : { ...tuning, tile: { ...tuning['tile'], halvings } };
+    const kernels = lower(step, target, hint, names);
+    try {
+      language.emit(
+        kernels.map((kernel) => kernel.program),
+        target,
+      );
+      return kernels;
+    } catch (error) {
+      const isTooLarge = isFailure(error) && error.retry === 'smaller';
+      if (!isTooLarge || halvings === mostHalvings) throw error;
+    }
+  }
+}
+
+/** The kernels of an equal step, with this step's values as arguments. */
+function moved(
+  kernels: readonly LoweredKernel[],
+  from: readonly Node[],
+  to: readonly Node[],
+): readonly LoweredKernel[] {
+  const at = new Map(from.map((node, i) => [node, to[i] as Node]));
+  const isNode = (argument: Node | Workspace): argument is Node => 'op' in argument;
+  return kernels.map((kernel) => ({
+    ...kernel,
+    arguments: kernel.arguments.map((argument) =>
+      isNode(argument) ? (at.get(argument) ?? argument) : argument,
+    ),
+  }));
+}

@@ -1,0 +1,66 @@
+/**
+ * The whole compiler: a graph and a target → a program. Pure: no chip, no file, no clock.
+ *
+ *   graph ─ openComposites ─▶ primitives ─ schedule ─▶ steps ─ lower ─▶ tile programs
+ *                                            │                             │ emit
+ *                                            └──────── assemble ───────────┴─▶ Program
+ *
+ * Bodies of regions become procedures of the same program, in the same source.
+ */
+import { failure } from './base/errors.js';
+import type { Target } from './base/target.js';
+import { assemble } from './codegen/assemble.js';
+import { type KernelTable, kernelTable, type Refusal } from './codegen/kernel-table.js';
+import type { Language } from './codegen/language.js';
+import type { Fallback, Procedure, Program } from './codegen/program.js';
+import type { Graph } from './graph/node.js';
+import type { Tuning } from './kernel/lowered.js';
+import { openComposites } from './schedule/open.js';
+import { schedule } from './schedule/schedule.js';
+
+export interface CompileOptions {
+  readonly tuning?: Tuning;
+}
+
+/** Throws OC-REFUSED-… where the target cannot do something; all such things at once. */
+export function compile(
+  graph: Graph,
+  target: Target,
+  language: Language,
+  options: CompileOptions = {},
+): Program {
+  const table = kernelTable(target, language, options.tuning ?? {});
+  const main = procedureOf(openComposites(graph), target, table, false);
+  const [first, ...others] = table.refusals;
+  if (first !== undefined && others.length === 0) throw first.error;
+  if (first !== undefined) {
+    const list = table.refusals.map(({ operator, error }) => `${operator}: ${error.what}`);
+    const details = { count: list.length, list: [...new Set(list)].join('; ') };
+    throw failure('OC-REFUSED-03', details, { kind: 'refused', retry: 'other-device' });
+  }
+  const { operators, programs } = table;
+  const program = { target: target.id, main, operators, fallbacks: [] };
+  return programs.length === 0 ? program : { ...program, source: language.emit(programs, target) };
+}
+
+function procedureOf(graph: Graph, target: Target, table: KernelTable, body: boolean): Procedure {
+  const steps = schedule(graph, target, { body });
+  const inner = (innerGraph: Graph): Procedure => procedureOf(innerGraph, target, table, true);
+  return assemble(graph, steps, table, { body, inner });
+}
+
+export interface CheckReport {
+  readonly refusals: readonly Refusal[];
+  readonly fallbacks: readonly Fallback[];
+  /** Bytes of constants; everything else depends on sizes. */
+  readonly constantBytes: number;
+}
+
+/** What compiling would refuse, without compiling for a card. */
+export function check(graph: Graph, target: Target, language: Language): CheckReport {
+  const table = kernelTable(target, language, {});
+  const main = procedureOf(openComposites(graph), target, table, false);
+  const constants = main.buffers.filter((buffer) => buffer.role === 'constant');
+  const constantBytes = constants.reduce((total, { bytes }) => total + Number(bytes), 0);
+  return { refusals: table.refusals, fallbacks: [], constantBytes };
+}
