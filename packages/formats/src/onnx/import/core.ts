@@ -27,6 +27,7 @@ export {
   type OpenClawError,
   quoteText,
   type Requirement,
+  readElement,
   type Size,
   valuesOf,
 } from '@open-claw/core/internal';

@@ -1,6 +1,6 @@
 /** The comparison of ONNX's own backend test runner: shape and dtype exactly, numbers closely. */
 import type { OnnxValue } from '../read-data.js';
-import { type HostTensor, isFloat, readElement } from './core.js';
+import { type HostTensor, isFloat, readElement, valuesOf } from './core.js';
 
 export interface Comparison {
   /** Empty where the values agree. */
@@ -77,8 +77,8 @@ function compareTensors(actual: HostTensor, expected: HostTensor): Comparison {
 function compareRandom(actual: HostTensor, expected: HostTensor): Comparison {
   const types = compareTypes(actual, expected);
   if (types.difference !== '' || !isFloat(expected.dtype)) return types;
-  const got = Array.from(actual.data, (_, i) => Number(readElement(actual, i)));
-  const want = Array.from(expected.data, (_, i) => Number(readElement(expected, i)));
+  const got = valuesOf(actual).map(Number);
+  const want = valuesOf(expected).map(Number);
   if (got.some((x) => !Number.isFinite(x))) return differ('a random value is not finite');
   const bits = want.every((x) => x === 0 || x === 1);
   if (bits && got.some((x) => x !== 0 && x !== 1)) return differ('a value is neither 0 nor 1');
