@@ -1,11 +1,11 @@
 /** Builders of lookups, scatters, sorts and of sizes that come from data. */
 import { isInteger } from '../base/dtype.js';
 import { product, type Size } from '../base/expression.js';
-import { readElement } from '../base/host-tensor.js';
 import { normalizeAxis } from './build-views.js';
 import { make } from './make.js';
-import { isOp, type Node, type ScatterKind } from './node.js';
+import type { Node, ScatterKind } from './node.js';
 import { dtypeError, shapeError } from './rule.js';
+import { shapeValues } from './shape-values.js';
 import { elementSymbol } from './symbols.js';
 
 /** Result `index` of a node with several. */
@@ -61,11 +61,5 @@ export function elementSize(
   if (typeof count === 'number' && (index < 0 || index >= count)) {
     throw shapeError('size', `element ${index} of ${count}`);
   }
-  return elementOf(node, index) ?? elementSymbol(node, index, options.minimum ?? 0);
-}
-
-function elementOf(node: Node, index: number): Size | undefined {
-  if (isOp(node, 'size')) return node.attributes.value;
-  if (isOp(node, 'constant')) return Number(readElement(node.attributes.tensor, index));
-  return undefined;
+  return shapeValues(node)?.[index] ?? elementSymbol(node, index, options.minimum ?? 0);
 }

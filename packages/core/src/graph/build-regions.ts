@@ -1,28 +1,19 @@
 /** Builders of regions: ifThen, loop, whileLoop, composite. */
 import { keyOf, type Size, variable } from '../base/expression.js';
+import { bodyInput } from './body-input.js';
 import { part } from './build-indexed.js';
 import { size } from './build-sources.js';
 import { concat, reshape, sameShape } from './build-views.js';
 import { type GraphOptions, graphOf } from './graph-of.js';
 import { make } from './make.js';
 import type { Attributes, Graph, Node, TensorType } from './node.js';
-import { shapeError, typeOf } from './rule.js';
+import { shapeError } from './rule.js';
 import { elementSymbol } from './symbols.js';
 import { weakTable } from './weak-table.js';
 
 /** Depth of nested bodies under construction: inputs of different depths are different nodes. */
 let depth = 0;
-const bodyInputs = weakTable<Node>();
 const bodies = weakTable<Graph>();
-
-const typeKey = ({ dtype, shape }: TensorType): string =>
-  `${dtype}[${shape.map((extent) => keyOf(extent)).join(',')}]`;
-
-/** Inputs of bodies are shared by place and type, so that equal bodies are one object. */
-function bodyInput(index: number, type: TensorType): Node {
-  const name = `p${depth}_${index}`;
-  return bodyInputs.get(`${name} ${typeKey(type)}`, () => make('input', [], { name, type }));
-}
 
 /**
  * The graph of a body that takes values of these types. `build` may use its arguments and
@@ -36,7 +27,7 @@ export function bodyOf(
   depth++;
   try {
     const iteration = `i${depth}`;
-    const inputs = types.map((type, i) => bodyInput(i, typeOf(type.dtype, type.shape)));
+    const inputs = types.map((type, i) => bodyInput(depth, i, type));
     const outputs = build(inputs, iteration);
     const options: GraphOptions = withIteration ? { region: true, iteration } : { region: true };
     const ids = (nodes: readonly Node[]): string => nodes.map((node) => node.id).join(',');

@@ -135,6 +135,6 @@ export function graphOf(
     symbols,
     requirements: [...found.values()],
   });
-  setFreeVariables(graph, free);
+  setFreeVariables(graph, free, options.region === true);
   return graph;
 }

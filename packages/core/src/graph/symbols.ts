@@ -84,11 +84,20 @@ export function bodiesOf(node: Node): readonly Graph[] {
 const nothing: readonly Variable[] = [];
 const mentioned = new WeakMap<Node, readonly Variable[]>();
 const free = new WeakMap<Graph, readonly Variable[]>();
+const regions = new WeakSet<Graph>();
 
 /** Remembers the symbols that a graph takes from around it. */
-export function setFreeVariables(graph: Graph, variables: readonly Variable[]): void {
+export function setFreeVariables(
+  graph: Graph,
+  variables: readonly Variable[],
+  region: boolean,
+): void {
   free.set(graph, variables);
+  if (region) regions.add(graph);
 }
+
+/** Whether the graph is the body of a region rather than a program. */
+export const isRegionBody = (graph: Graph): boolean => regions.has(graph);
 
 /** Symbols of a graph that it does not make itself. */
 export function freeVariablesOf(graph: Graph): readonly Variable[] {
