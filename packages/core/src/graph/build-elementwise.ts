@@ -69,6 +69,7 @@ export const atanh = unaryBuilder('atanh');
 export const erf = unaryBuilder('erf');
 /** Bits of an integer, truth of a bool. */
 export const not = unaryBuilder('not');
+// biome-ignore lint/suspicious/noShadowRestrictedNames: the name of the primitive
 export const isNaN = unaryBuilder('isNaN');
 
 export const add = binaryBuilder('add');
