@@ -1,5 +1,6 @@
-import { dtypes, type HostTensor, hostTensor, isFailure, valuesOf } from '@open-claw/core/internal';
+import { dtypes, type HostTensor, hostTensor, valuesOf } from '@open-claw/core/internal';
 import { describe, expect, it } from 'vitest';
+import { codeOf as failureCode } from './base/testing.js';
 import { encodeUtf8 } from './base/text.js';
 import { readNpy, writeNpy } from './npy.js';
 
@@ -24,15 +25,7 @@ function file(header: string, payload: Uint8Array, version = 1): Uint8Array {
 const header = (descr: string, shape: string, order = 'False'): string =>
   `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }\n`;
 
-function codeOf(bytes: Uint8Array): string {
-  try {
-    readNpy(bytes);
-  } catch (error) {
-    if (isFailure(error)) return error.code;
-    throw error;
-  }
-  return 'no error';
-}
+const codeOf = (bytes: Uint8Array): string => failureCode(() => readNpy(bytes));
 
 describe('npy', () => {
   it.each(['f64', 'f32', 'f16', 'i64', 'i32', 'i16', 'i8', 'u64', 'u32', 'u16', 'u8'] as const)(

@@ -1,23 +1,13 @@
 import { hostTensor } from '@open-claw/core/internal';
 import { gzipSync, zipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
-import { isFailure } from '../base/core.js';
+import { codeOf, mutate, randomIntegers } from '../base/testing.js';
 import { encodeUtf8 } from '../base/text.js';
 import { writeNpy } from '../npy.js';
 import { readNpz } from '../npz.js';
 import { crc32 } from './crc32.js';
 import { gunzip, readTar } from './tar.js';
 import { readZip } from './zip.js';
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isFailure(error)) return error.code;
-    throw error;
-  }
-  return 'no error';
-}
 
 function readAll(bytes: Uint8Array, limits = {}): Map<string, Uint8Array> {
   return new Map(readZip(bytes, limits).map((entry) => [entry.name, entry.read()]));
@@ -79,15 +69,10 @@ describe('zip', () => {
 
   it('survives mutated bytes', () => {
     const original = zipSync({ 'a.npy': writeNpy(hostTensor('f32', [4], [1, 2, 3, 4])), b: text });
-    let state = 99;
-    const random = (bound: number): number => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return Math.floor((state / 2 ** 32) * bound);
-    };
+    const random = randomIntegers(99);
     let failed = 0;
     for (let round = 0; round < 3000; round++) {
-      const bytes = original.slice(0, random(5) === 0 ? random(original.length) : undefined);
-      for (let i = random(3); i >= 0; i--) bytes[random(bytes.length)] = random(256);
+      const bytes = mutate(original, random, 3, 5);
       if (codeOf(() => readAll(bytes)) !== 'no error') failed += 1;
     }
     expect(failed).toBeGreaterThan(500);

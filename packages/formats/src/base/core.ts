@@ -17,7 +17,6 @@ export {
   isFailure,
   isFloat,
   isInteger,
-  isWide,
   type OpenClawError,
   readElement,
   refused,

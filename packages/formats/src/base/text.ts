@@ -1,4 +1,4 @@
-/** UTF-8 to strings and back, and untrusted names made short: strict, without any host interface. */
+/** UTF-8 to strings and back, strict, and untrusted names made short; needs no host interface. */
 
 const chunk = 8192;
 
@@ -65,7 +65,7 @@ export function encodeUtf8(text: string): Uint8Array {
   return bytes.slice(0, at);
 }
 
-/** A name from a file for use in an error's place line, where one long name must not hide the rest. */
+/** A name from a file for an error's place line, where one long name must not hide the rest. */
 export function shortName(name: string): string {
   return name.length > 48 ? `${name.slice(0, 45)}…` : name;
 }

@@ -1,8 +1,9 @@
 import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isFailure, valuesOf } from '@open-claw/core/internal';
+import { valuesOf } from '@open-claw/core/internal';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { codeOf as failureCode } from '../base/testing.js';
 import { buildModel, readTensor, type TensorProto, writeModel } from '../index.js';
 import { readModelFile } from './files.js';
 
@@ -26,15 +27,8 @@ function writeModelFor(location: string): string {
   return path;
 }
 
-function codeOf(path: string, options = {}): string {
-  try {
-    readModelFile(path, options);
-  } catch (error) {
-    if (isFailure(error)) return error.code;
-    throw error;
-  }
-  return 'no error';
-}
+const codeOf = (path: string, options = {}): string =>
+  failureCode(() => readModelFile(path, options));
 
 describe('readModelFile', () => {
   it('reads a model with its external data, also through a link to the model', () => {

@@ -1,4 +1,4 @@
-/** Short ways to build `ModelProto` data in code, for tests and examples; every part has a default. */
+/** Short ways to build `ModelProto` data in code, for tests and examples, with defaults. */
 import type {
   AttributeProto,
   Dimension,

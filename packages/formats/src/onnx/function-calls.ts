@@ -35,7 +35,7 @@ function bodyOf(nodes: readonly NodeProto[], functions: ReadonlyMap<string, Func
 
 /**
  * Errors: OC-ONNX-23 when a function reaches itself, also through subgraphs; OC-ONNX-31 when the
- * model with all calls written out has more than `limit` nodes (a chain of doublings needs few bytes).
+ * model with all calls written out has more than `limit` nodes: a chain of doublings is short.
  */
 export function checkFunctionCalls(
   model: ModelProto,

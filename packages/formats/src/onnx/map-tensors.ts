@@ -12,7 +12,7 @@ import type {
 
 type Change = (tensor: TensorProto) => TensorProto;
 
-/** The model with `change` applied to every tensor; parts without a change stay the same objects. */
+/** The model with `change` applied to every tensor. */
 export function mapTensors(model: ModelProto, change: Change): ModelProto {
   return {
     ...model,

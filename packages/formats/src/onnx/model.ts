@@ -1,6 +1,6 @@
 /**
- * The parsed form of ONNX files as plain read-only data: what `readModel` gives and `writeModel` takes.
- * Field numbers and meanings: onnx.proto and onnx-data.proto of the ONNX specification (IR version 13).
+ * The parsed form of ONNX files as plain read-only data: what `readModel` gives and `writeModel`
+ * takes. Names and meanings: onnx.proto and onnx-data.proto of ONNX, IR version 13.
  */
 
 /** ONNX `TensorProto.DataType` by number; the index is the value on the wire. */
@@ -89,8 +89,8 @@ export interface NodeProto {
 }
 
 /**
- * One attribute, told apart by `kind`. `reference` stands for `ref_attr_name` inside a function body:
- * the value is the calling node's attribute of that name, of kind `type`.
+ * One attribute, told apart by `kind`. `reference` is `ref_attr_name` inside a function body: the
+ * value is the calling node's attribute of that name, of kind `type`.
  * Integers stay bigint because INT64_MIN and INT64_MAX are used as markers (Slice, Loop).
  */
 export type AttributeProto = {
@@ -219,7 +219,7 @@ export interface TrainingInfoProto {
   readonly updateBinding: readonly StringEntry[];
 }
 
-/** onnx-data.proto `SequenceProto`; only the list that `kind` names is filled. */
+/** onnx-data.proto `SequenceProto`; all values are of one kind. */
 export interface SequenceProto {
   readonly name: string;
   readonly values: readonly ValueProto[];
@@ -247,7 +247,7 @@ export type ValueProto =
   | { readonly kind: 'map'; readonly value: MapProto }
   | { readonly kind: 'optional'; readonly value: OptionalProto };
 
-/** 'ai.onnx' and '' are one domain; the empty string is the form used everywhere in this package. */
+/** 'ai.onnx' and '' are one domain; the empty string is the form used in this package. */
 export function normalizeDomain(domain: string): string {
   return domain === 'ai.onnx' ? '' : domain;
 }

@@ -37,6 +37,17 @@ export function countOne(state: ReadState, what: keyof ReadState['counts']): voi
   if (count > limit) throw state.reader.fail('OC-PB-09', { what, count, limit });
 }
 
+/** Writers put a number field in one piece; thousands of pieces only cost time. */
+const mostRuns = 10_000;
+
+function addRun<T>(state: ReadState, runs: T[], run: T): void {
+  if (runs.length === mostRuns) {
+    const details = { what: 'runs', count: mostRuns + 1, limit: mostRuns };
+    throw state.reader.fail('OC-PB-09', details);
+  }
+  runs.push(run);
+}
+
 function joinRuns<T extends { readonly length: number; set(run: T, at: number): void }>(
   runs: readonly T[],
   allocate: (length: number) => T,
@@ -79,16 +90,16 @@ export function readTensorProto(state: ReadState): TensorProto {
       case 3:
         throw reader.fail('OC-ONNX-11', { reason: 'segments of a tensor' }, 'segment');
       case 4:
-        floats.push(reader.floatRun('float_data'));
+        addRun(state, floats, reader.floatRun('float_data'));
         break;
       case 5:
-        int32s.push(reader.int32Run('int32_data'));
+        addRun(state, int32s, reader.int32Run('int32_data'));
         break;
       case 6:
         strings.push(reader.byteText('string_data'));
         break;
       case 7:
-        int64s.push(reader.int64Run('int64_data'));
+        addRun(state, int64s, reader.int64Run('int64_data'));
         break;
       case 8:
         name = reader.text('name');
@@ -97,10 +108,10 @@ export function readTensorProto(state: ReadState): TensorProto {
         rawData = reader.blob('raw_data');
         break;
       case 10:
-        doubles.push(reader.doubleRun('double_data'));
+        addRun(state, doubles, reader.doubleRun('double_data'));
         break;
       case 11:
-        uint64s.push(reader.uint64Run('uint64_data'));
+        addRun(state, uint64s, reader.uint64Run('uint64_data'));
         break;
       case 12:
         docString = reader.looseText('doc_string');

@@ -1,19 +1,10 @@
-import { type DType, dtypes, hostTensor, isFailure, valuesOf } from '@open-claw/core/internal';
+import { type DType, dtypes, hostTensor, valuesOf } from '@open-claw/core/internal';
 import { describe, expect, it } from 'vitest';
+import { codeOf } from '../base/testing.js';
 import type { SparseTensorProto, TensorProto, ValueType } from './model.js';
 import { parseTensorProto, readTensorFile, readValue } from './read-data.js';
 import { readSparseTensor, readTensor } from './read-tensor.js';
 import { tensorProto, writeTensor, writeValue } from './write.js';
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isFailure(error)) return error.code;
-    throw error;
-  }
-  return 'no error';
-}
 
 const samples = (dtype: DType): readonly (number | bigint | string | boolean)[] => {
   if (dtype === 'string') return ['', 'a', '漢', '😀', 'e'];

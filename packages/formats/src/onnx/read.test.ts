@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isFailure } from '../base/core.js';
+import { codeOf, mutate, randomIntegers } from '../base/testing.js';
 import { WireWriter } from '../protobuf/writer.js';
 import { buildGraph, buildModel, buildNode, buildValue } from './build.js';
 import type { ModelProto, TensorProto } from './model.js';
@@ -131,16 +132,6 @@ function tensorType() {
   return { kind: 'tensor', dataType: 1, shape: [2, 'n', null] } as const;
 }
 
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isFailure(error)) return error.code;
-    throw error;
-  }
-  return 'no error';
-}
-
 describe('readModel', () => {
   it('reads back all that writeModel writes', () => {
     const bytes = writeModel(full);
@@ -198,6 +189,17 @@ describe('readModel', () => {
     expect(codeOf(() => readModel(new WireWriter().blob(7, graph).finish()))).toBe('OC-PB-08');
   });
 
+  it('refuses a number field in thousands of pieces', () => {
+    const pieces = (count: number): Uint8Array => {
+      const tensor = new WireWriter();
+      for (let i = 0; i < count; i++) tensor.float(4, i).varint(99, 0);
+      const graph = new WireWriter().blob(5, tensor.finish()).finish();
+      return new WireWriter().blob(7, graph).finish();
+    };
+    expect(readModel(pieces(9)).graph.initializers[0]?.floatData?.length).toBe(9);
+    expect(codeOf(() => readModel(pieces(10_001)))).toBe('OC-PB-09');
+  });
+
   it('refuses attributes whose value and type disagree', () => {
     const read = (write: (writer: WireWriter) => void): string => {
       const model = new WireWriter().message(7, (graph) =>
@@ -215,17 +217,11 @@ describe('readModel', () => {
 
   it('survives mutated bytes: a failure of our kind, or a model that can be written', () => {
     const original = writeModel(full);
-    let state = 12345;
-    const random = (bound: number): number => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return Math.floor((state / 2 ** 32) * bound);
-    };
+    const random = randomIntegers(12345);
     const codes = new Set<string>();
     let read = 0;
     for (let round = 0; round < 5000; round++) {
-      let bytes = original.slice();
-      for (let i = random(4); i >= 0; i--) bytes[random(bytes.length)] = random(256);
-      if (random(4) === 0) bytes = bytes.slice(0, random(bytes.length));
+      const bytes = mutate(original, random, 4, 4);
       try {
         const model = readModel(bytes, {}, 'mutant');
         writeModel(model);

@@ -1,7 +1,8 @@
-/** All models and stored values of the ONNX backend suite, where CLAW_TEST_DATA names its folder. */
+/** All models and values of the ONNX backend suite, where CLAW_TEST_DATA names its folder. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { codeOf, mutate, randomIntegers } from '../base/testing.js';
 import {
   dtypeOfNumber,
   type ModelProto,
@@ -63,6 +64,23 @@ describe.skipIf(!present)('the ONNX suite (set CLAW_TEST_DATA to its folder)', (
     expect(problems).toEqual([]);
     expect(models.size).toBe(2303);
     expect(values).toBeGreaterThan(7000);
+  });
+
+  it('refuses or reads mutated models of the suite, never failing otherwise', () => {
+    const random = randomIntegers(2024);
+    let count = 0;
+    let refusals = 0;
+    for (const [name, bytes] of readTar(readFileSync(archive))) {
+      if (!name.endsWith('model.onnx')) continue;
+      for (let round = 0; round < 3; round++) {
+        const mutant = mutate(bytes, random, 4, 8);
+        const code = codeOf(() => validateModel(readModel(mutant), {}));
+        count += 1;
+        if (code !== 'no error') refusals += 1;
+      }
+    }
+    expect(count).toBe(3 * 2303);
+    expect(refusals).toBeGreaterThan(count / 4);
   });
 
   it('reads and validates the whole models beside it', () => {

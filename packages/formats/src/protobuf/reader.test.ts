@@ -1,20 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { isFailure } from '../base/core.js';
+import { codeOf } from '../base/testing.js';
 import { defaultWireLimits, WireReader } from './reader.js';
 import { WireWriter } from './writer.js';
 
 function open(bytes: Uint8Array | readonly number[], limits = {}): WireReader {
   return new WireReader(Uint8Array.from(bytes), 'file.bin', { ...defaultWireLimits, ...limits });
-}
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (isFailure(error)) return error.code;
-    throw error;
-  }
-  return 'no error';
 }
 
 describe('WireReader', () => {

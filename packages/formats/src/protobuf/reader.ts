@@ -20,7 +20,7 @@ export interface WireLimits {
 export const defaultWireLimits: WireLimits = {
   bytes: 2 ** 31 - 1,
   depth: 256,
-  items: 8_000_000,
+  items: 4_000_000,
 };
 
 const varintType = 0;
@@ -214,7 +214,7 @@ export class WireReader {
     return this.varintRun(name, BigUint64Array, () => this.unsigned());
   }
 
-  /** An error at the current field. Codes other than OC-PB name broken rules of the format above. */
+  /** An error at the current field; other codes than OC-PB name rules of the format above. */
   fail(
     code: ErrorCode,
     details: Readonly<Record<string, string | number>>,
