@@ -110,8 +110,18 @@ export type Operation =
   | { readonly kind: 'unary'; readonly name: TileUnary; readonly a: ValueId }
   /** Operands of equal shape, or one uniform. */
   | { readonly kind: 'binary'; readonly name: TileBinary; readonly a: ValueId; readonly b: ValueId }
-  | { readonly kind: 'compare'; readonly name: TileCompare; readonly a: ValueId; readonly b: ValueId }
-  | { readonly kind: 'select'; readonly condition: ValueId; readonly a: ValueId; readonly b: ValueId }
+  | {
+      readonly kind: 'compare';
+      readonly name: TileCompare;
+      readonly a: ValueId;
+      readonly b: ValueId;
+    }
+  | {
+      readonly kind: 'select';
+      readonly condition: ValueId;
+      readonly a: ValueId;
+      readonly b: ValueId;
+    }
   /** a·b + c with one rounding where target.fusedMultiplyAdd, else with two. */
   | {
       readonly kind: 'multiplyAdd';

@@ -1,0 +1,163 @@
+/**
+ * What map and reduction kernels share: a dry run finds all addresses and merges the axes; then
+ * the kernel is written, and once more with fewer lanes where 64-bit tiles turned up.
+ */
+import {
+  add,
+  type Expression,
+  equal,
+  linearIn,
+  type Size,
+  substitute,
+  variable,
+} from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import type { Node } from '../graph/node.js';
+import type { KernelStep } from '../schedule/step.js';
+import { axesOf, indexOf, type MergedAxes, mergeAxes } from './axes.js';
+import type { Value } from './builder.js';
+import { literalOf, toMemory } from './elementwise.js';
+import { KernelFrame } from './frame.js';
+import { emitIndex } from './index-arithmetic.js';
+import type { Bindings } from './nest.js';
+import type { Access, Statement } from './tile.js';
+import { flatten, laneName, type Place, ValueLowering } from './value.js';
+
+/** The space that a kernel walks: sizes of its iteration, and which axes are reduced. */
+export interface IterationSpace {
+  readonly shape: readonly Size[];
+  readonly reduced: readonly number[];
+}
+
+/** A node that is computed at an index of the space. */
+export interface Root {
+  readonly node: Node;
+  readonly index: readonly Expression[];
+}
+
+/** Index of every axis of the space, over the axes' variables. */
+export function spaceIndex(space: IterationSpace): Expression[] {
+  return axesOf(space.shape, space.reduced).map(indexOf);
+}
+
+/** Merged axes of a step whose work is to compute and store `roots`. */
+export function planAxes(
+  step: KernelStep,
+  target: Target,
+  space: IterationSpace,
+  roots: readonly Root[],
+  isReduced: (node: Node) => boolean,
+): MergedAxes {
+  const seen: Expression[] = [];
+  const frame = new KernelFrame(step, target);
+  const place: Place = {
+    builder: frame.builder,
+    target,
+    bufferOf: (node) => frame.input(node),
+    finish: (e) => e,
+    lanes: 1,
+    tail: undefined,
+    reduced: (node) => (isReduced(node) ? literalOf(frame.builder, node.dtype, 0) : undefined),
+    failBase: 0,
+    record: (e) => seen.push(e),
+  };
+  const values = new ValueLowering(place);
+  for (const { node, index } of roots) {
+    values.value(node, index);
+    seen.push(flatten(node.shape, index));
+  }
+  return mergeAxes(axesOf(space.shape, space.reduced), seen);
+}
+
+/** Where tiles are: which axis the lanes lie along, and how many there are. */
+export interface Tiling {
+  /** Name of the vector axis; undefined for scalar kernels without axes. */
+  readonly vectorAxis: string | undefined;
+  readonly tile: number;
+}
+
+/** The view of a kernel in progress from one innermost position. */
+export function placeAt(
+  frame: KernelFrame,
+  merged: MergedAxes,
+  bindings: Bindings,
+  tiling: Tiling,
+  tail: Expression | undefined,
+  failBase: number,
+  reduced: Place['reduced'],
+): Place {
+  const lane = variable(laneName, tiling.tile);
+  const replacement = (name: string): Expression | undefined => {
+    if (merged.dropped.has(name)) return 0;
+    const base = bindings.get(name);
+    if (base === undefined || name !== tiling.vectorAxis || tiling.tile === 1) return base;
+    return add(base, lane);
+  };
+  return {
+    builder: frame.builder,
+    target: frame.target,
+    bufferOf: (node) => frame.input(node),
+    finish: (e) => substitute(e, replacement),
+    lanes: tiling.tile,
+    tail,
+    reduced,
+    failBase,
+  };
+}
+
+/** Stores a value (tile or uniform) of `node` at an index of the place. */
+export function storeAt(
+  place: Place,
+  buffer: string,
+  node: Node,
+  index: readonly Expression[],
+  value: Value,
+  streaming = false,
+): void {
+  const { builder, lanes, tail } = place;
+  const raw = toMemory(builder, node.dtype, value);
+  const address = place.finish(flatten(node.shape, index));
+  const linear = linearIn(address, laneName);
+  if (linear !== undefined && (equal(linear.coefficient, 0) || lanes === 1)) {
+    const access: Access = { buffer, address: linear.rest, strides: [] };
+    builder.store(access, raw);
+    return;
+  }
+  const wide = builder.broadcast(raw, [lanes]);
+  if (linear === undefined) {
+    const position = emitIndex(builder, address, laneName, builder.iota(lanes));
+    const mask =
+      tail === undefined ? undefined : builder.less(builder.iota(lanes), builder.scalar(tail));
+    builder.scatter(buffer, position, wide, mask);
+    return;
+  }
+  const access: Access = {
+    buffer,
+    address: linear.rest,
+    strides: [linear.coefficient],
+    ...(tail === undefined ? {} : { limits: [{ high: tail }] }),
+  };
+  builder.store(access, wide, streaming);
+}
+
+/** Whether a tile of a 64-bit type occurs, so that vectors hold half as many lanes. */
+export function hasWideTiles(statements: readonly Statement[]): boolean {
+  return statements.some((statement) => {
+    switch (statement.kind) {
+      case 'let':
+      case 'variable':
+        return statement.type.shape.length > 0 && /64$/.test(statement.type.dtype);
+      case 'for':
+        return hasWideTiles(statement.body);
+      case 'while':
+        return hasWideTiles(statement.head) || hasWideTiles(statement.body);
+      case 'if':
+        return hasWideTiles(statement.then) || hasWideTiles(statement.else);
+      default:
+        return false;
+    }
+  });
+}
+
+/** Elements of a vector register for 32-bit types; 1 where the target is scalar. */
+export const vectorLanes = (target: Target): number => Math.max(1, target.vectorBytes / 4);

@@ -1,0 +1,125 @@
+/** Kernels without reductions: every output element from the input elements at its index. */
+import {
+  add,
+  ceilDivide,
+  type Expression,
+  minimum,
+  multiply,
+  subtract,
+  variable,
+} from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import type { KernelStep } from '../schedule/step.js';
+import { KernelFrame, type KernelNames } from './frame.js';
+import {
+  hasWideTiles,
+  type IterationSpace,
+  placeAt,
+  planAxes,
+  type Root,
+  spaceIndex,
+  storeAt,
+  vectorLanes,
+} from './fused.js';
+import type { LoweredKernel } from './lowered.js';
+import { Bindings, elementsPerTask, rowsPerTask, writeTasks, writeTiles } from './nest.js';
+import type { GridAxis } from './tile.js';
+import { reshapeIndex, ValueLowering } from './value.js';
+
+/** Outputs of a step as roots over its space; shapes may differ, element counts do not. */
+function rootsOf(step: KernelStep, space: IterationSpace): Root[] {
+  const index = spaceIndex(space);
+  return step.outputs.map((node) => ({
+    node,
+    index: reshapeIndex(node.shape, space.shape, index),
+  }));
+}
+
+export function lowerMap(step: KernelStep, target: Target, names: KernelNames): LoweredKernel {
+  const lanes = vectorLanes(target);
+  const kernel = writeMap(step, target, names, lanes);
+  if (lanes > 1 && target.execution === 'vector' && hasWideTiles(kernel.program.body)) {
+    return writeMap(step, target, names, lanes / 2);
+  }
+  return kernel;
+}
+
+function writeMap(
+  step: KernelStep,
+  target: Target,
+  names: KernelNames,
+  lanes: number,
+): LoweredKernel {
+  const space: IterationSpace = { shape: step.anchor.shape, reduced: [] };
+  const roots = rootsOf(step, space);
+  const merged = planAxes(step, target, space, roots, () => false);
+  const frame = new KernelFrame(step, target);
+  const { builder } = frame;
+  const bindings = new Bindings();
+  const outer = merged.axes.slice(0, -1);
+  const inner = merged.axes.at(-1);
+  const threads = target.execution === 'threads';
+  const group = threads ? target.preferredGroup : 1;
+  const tile = threads ? group : tileLength(lanes, target, inner?.extent);
+  const buffers = step.outputs.map((node) => frame.output(node));
+
+  const writeTile = (tail: Expression | undefined): void => {
+    const place = placeAt(
+      frame,
+      merged,
+      bindings,
+      { vectorAxis: inner?.name, tile: inner === undefined ? 1 : tile },
+      tail,
+      names.failBase,
+      () => undefined,
+    );
+    const values = new ValueLowering(place);
+    roots.forEach(({ node, index }, i) => {
+      storeAt(place, buffers[i] as string, node, index, values.value(node, index));
+    });
+  };
+
+  let grid: GridAxis[];
+  if (inner === undefined) {
+    writeTile(undefined);
+    grid = [];
+  } else if (threads) {
+    const blocks = ceilDivide(inner.extent, tile);
+    grid = writeTasks(builder, outer, 1, bindings, () => {});
+    const name = builder.fresh('g');
+    const base = multiply(variable(name, blocks), tile);
+    bindings.set(inner.name, base);
+    const whole = typeof inner.extent === 'number' && inner.extent % tile === 0;
+    writeTile(whole ? undefined : subtract(inner.extent, base));
+    grid = [...grid, { name, extent: blocks }];
+  } else if (outer.length === 0) {
+    const block = Math.ceil(elementsPerTask / tile) * tile;
+    const blocks = ceilDivide(inner.extent, block);
+    const name = builder.fresh('g');
+    const start = multiply(variable(name, blocks), block);
+    const end = blocks === 1 ? inner.extent : clampEnd(start, block, inner.extent);
+    writeTiles(builder, blocks === 1 ? 0 : start, end, tile, (base, tail) => {
+      bindings.set(inner.name, base);
+      writeTile(tail);
+    });
+    grid = blocks === 1 ? [] : [{ name, extent: blocks }];
+  } else {
+    grid = writeTasks(builder, outer, rowsPerTask(inner.extent), bindings, () => {
+      writeTiles(builder, 0, inner.extent, tile, (base, tail) => {
+        bindings.set(inner.name, base);
+        writeTile(tail);
+      });
+    });
+  }
+  return frame.finish(names, { lanes: threads ? group : lanes, group, grid });
+}
+
+/** Two vectors per tile where registers allow, so that their latencies overlap. */
+function tileLength(lanes: number, target: Target, extent: Expression | undefined): number {
+  if (lanes === 1) return 1;
+  const two = target.vectorRegisters >= 32 && (typeof extent !== 'number' || extent > lanes);
+  return two ? lanes * 2 : lanes;
+}
+
+const clampEnd = (start: Expression, block: number, extent: Expression): Expression =>
+  minimum(add(start, block), extent);

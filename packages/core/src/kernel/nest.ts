@@ -1,0 +1,123 @@
+/**
+ * Loops around a kernel's innermost work: which axes become tasks, which loops inside a task, and
+ * how the innermost axis is cut into tiles with a tail.
+ */
+import {
+  add,
+  ceilDivide,
+  type Expression,
+  equal,
+  floorDivide,
+  minimum,
+  modulo,
+  multiply,
+  provablyAtLeast,
+  subtract,
+  variable,
+} from '../base/expression.js';
+import type { Axis } from './axes.js';
+import type { KernelBuilder } from './builder.js';
+import type { GridAxis } from './tile.js';
+
+/** Values of the iteration variables at the point that is being written. */
+export class Bindings {
+  private readonly values = new Map<string, Expression>();
+
+  set(name: string, value: Expression): void {
+    this.values.set(name, value);
+  }
+
+  get = (name: string): Expression | undefined => this.values.get(name);
+}
+
+/** Elements that one task shall process at least, so that its start is paid for. */
+export const elementsPerTask = 8192;
+
+/** How many rows of `rowElements` a task takes; a guess of 256 where the row's size is symbolic. */
+export function rowsPerTask(rowElements: Expression, wanted = elementsPerTask): number {
+  const row = typeof rowElements === 'number' ? rowElements : 256;
+  return Math.max(1, Math.ceil(wanted / Math.max(row, 1)));
+}
+
+/**
+ * Makes tasks from `axes`: all but the last are grid axes, the last is cut into blocks of `block`,
+ * walked by a loop inside the task. `body` is written once, inside that loop.
+ */
+export function writeTasks(
+  b: KernelBuilder,
+  axes: readonly Axis[],
+  block: number,
+  bindings: Bindings,
+  body: () => void,
+): GridAxis[] {
+  const grid: GridAxis[] = axes.slice(0, -1).map((axis) => {
+    const name = b.fresh('g');
+    bindings.set(axis.name, variable(name, axis.extent));
+    return { name, extent: axis.extent };
+  });
+  const last = axes.at(-1);
+  if (last === undefined) {
+    body();
+    return grid;
+  }
+  const name = b.fresh('g');
+  if (block === 1) {
+    bindings.set(last.name, variable(name, last.extent));
+    body();
+    return [...grid, { name, extent: last.extent }];
+  }
+  const blocks = ceilDivide(last.extent, block);
+  const start = multiply(variable(name, blocks), block);
+  const end = minimum(add(start, block), last.extent);
+  b.for(start, end, 1, (index) => {
+    bindings.set(last.name, index);
+    body();
+  });
+  return [...grid, { name, extent: blocks }];
+}
+
+/** Writes loops over all axes, outermost first. */
+export function writeLoops(
+  b: KernelBuilder,
+  axes: readonly Axis[],
+  bindings: Bindings,
+  body: () => void,
+): void {
+  const [first, ...rest] = axes;
+  if (first === undefined) {
+    body();
+    return;
+  }
+  b.for(0, first.extent, 1, (index) => {
+    bindings.set(first.name, index);
+    writeLoops(b, rest, bindings, body);
+  });
+}
+
+/**
+ * Walks [start, end) in tiles: a loop over whole tiles, then one tile of which `tail` lanes count.
+ * `body` gets the first index of the tile and the tail; it is written once or twice.
+ */
+export function writeTiles(
+  b: KernelBuilder,
+  start: Expression,
+  end: Expression,
+  tile: number,
+  body: (base: Expression, tail: Expression | undefined) => void,
+): void {
+  if (tile === 1) {
+    b.for(start, end, 1, (base) => body(base, undefined));
+    return;
+  }
+  const count = subtract(end, start);
+  const whole = multiply(floorDivide(count, tile), tile);
+  const rest = modulo(count, tile);
+  const middle = add(start, whole);
+  if (!equal(whole, 0)) {
+    if (equal(whole, tile)) body(start, undefined);
+    else b.for(start, middle, tile, (base) => body(base, undefined));
+  }
+  if (equal(rest, 0)) return;
+  if (provablyAtLeast(rest, 1)) body(middle, rest);
+  else b.if(rest, () => body(middle, rest));
+}
