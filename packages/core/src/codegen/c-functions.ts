@@ -1,0 +1,304 @@
+/** The small C functions that kernels call: each gives its name and declares itself on demand. */
+import type { MemoryType } from '../base/target.js';
+import type { TileReduction } from '../kernel/tile.js';
+import { elementBytes, isFloatElement, listLanes, type Prelude } from './c-prelude.js';
+
+export type Mask = 'i32' | 'i64';
+
+/** A vector whose lanes are all one value. */
+export function splat(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  return p.define(
+    type,
+    `splat_${type}`,
+    `${element} a`,
+    () => `return (${type}){${listLanes(lanes, () => 'a')}};`,
+  );
+}
+
+/** Lanes low ≤ lane < high as a mask. */
+export function limitMask(p: Prelude, mask: Mask, lanes: number): string {
+  const type = p.type(mask, lanes);
+  const spread = splat(p, mask, lanes);
+  return p.define(type, `limit_${type}`, 'i64 low, i64 high', () => {
+    const iota = `const ${type} lane = {${listLanes(lanes, String)}};`;
+    const clamp = (name: string) => `(${mask})min_index(max_index(${name}, 0), ${lanes})`;
+    return (
+      `${iota}\n  return (lane >= ${spread}(${clamp('low')})) & ` +
+      `(lane < ${spread}(${clamp('high')}));`
+    );
+  });
+}
+
+/** Whether a lane is true. */
+export function any(p: Prelude, mask: Mask, lanes: number): string {
+  const type = p.type(mask, lanes);
+  const name = `any_${type}`;
+  return p.define('i32', name, `${type} a`, () => {
+    const words = `union { ${type} a; u64 words[${(elementBytes[mask] * lanes) / 8}]; } bits`;
+    const parts = Array.from(
+      { length: (elementBytes[mask] * lanes) / 8 },
+      (_, i) => `bits.words[${i}]`,
+    );
+    return `${words} = {a};\n  return (${parts.join(' | ')}) != 0;`;
+  });
+}
+
+/** a where the mask (of the element's width) is true, else b. */
+export function select(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  const bits = p.type(elementBytes[element] === 8 ? 'i64' : 'i32', lanes);
+  return p.define(
+    type,
+    `select_${type}`,
+    `${bits} mask, ${type} a, ${type} b`,
+    () => `return (${type})((mask & (${bits})a) | (~mask & (${bits})b));`,
+  );
+}
+
+/** minimum or maximum; a NaN wins. Also for scalars. */
+export function extreme(
+  p: Prelude,
+  name: 'min' | 'max',
+  element: MemoryType,
+  lanes: number,
+): string {
+  const type = p.type(element, lanes);
+  const sign = name === 'min' ? '<' : '>';
+  if (lanes === 1) {
+    const chosen = isFloatElement(element) ? `a ${sign} b || a != a` : `a ${sign} b`;
+    return p.define(type, `${name}_${type}`, `${type} a, ${type} b`, () => {
+      return `return ${chosen} ? a : b;`;
+    });
+  }
+  const choose = select(p, element, lanes);
+  const inner = `${choose}(a ${sign} b, a, b)`;
+  return p.define(type, `${name}_${type}`, `${type} a, ${type} b`, () => {
+    return `return ${isFloatElement(element) ? `${choose}(a != a, a, ${inner})` : inner};`;
+  });
+}
+
+/** a·b + c, rounded once. */
+export function fusedMultiplyAdd(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  const call = element === 'f64' ? '__builtin_fma' : '__builtin_fmaf';
+  return p.define(type, `fma_${type}`, `${type} a, ${type} b, ${type} c`, () => {
+    if (lanes === 1) return `return ${call}(a, b, c);`;
+    return `return (${type}){${listLanes(lanes, (i) => `${call}(a[${i}], b[${i}], c[${i}])`)}};`;
+  });
+}
+
+/** A function of the C library on every lane; compilers turn the list into one instruction. */
+export function mapLanes(
+  p: Prelude,
+  name: string,
+  element: MemoryType,
+  lanes: number,
+  operands: 1 | 2 = 1,
+): string {
+  const type = p.type(element, lanes);
+  const call = `__builtin_${name}${element === 'f32' ? 'f' : ''}`;
+  const names = ['a', 'b'].slice(0, operands);
+  const at = (lane: number) => names.map((n) => (lanes === 1 ? n : `${n}[${lane}]`)).join(', ');
+  const parameters = names.map((n) => `${type} ${n}`).join(', ');
+  return p.define(type, `${name}_${type}`, parameters, () => {
+    if (lanes === 1) return `return ${call}(${at(0)});`;
+    return `return (${type}){${listLanes(lanes, (i) => `${call}(${at(i)})`)}};`;
+  });
+}
+
+/** Bits of a scalar seen as another type of the same size. */
+export function bitcast(p: Prelude, from: MemoryType, to: MemoryType): string {
+  return p.define(
+    to,
+    `bits_${from}_${to}`,
+    `${from} a`,
+    () => `union { ${from} a; ${to} b; } bits = {a};\n  return bits.b;`,
+  );
+}
+
+/** Combines the lanes of a vector in a tree. `combine` gives the text for two vectors. */
+export function reduceLanes(
+  p: Prelude,
+  name: TileReduction,
+  element: MemoryType,
+  lanes: number,
+  combine: (a: string, b: string) => string,
+): string {
+  const type = p.type(element, lanes);
+  const index = p.type(elementBytes[element] === 8 ? 'i64' : 'i32', lanes);
+  return p.define(element, `reduce_${name}_${type}`, `${type} a`, () => {
+    const steps: string[] = [];
+    for (let by = lanes / 2; by >= 1; by /= 2) {
+      const order = listLanes(lanes, (i) => String((i + by) % lanes));
+      steps.push(`a = ${combine('a', `SHUFFLE(a, ${index}, ${order})`)};`);
+    }
+    return `${steps.join('\n  ')}\n  return a[0];`;
+  });
+}
+
+/** Prefix along the lanes, from a carry on; `combine` gives the text for two scalars. */
+export function scanLanes(
+  p: Prelude,
+  name: TileReduction,
+  element: MemoryType,
+  lanes: number,
+  combine: (a: string, b: string) => string,
+): string {
+  const type = p.type(element, lanes);
+  return p.define(type, `scan_${name}_${type}`, `${type} a`, () => {
+    const lines = Array.from({ length: lanes - 1 }, (_, i) => {
+      return `a[${i + 1}] = ${combine(`a[${i}]`, `a[${i + 1}]`)};`;
+    });
+    return `${lines.join('\n  ')}\n  return a;`;
+  });
+}
+
+const every = (lanes: number, text: string): string =>
+  `for (int lane = 0; lane < ${lanes}; ++lane) ${text}`;
+
+/** Lanes low ≤ lane < high of contiguous memory, others from `other`. */
+export function loadLimit(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  const memory = p.memoryType(element, lanes);
+  const parameters = `const ${element} *p, i64 low, i64 high, ${type} other`;
+  return p.define(
+    type,
+    `load_limit_${type}`,
+    parameters,
+    () =>
+      `if (low <= 0 && high >= ${lanes}) return *(const ${memory} *)p;\n  ` +
+      `for (i64 lane = max_index(low, 0); lane < min_index(high, ${lanes}); ++lane) ` +
+      'other[lane] = p[lane];\n  return other;',
+  );
+}
+
+export function loadMask(p: Prelude, element: MemoryType, lanes: number, mask: Mask): string {
+  const type = p.type(element, lanes);
+  const parameters = `const ${element} *p, ${p.type(mask, lanes)} mask, ${type} other`;
+  return p.define(type, `load_mask_${mask}_${type}`, parameters, () => {
+    return `${every(lanes, 'if (mask[lane]) other[lane] = p[lane];')}\n  return other;`;
+  });
+}
+
+/** Every stride-th element. */
+export function loadStride(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  const memory = p.memoryType(element, lanes);
+  const parameters = `const ${element} *p, i64 stride`;
+  return p.define(
+    type,
+    `load_stride_${type}`,
+    parameters,
+    () =>
+      `if (stride == 1) return *(const ${memory} *)p;\n  ` +
+      `return (${type}){${listLanes(lanes, (i) => `p[${i} * stride]`)}};`,
+  );
+}
+
+export function loadStrideMask(p: Prelude, element: MemoryType, lanes: number, mask: Mask): string {
+  const type = p.type(element, lanes);
+  const masks = p.type(mask, lanes);
+  const parameters = `const ${element} *p, i64 stride, ${masks} mask, ${type} other`;
+  return p.define(type, `load_stride_mask_${mask}_${type}`, parameters, () => {
+    return `${every(lanes, 'if (mask[lane]) other[lane] = p[lane * stride];')}\n  return other;`;
+  });
+}
+
+export function storeLimit(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  const memory = p.memoryType(element, lanes);
+  const parameters = `${element} *p, i64 low, i64 high, ${type} value`;
+  return p.define(
+    'void',
+    `store_limit_${type}`,
+    parameters,
+    () =>
+      `if (low <= 0 && high >= ${lanes}) *(${memory} *)p = value;\n  ` +
+      `else for (i64 lane = max_index(low, 0); lane < min_index(high, ${lanes}); ++lane) ` +
+      'p[lane] = value[lane];',
+  );
+}
+
+export function storeMask(p: Prelude, element: MemoryType, lanes: number, mask: Mask): string {
+  const type = p.type(element, lanes);
+  const parameters = `${element} *p, ${p.type(mask, lanes)} mask, ${type} value`;
+  return p.define('void', `store_mask_${mask}_${type}`, parameters, () =>
+    every(lanes, 'if (mask[lane]) p[lane] = value[lane];'),
+  );
+}
+
+export function storeStride(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  return p.define('void', `store_stride_${type}`, `${element} *p, i64 stride, ${type} value`, () =>
+    every(lanes, 'p[lane * stride] = value[lane];'),
+  );
+}
+
+export function storeStrideMask(
+  p: Prelude,
+  element: MemoryType,
+  lanes: number,
+  mask: Mask,
+): string {
+  const type = p.type(element, lanes);
+  const parameters = `${element} *p, i64 stride, ${p.type(mask, lanes)} mask, ${type} value`;
+  return p.define('void', `store_stride_mask_${mask}_${type}`, parameters, () =>
+    every(lanes, 'if (mask[lane]) p[lane * stride] = value[lane];'),
+  );
+}
+
+/** A store that may bypass the caches. */
+export function stream(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  const memory = p.memoryType(element, lanes);
+  return p.define('void', `stream_${type}`, `${element} *p, ${type} value`, () => {
+    return `*(${memory} *)p = value;`;
+  });
+}
+
+/** Makes streaming stores visible to other threads. */
+export const streamEnd = (p: Prelude): string =>
+  p.define('void', 'stream_end', 'void', () => '__atomic_thread_fence(__ATOMIC_SEQ_CST);');
+
+export function gather(p: Prelude, element: MemoryType, lanes: number, index: MemoryType): string {
+  const type = p.type(element, lanes);
+  const parameters = `const ${element} *p, ${p.type(index, lanes)} index`;
+  return p.define(type, `gather_${type}_${index}`, parameters, () => {
+    return `return (${type}){${listLanes(lanes, (i) => `p[index[${i}]]`)}};`;
+  });
+}
+
+export function gatherMask(
+  p: Prelude,
+  element: MemoryType,
+  lanes: number,
+  index: MemoryType,
+  mask: Mask,
+): string {
+  const type = p.type(element, lanes);
+  const parameters = `const ${element} *p, ${p.type(index, lanes)} index, ${p.type(mask, lanes)} mask`;
+  return p.define(type, `gather_mask_${mask}_${type}_${index}`, parameters, () => {
+    return `return (${type}){${listLanes(lanes, (i) => `mask[${i}] ? p[index[${i}]] : 0`)}};`;
+  });
+}
+
+const extremeSign = { minimum: '<', maximum: '>' } as const;
+
+/** One read-modify-write of a 32-bit word that other threads see whole. */
+export function atomic(
+  p: Prelude,
+  name: 'add' | 'minimum' | 'maximum' | 'exchange',
+  element: MemoryType,
+): string {
+  const parameters = `${element} *p, ${element} value`;
+  return p.define('void', `atomic_${name}_${element}`, parameters, () => {
+    if (name === 'add') return '__atomic_fetch_add(p, value, __ATOMIC_RELAXED);';
+    if (name === 'exchange') return '__atomic_store_n(p, value, __ATOMIC_RELAXED);';
+    return (
+      `${element} seen = __atomic_load_n(p, __ATOMIC_RELAXED);\n` +
+      `  while (value ${extremeSign[name]} seen && !__atomic_compare_exchange_n(p, &seen, value, ` +
+      '1, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}'
+    );
+  });
+}

@@ -1,0 +1,186 @@
+/**
+ * C with vector extensions, for gcc and clang: a tile is a set of vector variables, a kernel a
+ * function over a range of tasks. Takes tile programs for a vector target, gives one source.
+ *
+ * Entry: void NAME(void *const *buffers, const i64 *sizes, char *scratch, i64 begin, i64 end),
+ * tasks numbered linearly, last grid axis fastest; the status word is the last buffer.
+ */
+import { refused } from '../base/errors.js';
+import type { MemoryType, Target } from '../base/target.js';
+import type { Statement, TileProgram } from '../kernel/tile.js';
+import * as functions from './c-functions.js';
+import { bufferName, extentName, indexName, indexText, type Kernel } from './c-kernel.js';
+import { createPrelude, elementBytes, type Prelude } from './c-prelude.js';
+import { countUses, printStatements } from './c-statement.js';
+import { tokensOf } from './c-tokens.js';
+import { checkedName } from './expression-text.js';
+import type { Entry, Language, Source } from './language.js';
+
+export const cLanguage: Language = { name: 'c', emit };
+
+const separator = '/* --- kernel --- */\n';
+
+/** Alignment of every scratch array, in bytes. */
+const scratchAlignment = 64;
+
+function emit(kernels: readonly TileProgram[], target: Target): Source {
+  const prelude = createPrelude(tokensOf(target.id));
+  const texts = kernels.map((program) => printKernel(program, target, prelude));
+  return {
+    language: 'c',
+    target: target.id,
+    text: [prelude.text(), ...texts].join(separator),
+    entries: kernels.map(entryOf),
+  };
+}
+
+/** A C source as up to `count` sources with the same kernels, to be compiled side by side. */
+export function splitSource(text: string, count: number): readonly string[] {
+  const [prelude = '', ...kernels] = text.split(separator);
+  const size = Math.max(1, Math.ceil(kernels.length / count));
+  const pieces = Math.ceil(kernels.length / size);
+  return Array.from({ length: pieces }, (_, piece) =>
+    [prelude, ...kernels.slice(piece * size, (piece + 1) * size)].join(separator),
+  );
+}
+
+/** The status word is the last buffer, listed by the program or not. */
+const statusBuffer = 'status';
+
+function buffersOf(program: TileProgram): TileProgram['buffers'] {
+  const listed = program.buffers.at(-1)?.name === statusBuffer;
+  if (!program.mayFail || listed) return program.buffers;
+  return [...program.buffers, { name: statusBuffer, memory: 'i32', access: 'readWrite' }];
+}
+
+function scratchOffsets(program: TileProgram): readonly number[] {
+  const offsets = [0];
+  for (const { memory, length } of program.scratch) {
+    const bytes = elementBytes[memory] * length;
+    const rounded = Math.ceil(bytes / scratchAlignment) * scratchAlignment;
+    offsets.push((offsets.at(-1) as number) + rounded);
+  }
+  return offsets;
+}
+
+function entryOf(program: TileProgram): Entry {
+  return {
+    name: program.name,
+    group: [1, 1, 1],
+    sharedBytes: 0,
+    scratchBytes: scratchOffsets(program).at(-1) as number,
+    buffers: buffersOf(program).map(({ name, access }) => ({ name, write: access !== 'read' })),
+    sizes: program.sizes,
+    indexType: program.indexType,
+    axes: program.grid.length,
+  };
+}
+
+function printKernel(program: TileProgram, target: Target, prelude: Prelude): string {
+  if (program.contract !== 1) throw refused('kernel', `contract ${program.contract} is unknown`);
+  const body: string[] = [];
+  const memory = new Map<string, MemoryType>([
+    ...buffersOf(program).map((b) => [b.name, b.memory] as const),
+    ...program.scratch.map((s) => [s.name, s.memory] as const),
+  ]);
+  const kernel: Kernel = {
+    program,
+    prelude,
+    mask: hasWideTile(program.body) ? 'i64' : 'i32',
+    fused: target.fusedMultiplyAdd,
+    math: target.math,
+    values: new Map(),
+    variables: new Map(),
+    uses: countUses(program.body),
+    memory,
+    line: (text) => body.push(text),
+  };
+  printStatements(kernel, program.body);
+  const end = streams(program.body) ? [`${functions.streamEnd(prelude)}();`] : [];
+  return indent([
+    `ENTRY void ${checkedName(program.name)}(void *const *buffers, const i64 *sizes,`,
+    '    char *scratch, i64 begin, i64 end) {',
+    '(void)buffers, (void)sizes, (void)scratch;',
+    'if (begin >= end) return;',
+    ...parameters(program),
+    ...gridStart(program),
+    'for (i64 task = begin; task < end; ++task) {',
+    ...body,
+    ...gridStep(program),
+    '}',
+    ...end,
+    '}',
+  ]);
+}
+
+function parameters(program: TileProgram): readonly string[] {
+  const buffers = buffersOf(program).map(({ name, memory, access }, i) => {
+    const type = access === 'read' ? `const ${memory}` : memory;
+    return `${type} *const ${bufferName(name)} = buffers[${i}];`;
+  });
+  const status = program.mayFail ? [`i32 *const status = ${bufferName(statusBuffer)};`] : [];
+  const sizes = program.sizes.map((name, i) => `const i64 ${indexName(name)} = sizes[${i}];`);
+  const offsets = scratchOffsets(program);
+  const scratch = program.scratch.map(
+    ({ name, memory }, i) =>
+      `${memory} *const ${bufferName(name)} = (${memory} *)(scratch + ${offsets[i]});`,
+  );
+  return [...buffers, ...status, ...sizes, ...scratch];
+}
+
+/** Grid coordinates of the first task; later ones are counted up, which needs no division. */
+function gridStart(program: TileProgram): readonly string[] {
+  const lines = ['i64 rest = begin;'];
+  for (const { name, extent } of [...program.grid].reverse()) {
+    const index = indexName(name);
+    lines.push(`const i64 ${extentName(name)} = ${indexText(extent)};`);
+    lines.push(`i64 ${index} = rest % ${extentName(name)};`);
+    lines.push(`rest /= ${extentName(name)};`);
+  }
+  return lines;
+}
+
+function gridStep(program: TileProgram): readonly string[] {
+  let lines: readonly string[] = [];
+  for (const [axis, { name }] of program.grid.entries()) {
+    const index = indexName(name);
+    const wrapped = axis === 0 ? [] : [`${index} = 0;`, ...lines];
+    lines = [`if (++${index} == ${extentName(name)}) {`, ...wrapped, '}'];
+  }
+  return lines;
+}
+
+/** Whether any tile has elements of 64 bits, which then give masks their width. */
+function hasWideTile(statements: readonly Statement[]): boolean {
+  return someStatement(statements, (s) => {
+    if (s.kind !== 'let' && s.kind !== 'variable') return false;
+    return s.type.shape.length > 0 && ['f64', 'i64', 'u64'].includes(s.type.dtype);
+  });
+}
+
+const streams = (statements: readonly Statement[]): boolean =>
+  someStatement(statements, (s) => s.kind === 'store' && s.streaming === true);
+
+function someStatement(
+  statements: readonly Statement[],
+  test: (statement: Statement) => boolean,
+): boolean {
+  return statements.some((s) => {
+    if (test(s)) return true;
+    if (s.kind === 'for') return someStatement(s.body, test);
+    if (s.kind === 'while') return someStatement([...s.head, ...s.body], test);
+    return s.kind === 'if' && someStatement([...s.then, ...s.else], test);
+  });
+}
+
+/** Indents by braces; preprocessor lines stay at the margin. */
+function indent(lines: readonly string[]): string {
+  let depth = 0;
+  const out = lines.map((line) => {
+    if (line.startsWith('}')) depth--;
+    const text = line.startsWith('#') ? line : `${'  '.repeat(Math.max(depth, 0))}${line}`;
+    if (line.endsWith('{')) depth++;
+    return text;
+  });
+  return `${out.join('\n')}\n`;
+}
