@@ -108,7 +108,8 @@ function grow(
       else if (readers !== undefined) open.set(input, readers - 1);
     }
     open.set(next, usersOf(next).length);
-    if (open.size === 1) best = { output: next, size: known.size };
+    // A reshape is a name of the memory below it, so a group never ends in one.
+    if (open.size === 1 && next.op !== 'reshape') best = { output: next, size: known.size };
     left = leaving.has(next);
     wait(next);
   }

@@ -19,6 +19,7 @@ export interface HostPlan {
   readonly downloaded: ReadonlySet<Node>;
 }
 
+/** Never shape arithmetic, however small. */
 const heavy: ReadonlySet<string> = new Set([
   'contract',
   'window',
@@ -27,6 +28,9 @@ const heavy: ReadonlySet<string> = new Set([
   'while',
   'composite',
   'randomBits',
+  'sort',
+  'compact',
+  'part',
 ]);
 
 /** Decides for a whole program, or for a region's body, whose inputs are in device memory. */

@@ -57,23 +57,23 @@ function place(graph: Graph, inputs: readonly Node[], names: Names): Node[] {
     there.set(input as Node, [inputs[i] as Node]);
   });
   const elements = elementSymbols(graph);
-  const valueOf = (node: Node): Node => (there.get(node) as readonly Node[])[0] as Node;
+  const placed = (node: Node): Node => (there.get(node) as readonly Node[])[0] as Node;
   for (const node of orderOf(graph).nodes) {
     const moved = there.get(node) ?? [];
-    if (moved.length === 0) there.set(node, placeNode(node, there, valueOf, names));
-    const value = valueOf(node);
+    if (moved.length === 0) there.set(node, placeNode(node, there, placed, names));
+    const value = placed(node);
     if (value === node) continue;
     for (const { name, index, minimum } of elements.get(node) ?? []) {
       names.set(name, elementSymbol(value, index, minimum));
     }
   }
-  return graph.outputs.map(valueOf);
+  return graph.outputs.map(placed);
 }
 
 function placeNode(
   node: Node,
   there: ReadonlyMap<Node, readonly Node[]>,
-  valueOf: (node: Node) => Node,
+  placed: (node: Node) => Node,
   names: Names,
 ): readonly Node[] {
   if (node.op === 'part') {
@@ -82,7 +82,7 @@ function placeNode(
     const isOpened = (node.inputs[0] as Node).op === 'composite';
     return [isOpened ? (whole[index] as Node) : part(whole[0] as Node, index)];
   }
-  const inputs = node.inputs.map(valueOf);
+  const inputs = node.inputs.map(placed);
   if (node.op === 'composite') return place(node.attributes.body, inputs, new Map(names));
   return [rename(node, inputs, names)];
 }
