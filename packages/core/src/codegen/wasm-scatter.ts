@@ -1,0 +1,83 @@
+/** Gather, scatter and atomics as WebAssembly: one element after the other. */
+import { refused } from '../base/errors.js';
+import type { Statement, TileType, ValueId } from '../kernel/tile.js';
+import { binaryScalar } from './wasm-arithmetic.js';
+import { bufferOf, bytesOfMemory, type Context, naturalType, valueOf } from './wasm-context.js';
+import { convert } from './wasm-convert.js';
+import { branch, type Code, constant32, getLocal, instruction, setLocal } from './wasm-encode.js';
+import { loadElement, storeElement } from './wasm-memory.js';
+import {
+  constantOf,
+  elementOf,
+  elementsOf,
+  fromElements,
+  isWide,
+  scalarType,
+  type Value,
+} from './wasm-value.js';
+
+const count = (value: Value): readonly number[] =>
+  Array.from({ length: elementsOf(value.type) }, (_, i) => i);
+
+/** Address of the element that a lane of an index tile names. */
+function elementAddress(c: Context, buffer: string, index: Value, lane: number) {
+  const { base, memory } = bufferOf(c, buffer);
+  const element = elementOf(index, c.lanes, lane);
+  const narrow = isWide(index.type.dtype) ? instruction('i32.wrap_i64', element) : element;
+  const bytes = instruction('i32.mul', narrow, constant32(bytesOfMemory[memory]));
+  return { code: c.f.define('i32', instruction('i32.add', base.code, bytes)), offset: 0 };
+}
+
+const maskOf = (c: Context, mask: ValueId | undefined): Value | undefined =>
+  mask === undefined ? undefined : valueOf(c, mask);
+
+export function gather(
+  c: Context,
+  type: TileType,
+  operation: { readonly buffer: string; readonly index: ValueId; readonly mask?: ValueId },
+): Value {
+  const { memory } = bufferOf(c, operation.buffer);
+  const index = valueOf(c, operation.index);
+  const mask = maskOf(c, operation.mask);
+  const natural = naturalType(memory);
+  const elements = count({ ...index, type }).map((lane) => {
+    const at = elementAddress(c, operation.buffer, index, lane);
+    const local = c.f.newLocal(scalarType(natural));
+    const read = setLocal(local, loadElement(memory, at));
+    const zero = setLocal(local, constantOf(natural, 0));
+    c.f.emit(mask ? branch(elementOf(mask, c.lanes, lane), read, zero) : read);
+    return getLocal(local);
+  });
+  return convert(c, fromElements(c.f, { ...type, dtype: natural }, c.lanes, elements), type.dtype);
+}
+
+export function scatter(c: Context, s: Extract<Statement, { kind: 'scatter' }>): void {
+  const { memory } = bufferOf(c, s.buffer);
+  const index = valueOf(c, s.index);
+  const value = convert(c, valueOf(c, s.value), naturalType(memory));
+  const mask = maskOf(c, s.mask);
+  for (const lane of count(index)) {
+    const at = elementAddress(c, s.buffer, index, lane);
+    const write = storeElement(memory, at, elementOf(value, c.lanes, lane));
+    c.f.emit(mask ? branch(elementOf(mask, c.lanes, lane), write) : write);
+  }
+}
+
+/** Tasks of this target run one after the other, so a plain read and write is atomic. */
+export function atomic(c: Context, s: Extract<Statement, { kind: 'atomic' }>): void {
+  const { memory } = bufferOf(c, s.buffer);
+  if (memory !== 'i32' && memory !== 'u32') {
+    throw refused(`atomic ${s.name} on ${memory}`, 'only 32-bit integers have it');
+  }
+  const index = valueOf(c, s.index);
+  const value = convert(c, valueOf(c, s.value), memory);
+  const mask = maskOf(c, s.mask);
+  for (const lane of count(index)) {
+    const at = elementAddress(c, s.buffer, index, lane);
+    const given = elementOf(value, c.lanes, lane);
+    const next: Code =
+      s.name === 'exchange' ? given : binaryScalar(s.name, memory, loadElement(memory, at), given);
+    const write = storeElement(memory, at, next);
+    c.f.emit(mask ? branch(elementOf(mask, c.lanes, lane), write) : write);
+  }
+}

@@ -1,0 +1,267 @@
+/** Tile operations that move values between lanes and rows: broadcast, reduce, scan, dot. */
+import { internal } from '../base/errors.js';
+import type { ComputeType } from '../base/target.js';
+import type { TileReduction, TileType } from '../kernel/tile.js';
+import {
+  binaryScalar,
+  binaryVector,
+  multiplyAddScalar,
+  multiplyAddVector,
+} from './wasm-arithmetic.js';
+import type { Context } from './wasm-context.js';
+import { type Code, instruction, shuffle } from './wasm-encode.js';
+import {
+  elementOf,
+  elementsOf,
+  extractLane,
+  fromElements,
+  isVector,
+  isWide,
+  type Lanes,
+  pieceCount,
+  scalarType,
+  splatOf,
+  type Value,
+  vectorOf,
+} from './wasm-value.js';
+
+const range = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
+
+/** Uniform → any shape; [n] → [m, n] along axis 1, [n] → [n, m] along axis 0. */
+export function broadcast(c: Context, type: TileType, value: Value, axis: number): Value {
+  const columns = type.shape.at(-1) ?? 1;
+  const uniform = elementsOf(value.type) === 1;
+  const column = !uniform && (axis === 0 || value.type.shape.at(-1) === 1);
+  const depth = uniform || column ? value.depth : c.f.depth;
+  if (!isVector(type, c.lanes)) {
+    const source = (i: number): number => (column ? Math.floor(i / columns) : i % columns);
+    const pieces = range(elementsOf(type)).map((i) => elementOf(value, c.lanes, source(i)));
+    return { type, form: 'scalar', pieces, depth };
+  }
+  const perRow = columns / c.lanes;
+  const pieces = range(pieceCount(type, c.lanes)).map((i) =>
+    uniform || column
+      ? splatOf(c.f, value, c.lanes, Math.floor(i / perRow))
+      : vectorOf(c.f, value, c.lanes, i % perRow),
+  );
+  const made: Value = { type, form: 'vector', pieces, depth };
+  return uniform ? { ...made, uniform: value } : made;
+}
+
+/** Pairwise, so that errors grow with the logarithm of the length and additions overlap. */
+function tree(items: readonly Code[], combine: (a: Code, b: Code) => Code): Code {
+  let level = items;
+  while (level.length > 1) {
+    level = range(Math.ceil(level.length / 2)).map((i) => {
+      const [a, b] = [level[2 * i] as Code, level[2 * i + 1]];
+      return b === undefined ? a : combine(a, b);
+    });
+  }
+  return level[0] as Code;
+}
+
+function reduceScalars(
+  c: Context,
+  name: TileReduction,
+  dtype: ComputeType,
+  items: readonly Code[],
+) {
+  return tree(items, (a, b) => c.f.define(scalarType(dtype), binaryScalar(name, dtype, a, b)));
+}
+
+/** Undefined where there is no vector instruction. */
+function reduceVectors(
+  c: Context,
+  name: TileReduction,
+  dtype: ComputeType,
+  items: readonly Code[],
+): Code | undefined {
+  const first = items[0] as Code;
+  if (binaryVector(name, dtype, c.lanes, first, first) === undefined) return undefined;
+  return tree(items, (a, b) =>
+    c.f.define('v128', binaryVector(name, dtype, c.lanes, a, b) as Code),
+  );
+}
+
+/** Lanes of one vector combined into a scalar, by halves. */
+function reduceLanes(c: Context, name: TileReduction, dtype: ComputeType, vector: Code): Code {
+  if (dtype === 'bool') {
+    const lanes = range(c.lanes).map((l) => extractLane(dtype, c.lanes, vector, l));
+    return reduceScalars(c, name, dtype, lanes);
+  }
+  const bytes = isWide(dtype) ? 8 : 4;
+  let current = vector;
+  for (let half = c.lanes / 2; half >= 1; half /= 2) {
+    const upper = range(16).map((i) => (i + half * bytes) % 16);
+    const moved = shuffle(upper, current, current);
+    const code = binaryVector(name, dtype, c.lanes, current, moved) as Code;
+    current = c.f.define('v128', code);
+  }
+  return c.f.define(scalarType(dtype), extractLane(dtype, c.lanes, current, 0));
+}
+
+export function reduce(
+  c: Context,
+  type: TileType,
+  name: TileReduction,
+  value: Value,
+  axis: number,
+): Value {
+  const { shape, dtype } = value.type;
+  const rows = shape.length === 2 ? (shape[0] as number) : 1;
+  const columns = shape.at(-1) ?? 1;
+  if (shape.length === 2 && axis === 0) return reduceRows(c, type, name, value, rows, columns);
+  const elements = range(rows).map((row) => {
+    if (value.form === 'vector') {
+      const perRow = columns / c.lanes;
+      const pieces = value.pieces.slice(row * perRow, (row + 1) * perRow);
+      const vector = reduceVectors(c, name, dtype, pieces);
+      if (vector !== undefined) return reduceLanes(c, name, dtype, vector);
+    }
+    const items = range(columns).map((i) => elementOf(value, c.lanes, row * columns + i));
+    return reduceScalars(c, name, dtype, items);
+  });
+  return fromElements(c.f, type, c.lanes, elements);
+}
+
+function reduceRows(
+  c: Context,
+  type: TileType,
+  name: TileReduction,
+  value: Value,
+  rows: number,
+  columns: number,
+): Value {
+  const { dtype } = value.type;
+  if (value.form === 'vector') {
+    const perRow = columns / c.lanes;
+    const pieces = range(perRow).map((i) =>
+      reduceVectors(
+        c,
+        name,
+        dtype,
+        range(rows).map((row) => value.pieces[row * perRow + i] as Code),
+      ),
+    );
+    const found = pieces.filter((piece) => piece !== undefined);
+    if (found.length === perRow) return { type, form: 'vector', pieces: found, depth: c.f.depth };
+  }
+  const elements = range(columns).map((i) =>
+    reduceScalars(
+      c,
+      name,
+      dtype,
+      range(rows).map((row) => elementOf(value, c.lanes, row * columns + i)),
+    ),
+  );
+  return fromElements(c.f, type, c.lanes, elements);
+}
+
+/** In order, one element after the other. */
+export function scan(c: Context, type: TileType, name: TileReduction, value: Value): Value {
+  const { dtype } = type;
+  const elements: Code[] = [];
+  for (const i of range(elementsOf(type))) {
+    const element = elementOf(value, c.lanes, i);
+    const before = elements.at(-1);
+    const code = before === undefined ? element : binaryScalar(name, dtype, before, element);
+    elements.push(c.f.define(scalarType(dtype), code));
+  }
+  return fromElements(c.f, type, c.lanes, elements);
+}
+
+export function transpose(c: Context, type: TileType, value: Value): Value {
+  const [rows, columns] = type.shape as readonly [number, number];
+  if (
+    value.form === 'vector' &&
+    c.lanes === 4 &&
+    isVector(type, c.lanes) &&
+    type.dtype !== 'bool'
+  ) {
+    return transposeBlocks(c, type, value);
+  }
+  const elements = range(rows * columns).map((i) =>
+    elementOf(value, c.lanes, (i % columns) * rows + Math.floor(i / columns)),
+  );
+  return fromElements(c.f, type, c.lanes, elements);
+}
+
+/** Bytes of 32-bit words; 0–3 of the first vector, 4–7 of the second. */
+const words = (...chosen: readonly number[]): readonly number[] =>
+  chosen.flatMap((word) => range(4).map((byte) => word * 4 + byte));
+
+/** Four by four words at a time: eight shuffles each. */
+function transposeBlocks(c: Context, type: TileType, value: Value): Value {
+  const [rows, columns] = type.shape as readonly [number, number];
+  const pieces: Code[] = [];
+  for (const blockRow of range(rows / 4)) {
+    for (const blockColumn of range(columns / 4)) {
+      const source = range(4).map(
+        (i) => value.pieces[((4 * blockColumn + i) * rows) / 4 + blockRow] as Code,
+      );
+      transposeBlock(c, source).forEach((vector, i) => {
+        pieces[((4 * blockRow + i) * columns) / 4 + blockColumn] = vector;
+      });
+    }
+  }
+  return { type, form: 'vector', pieces, depth: c.f.depth };
+}
+
+function transposeBlock(c: Context, rows: readonly Code[]): readonly Code[] {
+  const [a, b, d, e] = rows as [Code, Code, Code, Code];
+  const mixed = (chosen: readonly number[], x: Code, y: Code): Code =>
+    c.f.define('v128', shuffle(chosen, x, y));
+  const low = words(0, 4, 1, 5);
+  const high = words(2, 6, 3, 7);
+  const [abLow, abHigh] = [mixed(low, a, b), mixed(high, a, b)];
+  const [deLow, deHigh] = [mixed(low, d, e), mixed(high, d, e)];
+  const [front, back] = [words(0, 1, 4, 5), words(2, 3, 6, 7)];
+  return [
+    mixed(front, abLow, deLow),
+    mixed(back, abLow, deLow),
+    mixed(front, abHigh, deHigh),
+    mixed(back, abHigh, deHigh),
+  ];
+}
+
+/** accumulator[m, n] + a[m, k] · b[k, n], fully unrolled. */
+export function dot(c: Context, type: TileType, a: Value, b: Value, accumulator: Value): Value {
+  const [rows, depth] = a.type.shape as readonly [number, number];
+  const columns = type.shape.at(-1) as number;
+  const { dtype } = type;
+  if (a.type.dtype !== dtype || b.type.dtype !== dtype) throw internal('dot of unequal dtypes');
+  const vector = isVector(type, c.lanes);
+  const perRow = vector ? columns / c.lanes : columns;
+  let sums = range(rows * perRow).map((i) =>
+    vector ? vectorOf(c.f, accumulator, c.lanes, i) : elementOf(accumulator, c.lanes, i),
+  );
+  for (const k of range(depth)) {
+    sums = sums.map((sum, i) => {
+      const row = Math.floor(i / perRow);
+      if (!vector) {
+        const left = elementOf(a, c.lanes, row * depth + k);
+        const right = elementOf(b, c.lanes, k * columns + (i % perRow));
+        const code = multiplyAddScalar(dtype, c.fused, [left, right, sum]);
+        return c.f.define(scalarType(dtype), code);
+      }
+      const left = splatOf(c.f, a, c.lanes, row * depth + k);
+      const right = vectorOf(c.f, b, c.lanes, k * perRow + (i % perRow));
+      return c.f.define('v128', multiplyAddVector(dtype, c.lanes, c.fused, [left, right, sum]));
+    });
+  }
+  return { type, form: vector ? 'vector' : 'scalar', pieces: sums, depth: c.f.depth };
+}
+
+/** Whether any lane of a bool tile is true, as i32. */
+export function anyTrue(c: Context, value: Value): Code {
+  const codes = value.pieces.map((piece) =>
+    value.form === 'scalar' ? piece : instruction('v128.any_true', piece),
+  );
+  return codes.reduce((a, b) => instruction('i32.or', a, b));
+}
+
+/** The lanes of a value held by `lanes` scalars of a uniform source, where there is one. */
+export const uniformSource = (value: Value, lanes: Lanes): Code | undefined =>
+  elementsOf(value.type) === 1
+    ? elementOf(value, lanes, 0)
+    : value.uniform && elementOf(value.uniform, lanes, 0);
