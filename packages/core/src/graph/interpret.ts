@@ -9,7 +9,8 @@ import type { Context } from './interpret-context.js';
 import { evaluateNode } from './interpret-ops.js';
 import { decode, encode, integerAt, type Value } from './interpret-value.js';
 import type { Graph, Node, Requirement } from './node.js';
-import { loneVariable, variablesOfNode } from './symbols.js';
+import { nodesOf } from './order.js';
+import { loneVariable } from './symbols.js';
 
 export interface InterpretOptions {
   /** Called before every node; throws to stop (an abort, a time limit). */
@@ -88,13 +89,11 @@ function planOf(graph: Graph): Plan {
 
 function makePlan(graph: Graph): Plan {
   const gives = new Map<Node, (readonly [string, number])[]>();
-  const sources = new Map<string, Node>();
   for (const [name, source] of graph.symbols) {
     if (source.from !== 'element') continue;
-    sources.set(name, source.node);
     gives.set(source.node, [...(gives.get(source.node) ?? []), [name, source.index]]);
   }
-  const order = sortedNodes([...sources.values(), ...graph.outputs], sources);
+  const order = nodesOf(graph);
   const kept = new Set<Node>(graph.outputs);
   const last = new Map<Node, number>();
   order.forEach((node, i) => {
@@ -103,32 +102,6 @@ function makePlan(graph: Graph): Plan {
   const dead: Node[][] = order.map(() => []);
   for (const [node, at] of last) if (!kept.has(node)) dead[at]!.push(node);
   return { order, dead, gives };
-}
-
-/** The nodes that a node waits for: its inputs, and those that give the symbols of its sizes. */
-function neededBy(node: Node, sources: ReadonlyMap<string, Node>): readonly Node[] {
-  if (sources.size === 0) return node.inputs;
-  const given = variablesOfNode(node).flatMap(({ name }) => sources.get(name) ?? []);
-  return [...node.inputs, ...given];
-}
-
-/** Everything that the roots need, each after what it needs; with a stack of its own. */
-function sortedNodes(roots: readonly Node[], sources: ReadonlyMap<string, Node>): Node[] {
-  const order: Node[] = [];
-  const state = new Map<Node, 'open' | 'done'>();
-  const stack = [...roots].reverse();
-  while (stack.length > 0) {
-    const node = stack[stack.length - 1]!;
-    if (state.get(node) !== undefined) {
-      stack.pop();
-      if (state.get(node) === 'open') order.push(node);
-      state.set(node, 'done');
-      continue;
-    }
-    state.set(node, 'open');
-    for (const needed of neededBy(node, sources)) if (!state.has(needed)) stack.push(needed);
-  }
-  return order;
 }
 
 function runGraph(
