@@ -27,7 +27,7 @@ export interface Context {
   readonly status: Code | undefined;
 }
 
-export function valueOf(c: Context, id: ValueId): Value {
+export function valueNamed(c: Context, id: ValueId): Value {
   const value = c.values.get(id);
   if (value === undefined) throw internal(`value ${id} is used before it is made`);
   return value;

@@ -14,7 +14,7 @@ import {
   type Context,
   filledPiece,
   naturalType,
-  valueOf,
+  valueNamed,
 } from './wasm-context.js';
 import { convert } from './wasm-convert.js';
 import {
@@ -114,7 +114,7 @@ function regionOf(c: Context, access: Access, type: TileType): Region {
     address: access.address,
     rowLimit: one ? {} : boundsOf(c, access.limits?.[0], rows),
     columnLimit: boundsOf(c, type.shape.length === 0 ? undefined : access.limits?.at(-1), columns),
-    mask: access.mask === undefined ? undefined : valueOf(c, access.mask),
+    mask: access.mask === undefined ? undefined : valueNamed(c, access.mask),
   };
 }
 

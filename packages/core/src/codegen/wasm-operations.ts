@@ -14,7 +14,7 @@ import {
   unaryScalar,
   unaryVector,
 } from './wasm-arithmetic.js';
-import { type Context, valueOf } from './wasm-context.js';
+import { type Context, valueNamed } from './wasm-context.js';
 import { convert } from './wasm-convert.js';
 import { type Code, getLocal, instruction } from './wasm-encode.js';
 import { load } from './wasm-memory.js';
@@ -39,7 +39,7 @@ const range = (n: number): readonly number[] => Array.from({ length: n }, (_, i)
 
 export function operation(c: Context, id: ValueId, type: TileType, o: Operation): Value {
   const { f, lanes } = c;
-  const value = (operand: ValueId): Value => valueOf(c, operand);
+  const value = (operand: ValueId): Value => valueNamed(c, operand);
   const { dtype } = type;
   switch (o.kind) {
     case 'literal':

@@ -2,7 +2,7 @@
 import { refused } from '../base/errors.js';
 import type { Statement, TileType, ValueId } from '../kernel/tile.js';
 import { binaryScalar } from './wasm-arithmetic.js';
-import { bufferOf, bytesOfMemory, type Context, naturalType, valueOf } from './wasm-context.js';
+import { bufferOf, bytesOfMemory, type Context, naturalType, valueNamed } from './wasm-context.js';
 import { convert } from './wasm-convert.js';
 import { branch, type Code, constant32, getLocal, instruction, setLocal } from './wasm-encode.js';
 import { loadElement, storeElement } from './wasm-memory.js';
@@ -29,7 +29,7 @@ function elementAddress(c: Context, buffer: string, index: Value, lane: number) 
 }
 
 const maskOf = (c: Context, mask: ValueId | undefined): Value | undefined =>
-  mask === undefined ? undefined : valueOf(c, mask);
+  mask === undefined ? undefined : valueNamed(c, mask);
 
 export function gather(
   c: Context,
@@ -37,7 +37,7 @@ export function gather(
   operation: { readonly buffer: string; readonly index: ValueId; readonly mask?: ValueId },
 ): Value {
   const { memory } = bufferOf(c, operation.buffer);
-  const index = valueOf(c, operation.index);
+  const index = valueNamed(c, operation.index);
   const mask = maskOf(c, operation.mask);
   const natural = naturalType(memory);
   const elements = count({ ...index, type }).map((lane) => {
@@ -53,8 +53,8 @@ export function gather(
 
 export function scatter(c: Context, s: Extract<Statement, { kind: 'scatter' }>): void {
   const { memory } = bufferOf(c, s.buffer);
-  const index = valueOf(c, s.index);
-  const value = convert(c, valueOf(c, s.value), naturalType(memory));
+  const index = valueNamed(c, s.index);
+  const value = convert(c, valueNamed(c, s.value), naturalType(memory));
   const mask = maskOf(c, s.mask);
   for (const lane of count(index)) {
     const at = elementAddress(c, s.buffer, index, lane);
@@ -69,8 +69,8 @@ export function atomic(c: Context, s: Extract<Statement, { kind: 'atomic' }>): v
   if (memory !== 'i32' && memory !== 'u32') {
     throw refused(`atomic ${s.name} on ${memory}`, 'only 32-bit integers have it');
   }
-  const index = valueOf(c, s.index);
-  const value = convert(c, valueOf(c, s.value), memory);
+  const index = valueNamed(c, s.index);
+  const value = convert(c, valueNamed(c, s.value), memory);
   const mask = maskOf(c, s.mask);
   for (const lane of count(index)) {
     const at = elementAddress(c, s.buffer, index, lane);

@@ -11,7 +11,7 @@ import {
   variable,
 } from '../base/expression.js';
 import type { Statement, VariableId } from '../kernel/tile.js';
-import { type Context, valueOf } from './wasm-context.js';
+import { type Context, valueNamed } from './wasm-context.js';
 import {
   append,
   block,
@@ -41,21 +41,21 @@ function statement(c: Context, s: Statement): void {
       c.values.set(s.id, operation(c, s.id, s.type, s.operation));
       return;
     case 'name':
-      c.index.rebind(s.name, c.f.define(c.index.type, indexOf(c, valueOf(c, s.value))));
+      c.index.rebind(s.name, c.f.define(c.index.type, indexOf(c, valueNamed(c, s.value))));
       return;
     case 'variable': {
       const count = pieceCount(s.type, c.lanes);
       const type = pieceType(s.type, c.lanes);
       const locals = Array.from({ length: count }, () => c.f.newLocal(type));
       c.variables.set(s.id, { type: s.type, locals });
-      assign(c, s.id, valueOf(c, s.initial));
+      assign(c, s.id, valueNamed(c, s.initial));
       return;
     }
     case 'assign':
-      assign(c, s.variable, valueOf(c, s.value));
+      assign(c, s.variable, valueNamed(c, s.value));
       return;
     case 'store':
-      store(c, s.access, valueOf(c, s.value));
+      store(c, s.access, valueNamed(c, s.value));
       return;
     case 'scatter':
       scatter(c, s);
@@ -77,7 +77,7 @@ function statement(c: Context, s: Statement): void {
       );
       return;
     case 'fail':
-      fail(c, valueOf(c, s.when), s.code);
+      fail(c, valueNamed(c, s.when), s.code);
       return;
     default:
       throw internal(`unknown tile statement ${(s as { kind: string }).kind}`);
@@ -95,7 +95,7 @@ function indexOf(c: Context, value: Value): Code {
 
 function conditionOf(c: Context, condition: Extract<Statement, { kind: 'if' }>['condition']): Code {
   if (typeof condition === 'object' && 'value' in condition) {
-    return elementOf(valueOf(c, condition.value), c.lanes, 0);
+    return elementOf(valueNamed(c, condition.value), c.lanes, 0);
   }
   return c.f.define('i32', c.index.condition(condition));
 }
@@ -115,7 +115,7 @@ function fail(c: Context, when: Value, code: number): void {
   const status = memoryAccess('i32.load', 0, c.status);
   const lower = instruction('i32.lt_s', constant32(code), status);
   const write = memoryAccess('i32.store', 0, c.status, constant32(code));
-  c.f.emit(branch(anyTrue(c, when), branch(lower, write)));
+  c.f.emit(branch(anyTrue(when), branch(lower, write)));
 }
 
 type For = Extract<Statement, { kind: 'for' }>;
@@ -186,7 +186,7 @@ const jumpIf = (condition: Code, levels: number): Code => [
 function whileLoop(c: Context, s: Extract<Statement, { kind: 'while' }>): void {
   const scope = c.f.inScope(() => {
     statements(c, s.head);
-    const condition = elementOf(valueOf(c, s.condition), c.lanes, 0);
+    const condition = elementOf(valueNamed(c, s.condition), c.lanes, 0);
     c.f.emit(jumpIf(instruction('i32.eqz', condition), 1));
     statements(c, s.body);
   });

@@ -253,14 +253,14 @@ export function dot(c: Context, type: TileType, a: Value, b: Value, accumulator:
 }
 
 /** Whether any lane of a bool tile is true, as i32. */
-export function anyTrue(c: Context, value: Value): Code {
+export function anyTrue(value: Value): Code {
   const codes = value.pieces.map((piece) =>
     value.form === 'scalar' ? piece : instruction('v128.any_true', piece),
   );
   return codes.reduce((a, b) => instruction('i32.or', a, b));
 }
 
-/** The lanes of a value held by `lanes` scalars of a uniform source, where there is one. */
+/** The scalar that every element of a tile equals, where that is known. */
 export const uniformSource = (value: Value, lanes: Lanes): Code | undefined =>
   elementsOf(value.type) === 1
     ? elementOf(value, lanes, 0)

@@ -173,12 +173,13 @@ function nextCoordinates(
   coordinates: readonly number[],
   extents: readonly Code[],
 ): Code {
-  return coordinates.reduce<Code>((outer, local, axis) => {
-    const here = getLocal(local);
-    const op = index.type;
-    const up = setLocal(local, instruction(`${op}.add`, here, index.constant(1)));
-    if (axis === 0) return up;
-    const full = instruction(`${op}.eq`, here, extents[axis] as Code);
-    return [...up, ...branch(full, [...setLocal(local, index.constant(0)), ...outer])];
-  }, []);
+  const { type } = index;
+  let code: Code = [];
+  coordinates.forEach((local, axis) => {
+    const up = setLocal(local, instruction(`${type}.add`, getLocal(local), index.constant(1)));
+    const full = instruction(`${type}.eq`, getLocal(local), extents[axis] as Code);
+    const carry = axis === 0 ? [] : branch(full, [...setLocal(local, index.constant(0)), ...code]);
+    code = [...up, ...carry];
+  });
+  return code;
 }
