@@ -15,7 +15,7 @@ import { dtypeOfNumber, readSparseTensor, readTensor } from '../read-tensor.js';
 import { findAttribute } from './attributes.js';
 import { type BodyImports, inputsOf, makeCall } from './call.js';
 import type { OperatorCall } from './context.js';
-import { build, type HostTensor, isFailure, type Node, type OpenClawError } from './core.js';
+import { build, isFailure, type Node, type OpenClawError } from './core.js';
 import { foldConstant, isClosed } from './fold.js';
 import { type OperatorEntry, operatorKey, sinceVersion } from './registry.js';
 import { knownSizes } from './sizes.js';
@@ -28,7 +28,15 @@ import {
   RefusedNode,
   type Scope,
 } from './state.js';
-import { asValue, isUnknown, mapNodes, nodesOf, unknownValue, type Value } from './value.js';
+import {
+  asValue,
+  hostValue,
+  isUnknown,
+  mapNodes,
+  nodesOf,
+  unknownValue,
+  type Value,
+} from './value.js';
 
 /** Imports nodes in order; their outputs become names of the frame's scope. */
 export function importNodes(frame: Frame, nodes: readonly NodeProto[]): void {
@@ -49,11 +57,6 @@ export function importInitializers(frame: Frame, graph: GraphProto): void {
   for (const sparse of graph.sparseInitializers) {
     frame.scope.names.set(sparse.values.name, hostValue(readSparseTensor(sparse)));
   }
-}
-
-export function hostValue(tensor: HostTensor): Value {
-  if (tensor.dtype === 'string') return { kind: 'strings', tensor };
-  return { kind: 'tensor', node: build.constant(tensor) };
 }
 
 function importNode(frame: Frame, node: NodeProto): readonly Value[] {

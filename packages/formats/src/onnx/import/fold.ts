@@ -1,5 +1,5 @@
 /** Folds what depends on nothing but constants, by the interpreter, so that it is known at once. */
-import { build, type Graph, interpret, isFailure, type Node } from './core.js';
+import { build, type Graph, type HostTensor, interpret, isFailure, type Node } from './core.js';
 
 /** Larger tensors stay operations: weights are not multiplied out here. */
 export const foldLimit = 65_536;
@@ -36,15 +36,22 @@ function isSmall(node: Node, seen: Set<Node> = new Set()): boolean {
   return count <= foldLimit && node.inputs.every((input) => isSmall(input, seen));
 }
 
-/** The node, or the constant that it always is. */
-export function foldConstant(node: Node): Node {
-  if (node.op === 'constant' || !isClosed(node) || !isSmall(node)) return node;
+/** The value of a closed node; undefined where it is large or fails. */
+export function constantValue(node: Node): HostTensor | undefined {
+  if (node.op === 'constant') return node.attributes.tensor;
+  if (!isClosed(node) || !isSmall(node)) return undefined;
   try {
-    const [value] = interpret(build.graphOf([], [node]), []);
-    return value === undefined ? node : build.constant(value);
+    return interpret(build.graphOf([], [node]), [])[0];
   } catch (error) {
     // What fails for constants fails at run time in the same way, with the operator's name.
-    if (isFailure(error)) return node;
+    if (isFailure(error)) return undefined;
     throw error;
   }
+}
+
+/** The node, or the constant that it always is. */
+export function foldConstant(node: Node): Node {
+  if (node.op === 'constant') return node;
+  const value = constantValue(node);
+  return value === undefined ? node : build.constant(value);
 }

@@ -3,7 +3,7 @@ import { functionKey } from '../function-calls.js';
 import { type Dimension, type ModelProto, normalizeDomain, type ValueType } from '../model.js';
 import { dtypeOfNumber } from '../read-tensor.js';
 import { type ValidateOptions, validateModel } from '../validate.js';
-import { hostValue, importInitializers, importNodes, statedTypes } from './body.js';
+import { importInitializers, importNodes, statedTypes } from './body.js';
 import {
   build,
   type DType,
@@ -23,7 +23,7 @@ import {
   RefusedNode,
   refusalError,
 } from './state.js';
-import { isUnknown, unknownValue, type Value } from './value.js';
+import { hostValue, isUnknown, unknownValue, type Value } from './value.js';
 
 /** What a caller knows about an input before the run. Values become constants of the program. */
 export type InputFacts =
@@ -110,7 +110,11 @@ export function analyzeModel(model: ModelProto, options: ImportOptions = {}): Im
     const slot = isUnknown(value) ? noSlot : outputSlot(value, nodes);
     return { name: output.name, dimensions: dimensionsOf(output.type), slot };
   });
-  const graph = build.graphOf(inputs.nodes, nodes, state.requirements);
+  // Stand-ins of refused nodes have no place in a graph.
+  const graph =
+    state.refusals.length > 0
+      ? build.graphOf([], [])
+      : build.graphOf(inputs.nodes, nodes, state.requirements);
   return { graph, inputs: inputs.values, outputs, refusals: state.refusals };
 }
 

@@ -1,5 +1,5 @@
 /** Values between ONNX nodes while a model is imported. Lists and optionals are known statically. */
-import type { DType, HostTensor, Node } from './core.js';
+import { build, type DType, type HostTensor, type Node } from './core.js';
 
 export type Value =
   | { readonly kind: 'tensor'; readonly node: Node }
@@ -70,4 +70,10 @@ export function describeValue(value: Value): string {
     default:
       return 'refused value';
   }
+}
+
+/** A host tensor as a value of the import: strings stay, numbers become constants. */
+export function hostValue(tensor: HostTensor): Value {
+  if (tensor.dtype === 'string') return { kind: 'strings', tensor };
+  return tensorValue(build.constant(tensor));
 }
