@@ -8,6 +8,7 @@ export * from './base/host-tensor.js';
 export * from './base/target.js';
 export * from './graph/bounds.js';
 export * from './graph/build.js';
+export * from './graph/gradient.js';
 export * from './graph/interpret.js';
 export * from './graph/node.js';
 export * from './graph/ops.js';

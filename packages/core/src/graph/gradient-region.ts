@@ -4,8 +4,8 @@ import { refused } from '../base/errors.js';
 import { type Size, subtract } from '../base/expression.js';
 import { add, elementSize, gather, ifThen, loop, size, whileLoop } from './build.js';
 import { inputOf, type Pullback, type PullbackContext, zeros } from './gradient-rule.js';
-import { instantiate } from './instantiate.js';
 import type { Graph, Node } from './node.js';
+import { inline } from './rewrite.js';
 
 /** Values with a derivative, and where they stand. */
 const floatsOf = (values: readonly Node[]): readonly number[] =>
@@ -24,7 +24,7 @@ function placed(values: readonly Node[], places: readonly number[], count: numbe
 }
 
 export const compositePullback: Pullback<'composite'> = (node, _, { seeds, needs, pullback }) => {
-  const outputs = instantiate(node.attributes.body, node.inputs);
+  const outputs = inline(node.attributes.body, node.inputs);
   const wanted = node.inputs.map((_input, i) => i).filter(needs);
   const found = pullback(outputs, pick(node.inputs, wanted), seeds);
   const result = new Array<Node | undefined>(node.inputs.length).fill(undefined);
@@ -41,7 +41,7 @@ export const ifPullback: Pullback<'if'> = (node, _, { seeds, needs, pullback }) 
   const given = pick(seeds, live) as Node[];
   const branch = (body: Graph) => (values: readonly Node[]) => {
     const own = values.slice(0, captures.length);
-    const outputs = pick(instantiate(body, own), live);
+    const outputs = pick(inline(body, own), live);
     const wrt = pick(own, wanted);
     return pullback(outputs, wrt, values.slice(captures.length)).map((d, i) => d ?? zeros(wrt[i]!));
   };
@@ -53,7 +53,6 @@ export const ifPullback: Pullback<'if'> = (node, _, { seeds, needs, pullback }) 
 /** A loop that ran: what is needed to run it backwards. */
 interface Ran {
   readonly body: Graph;
-  readonly iteration: string;
   /** Iterations that ran. */
   readonly trip: Size;
   /** Outputs of the body before the carried ones. */
@@ -84,7 +83,7 @@ function runBackwards(ran: Ran, { seeds, pullback }: PullbackContext): (Node | u
       const fixed = given.slice(saved.length, saved.length + invariants.length);
       const rows = given.slice(saved.length + invariants.length).map(row);
       const inputs = [...states, ...fixed];
-      const outputs = instantiate(body, inputs, new Map([[ran.iteration, index]]));
+      const outputs = inline(body, inputs, index);
       const own = outputs.slice(ran.first);
       const wrt = [...pick(states, carriedFloats), ...pick(fixed, invariantFloats)];
       const found = pullback(
@@ -107,26 +106,25 @@ function runBackwards(ran: Ran, { seeds, pullback }: PullbackContext): (Node | u
 }
 
 export const loopPullback: Pullback<'loop'> = (node, _, context) => {
-  const { trip, body, iteration, carried: count } = node.attributes;
+  const { trip, body, carried: count } = node.attributes;
   const [carried, invariants] = [node.inputs.slice(0, count), node.inputs.slice(count)];
   const saved = loop({
     trip,
     carried,
     invariants,
     body: (states, fixed, i) => {
-      const symbols = new Map([[iteration, i]]);
-      const outputs = instantiate(body, [...states, ...fixed], symbols);
+      const outputs = inline(body, [...states, ...fixed], i);
       return { carried: outputs.slice(0, count), stacked: states };
     },
   }).slice(count);
-  return runBackwards({ body, iteration, trip, first: 0, carried, invariants, saved }, context);
+  return runBackwards({ body, trip, first: 0, carried, invariants, saved }, context);
 };
 
 /** Above this many iterations a bound is none: the carried values of each would be kept. */
 const largestBound = 2 ** 24;
 
 export const whilePullback: Pullback<'while'> = (node, _, context) => {
-  const { limit, body, iteration, carried: count } = node.attributes;
+  const { limit, body, carried: count } = node.attributes;
   if (typeof limit === 'number' && limit > largestBound) {
     throw refused('the derivative of while', `it needs a bound of at most ${largestBound}`);
   }
@@ -138,13 +136,12 @@ export const whilePullback: Pullback<'while'> = (node, _, context) => {
     carried,
     invariants,
     body: (states, fixed, i) => {
-      const symbols = new Map([[iteration, i]]);
-      const [goOn, ...rest] = instantiate(body, [...states, ...fixed], symbols);
+      const [goOn, ...rest] = inline(body, [...states, ...fixed], i);
       return { condition: goOn!, carried: rest.slice(0, count), stacked: states };
     },
   });
   const saved = results.slice(count, -1);
   const trip = elementSize(results.at(-1)!, 0);
-  const ran: Ran = { body, iteration, trip, first: 1, carried, invariants, saved };
+  const ran: Ran = { body, trip, first: 1, carried, invariants, saved };
   return [undefined, ...runBackwards(ran, context)];
 };

@@ -11,8 +11,8 @@ import { add, scalar } from './build.js';
 import { type PullbackContext, zeros } from './gradient-rule.js';
 import { pullbackOf } from './gradient-rules.js';
 import type { Node } from './node.js';
-import { orderOf } from './order.js';
 import { printShape } from './rule.js';
+import { nodesFrom } from './traverse.js';
 
 /**
  * The derivatives of Σ seedᵢ·outputᵢ with respect to nodes, of their types; zeros where an output
@@ -55,7 +55,7 @@ function pullback(
   wrt: readonly Node[],
   seeds: readonly (Node | undefined)[],
 ): (Node | undefined)[] {
-  const order = orderOf(outputs);
+  const order = nodesFrom(outputs);
   const depends = dependents(order, wrt);
   // Derivatives by node, one per result.
   const found = new Map<Node, (Node | undefined)[]>();

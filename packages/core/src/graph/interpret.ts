@@ -9,8 +9,8 @@ import type { Context } from './interpret-context.js';
 import { evaluateNode } from './interpret-ops.js';
 import { decode, encode, integerAt, type Value } from './interpret-value.js';
 import type { Graph, Node, Requirement } from './node.js';
-import { nodesOf } from './order.js';
 import { loneVariable } from './symbols.js';
+import { nodesOf } from './traverse.js';
 
 export interface InterpretOptions {
   /** Called before every node; throws to stop (an abort, a time limit). */
