@@ -5,7 +5,6 @@
 import {
   type Attributes,
   add,
-  between,
   cast,
   compact,
   composite,
@@ -26,6 +25,8 @@ import {
   interpret,
   loop,
   make,
+  maximum,
+  minimum,
   multiply,
   type Node,
   negate,
@@ -125,7 +126,7 @@ const cumulates = (kind: Attributes['cumulate']['kind']): Sample[] =>
       shapes: [[2, 4]],
       // Bounded, because the first element of an exclusive extreme is infinite.
       build: ([x]: readonly Node[]) =>
-        between(cumulate(kind, x!, 1, { exclusive, reverse }), -99, 99),
+        minimum(maximum(cumulate(kind, x!, 1, { exclusive, reverse }), -99), 99),
     })),
   );
 

@@ -2,13 +2,14 @@
 import { equal as equalSizes, multiply as product, type Size } from '../base/expression.js';
 import {
   add,
-  between,
   cast,
   cumulate,
   divide,
   equal,
   gather,
   iota,
+  maximum,
+  minimum,
   multiply,
   permute,
   range,
@@ -118,7 +119,7 @@ export const updatePullback: Pullback<'update'> = (node, seed, { needs }) => {
       const own = piece.shape[axis]!;
       if (equalSizes(own, extent)) return result;
       const offset = reshape(sliceAxis(offsets, 0, axis, 1), []);
-      const start = between(offset, 0, subtract(size(extent), size(own)));
+      const start = maximum(minimum(offset, subtract(size(extent), size(own))), 0);
       const places = add(iota({ dtype: 'i64', shape: [own] }, 0), start);
       return gather(result, places, axis);
     }, seed);
