@@ -1,0 +1,66 @@
+/** What is checked before and while a program runs: inputs, symbols, relations between sizes. */
+import { failure } from '../base/errors.js';
+import { printExpression, variablesOf } from '../base/expression.js';
+import type { HostTensor } from '../base/host-tensor.js';
+import type { Parameter, Procedure } from '../codegen/program.js';
+import type { Requirement } from '../graph/node.js';
+import { type Environment, evaluatorOf } from './sizes.js';
+
+/** Numbers of the symbols that the inputs' sizes give. Throws OC-RUN-05, 06, 07. */
+export function bindInputs(
+  { parameters, symbols }: Procedure,
+  inputs: readonly HostTensor[],
+): Map<string, number> {
+  if (inputs.length !== parameters.length) {
+    throw failure('OC-RUN-05', { given: inputs.length, expected: parameters.length });
+  }
+  const environment = new Map<string, number>();
+  const byNode = new Map(parameters.map(({ node }, i) => [node, inputs[i] as HostTensor]));
+  parameters.forEach((parameter, i) => {
+    checkType(parameter, inputs[i] as HostTensor);
+  });
+  for (const [name, source] of symbols) {
+    if (source.from !== 'size') continue;
+    environment.set(name, byNode.get(source.input)?.shape[source.axis] as number);
+  }
+  parameters.forEach((parameter, i) => {
+    const { shape } = inputs[i] as HostTensor;
+    const fits = parameter.shape.every((size, axis) => {
+      const known = [...variablesOf(size).keys()].every((name) => environment.has(name));
+      return !known || evaluatorOf(size)(environment) === shape[axis];
+    });
+    if (!fits) throw wrongShape(parameter, shape);
+  });
+  return environment;
+}
+
+function checkType(parameter: Parameter, { dtype, shape, data }: HostTensor): void {
+  const { name } = parameter;
+  if (dtype !== parameter.dtype) {
+    throw failure('OC-RUN-06', { name, given: dtype, expected: parameter.dtype });
+  }
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (shape.length !== parameter.shape.length || data.length !== count) {
+    throw wrongShape(parameter, shape);
+  }
+}
+
+function wrongShape({ name, shape }: Parameter, given: readonly number[]): Error {
+  const expected = shape.map(printExpression);
+  return failure('OC-RUN-07', { name, given: `[${given}]`, expected: `[${expected}]` });
+}
+
+/** Checks the relations whose symbols are known; gives the others. Throws OC-SHAPE-04. */
+export function checkRequirements(
+  requirements: readonly Requirement[],
+  environment: Environment,
+): readonly Requirement[] {
+  return requirements.filter(({ relation, left, right, what }) => {
+    const names = [...variablesOf(left).keys(), ...variablesOf(right).keys()];
+    if (!names.every((name) => environment.has(name))) return true;
+    const [a, b] = [evaluatorOf(left)(environment), evaluatorOf(right)(environment)];
+    const holds = relation === 'equal' ? a === b : a >= b;
+    if (!holds) throw failure('OC-SHAPE-04', { what, left: a, right: b });
+    return false;
+  });
+}

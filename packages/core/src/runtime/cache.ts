@@ -1,0 +1,23 @@
+/** Compiled programs in memory, by graph and target; forgotten with the graph. */
+import type { Target } from '../base/target.js';
+import type { Language } from '../codegen/language.js';
+import type { Program } from '../codegen/program.js';
+import { type CompileOptions, compile } from '../compile.js';
+import type { Graph } from '../graph/node.js';
+
+const programs = new WeakMap<Graph, Map<string, Program>>();
+
+/** The program of a graph for a target; compiled at the first call. */
+export function compileOnce(
+  graph: Graph,
+  target: Target,
+  language: Language,
+  options: CompileOptions = {},
+): Program {
+  const known = programs.get(graph) ?? new Map<string, Program>();
+  programs.set(graph, known);
+  const key = JSON.stringify([target, language.name, options.tuning ?? {}]);
+  const program = known.get(key) ?? compile(graph, target, language, options);
+  known.set(key, program);
+  return program;
+}

@@ -1,0 +1,263 @@
+/**
+ * Runs a procedure: places its buffers segment by segment, turns launches into commands, and does
+ * the steps in between. One runner lives as long as the executable and keeps its memory.
+ */
+import { internal } from '../base/errors.js';
+import { allocateArray, elementCount, type HostTensor, readElement } from '../base/host-tensor.js';
+import type { Buffer, LaunchStep, Procedure, ProgramStep, Result } from '../codegen/program.js';
+import { interpretNode } from '../graph/interpret.js';
+import type { Node } from '../graph/node.js';
+import { Arena } from './arena.js';
+import { checkRequirements } from './bind.js';
+import type { Command, MemoryArgument, Module } from './contract.js';
+import type { Frame, Outcome, Runner } from './frame.js';
+import { RegionRunner } from './region.js';
+import { type Session, tensorBytes } from './session.js';
+import { type Environment, type Evaluator, evaluatorOf, shapeOf } from './sizes.js';
+
+interface Segment {
+  readonly first: number;
+  /** Exclusive. */
+  readonly end: number;
+  readonly arena: Arena;
+  /** Commands of the last run, while sizes and memory stay the same. */
+  readonly ready: Map<LaunchStep, Command | undefined>;
+  key: string;
+}
+
+/** A launch with its sizes as functions. */
+interface ReadyLaunch {
+  readonly step: LaunchStep;
+  readonly grid: readonly Evaluator[];
+  readonly flops: Evaluator;
+  readonly bytes: Evaluator;
+}
+
+export class ProcedureRunner implements Runner {
+  readonly procedure: Procedure;
+  private readonly session: Session;
+  private readonly fixed: ReadonlyMap<number, MemoryArgument>;
+  private readonly segments: readonly Segment[];
+  private readonly launches = new Map<LaunchStep, ReadyLaunch>();
+  private readonly regions = new Map<ProgramStep, RegionRunner>();
+
+  /** `fixed` holds constants and what was made from them; see constants.ts. */
+  constructor(
+    session: Session,
+    procedure: Procedure,
+    isBody: boolean,
+    fixed: ReadonlyMap<Procedure, ReadonlyMap<number, MemoryArgument>>,
+  ) {
+    this.session = session;
+    this.procedure = procedure;
+    this.fixed = fixed.get(procedure) ?? new Map();
+    this.segments = segmentsOf(session, procedure, isBody);
+    for (const step of procedure.steps) {
+      if (step.kind === 'launch') this.launches.set(step, readyLaunch(step));
+      if (step.kind !== 'region') continue;
+      const inner = (body: Procedure): ProcedureRunner =>
+        new ProcedureRunner(session, body, true, fixed);
+      this.regions.set(step, new RegionRunner(session, step, inner));
+    }
+  }
+
+  /**
+   * Runs all steps. `given` holds the places of a body's inputs; a program's inputs are in
+   * `host` and are written to the device.
+   */
+  async run(
+    environment: Map<string, number>,
+    host: Map<Node, HostTensor>,
+    given?: readonly MemoryArgument[],
+  ): Promise<readonly Outcome[]> {
+    const { session, procedure } = this;
+    const frame: Frame = { environment, host, places: new Map(this.fixed) };
+    let open = checkRequirements(procedure.requirements, environment);
+    this.giveInputs(frame, given);
+    for (const segment of this.segments) {
+      await segment.arena.place(environment, frame.places);
+      if (segment.first === 0 && given === undefined) this.writeInputs(frame);
+      this.renewCommands(segment, environment, given !== undefined);
+      for (let at = segment.first; at < segment.end; at++) {
+        const step = procedure.steps[at] as ProgramStep;
+        if (step.kind === 'launch') await this.launch(step, segment, frame);
+        else await this.other(step, frame);
+      }
+      open = checkRequirements(open, environment);
+      session.check();
+    }
+    return procedure.results.map((result) => this.outcome(result, frame));
+  }
+
+  private giveInputs({ places }: Frame, given: readonly MemoryArgument[] | undefined): void {
+    if (given === undefined) return;
+    this.procedure.parameters.forEach(({ buffer }, i) => {
+      if (buffer !== undefined) places.set(buffer, given[i] as MemoryArgument);
+    });
+  }
+
+  private writeInputs({ host, places }: Frame): void {
+    for (const { buffer, node } of this.procedure.parameters) {
+      if (buffer === undefined) continue;
+      const place = places.get(buffer) as MemoryArgument;
+      this.session.write(place, tensorBytes(host.get(node) as HostTensor));
+    }
+  }
+
+  private renewCommands(segment: Segment, environment: Environment, isBody: boolean): void {
+    const generations = this.segments.map(({ arena }) => arena.generation);
+    const key = `${generations} ${[...environment].join(';')}`;
+    if (isBody || key !== segment.key) segment.ready.clear();
+    segment.key = key;
+  }
+
+  private async launch(step: LaunchStep, { ready }: Segment, frame: Frame): Promise<void> {
+    const { session } = this;
+    const launch = this.launches.get(step) as ReadyLaunch;
+    if (!ready.has(step)) ready.set(step, await launchCommand(session, launch, frame));
+    const command = ready.get(step);
+    if (command === undefined) return;
+    if (session.times === undefined) return session.command(command);
+    const { environment } = frame;
+    await session.timed(step, command, launch.flops(environment), launch.bytes(environment));
+  }
+
+  private async other(step: ProgramStep, frame: Frame): Promise<void> {
+    const { session } = this;
+    const { environment, host, places } = frame;
+    switch (step.kind) {
+      case 'host':
+        return this.compute(step.nodes, frame);
+      case 'download': {
+        const tensor = emptyTensor(step.node.dtype, shapeOf(step.node.shape, environment));
+        const from = places.get(step.buffer) as MemoryArgument;
+        await session.read([{ from, into: tensorBytes(tensor) }]);
+        host.set(step.node, tensor);
+        return;
+      }
+      case 'upload':
+        return session.write(
+          places.get(step.buffer) as MemoryArgument,
+          tensorBytes(host.get(step.node) as HostTensor),
+        );
+      case 'bind': {
+        const value = Number(readElement(hostValue(step.node, host), step.index));
+        if (!Number.isSafeInteger(value)) throw internal(`size out of range: ${value}`);
+        environment.set(step.symbol, value);
+        return;
+      }
+      case 'region':
+        return (this.regions.get(step) as RegionRunner).run(frame);
+      default:
+        throw internal('a launch is no other step');
+    }
+  }
+
+  private compute(nodes: readonly Node[], { environment, host }: Frame): void {
+    const symbols = (name: string): number | undefined => environment.get(name);
+    const check = (): void => this.session.check();
+    for (const node of nodes) {
+      const inputs = node.inputs.map((input) => hostValue(input, host));
+      const [result] = interpretNode(node, inputs, { symbols, check });
+      host.set(node, result as HostTensor);
+    }
+  }
+
+  private outcome(result: Result, { environment, places, host }: Frame): Outcome {
+    const shape = shapeOf(result.shape, environment);
+    if (result.host === undefined) {
+      return { shape, place: places.get(result.buffer as number) as MemoryArgument };
+    }
+    const { data } = hostValue(result.host, host);
+    const { dtype } = result;
+    return { shape, tensor: { dtype, shape, data: sameBits(data, dtype) } };
+  }
+
+  release(): void {
+    for (const { arena } of this.segments) arena.release();
+    for (const region of this.regions.values()) region.release();
+  }
+}
+
+/** A launch as a command; none where there are no tasks. */
+export async function launchCommand(
+  session: Session,
+  { step, grid, flops, bytes }: ReadyLaunch,
+  { environment, places }: Pick<Frame, 'environment' | 'places'>,
+): Promise<Command | undefined> {
+  const extents = grid.map((extent) => extent(environment));
+  if (extents.some((extent) => extent <= 0)) return undefined;
+  const buffers = step.buffers.map((id, i): MemoryArgument => {
+    const place = places.get(id);
+    if (place === undefined) throw internal(`buffer ${id} has no memory`);
+    return { ...place, access: step.writes[i] === true ? 'readWrite' : 'read' };
+  });
+  if (step.mayFail) buffers.push(await session.statusArgument());
+  return {
+    kind: 'launch',
+    module: session.module as Module,
+    entry: step.entry,
+    grid: extents,
+    buffers,
+    sizes: step.sizes.map((name) => environment.get(name) as number),
+    microseconds: microsecondsOf(flops(environment), bytes(environment)),
+  };
+}
+
+export const readyLaunch = (step: LaunchStep): ReadyLaunch => ({
+  step,
+  grid: step.grid.map(evaluatorOf),
+  flops: evaluatorOf(step.flops),
+  bytes: evaluatorOf(step.bytes),
+});
+
+/** A rough cost for one core: 4 operations and 8 bytes per nanosecond. */
+const microsecondsOf = (flops: number, bytes: number): number =>
+  Math.ceil(Math.max(flops / 4000, bytes / 8000)) + 1;
+
+/** Steps between binds, each with the memory that is first needed there. */
+function segmentsOf(session: Session, procedure: Procedure, isBody: boolean): Segment[] {
+  const { steps, buffers } = procedure;
+  const starts = [0];
+  steps.forEach((step, i) => {
+    if (step.kind === 'bind' && steps[i + 1]?.kind !== 'bind' && i + 1 < steps.length) {
+      starts.push(i + 1);
+    }
+  });
+  const isPlaced = ({ role }: Buffer): boolean =>
+    role === 'temporary' || (role === 'input' && !isBody);
+  const placed: Buffer[][] = starts.map(() => []);
+  let segment = 0;
+  for (const buffer of buffers.filter(isPlaced).toSorted((a, b) => a.first - b.first)) {
+    while (segment + 1 < starts.length && buffer.first >= (starts[segment + 1] as number)) {
+      segment++;
+    }
+    placed[segment]?.push(buffer);
+  }
+  return starts.map((first, i) => {
+    const end = starts[i + 1] ?? steps.length;
+    const arena = new Arena(session, placed[i] as readonly Buffer[]);
+    return { first, end, arena, ready: new Map(), key: '' };
+  });
+}
+
+/** The host's value of a node: given, computed, downloaded, or a constant. */
+function hostValue(node: Node, host: ReadonlyMap<Node, HostTensor>): HostTensor {
+  const value = node.op === 'constant' ? node.attributes.tensor : host.get(node);
+  if (value === undefined) throw internal(`${node.op} ${node.id} is not on the host`);
+  return value;
+}
+
+export function emptyTensor(dtype: HostTensor['dtype'], shape: readonly number[]): HostTensor {
+  return { dtype, shape, data: allocateArray(dtype, elementCount(shape)) };
+}
+
+/** A copy of the array in the storage class of `dtype`: results never share the caller's arrays. */
+function sameBits(data: HostTensor['data'], dtype: HostTensor['dtype']): HostTensor['data'] {
+  if (!ArrayBuffer.isView(data)) return data;
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const length = data.length;
+  const copy = allocateArray(dtype, length);
+  new Uint8Array(copy.buffer).set(bytes);
+  return copy;
+}

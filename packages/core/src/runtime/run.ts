@@ -1,0 +1,177 @@
+/**
+ * Executables: a program loaded on a device, ready to run many times.
+ *
+ *   Program ─ load ─▶ Executable ─ run(inputs) ─▶ outputs
+ */
+import { failure } from '../base/errors.js';
+import { elementCount, type HostTensor } from '../base/host-tensor.js';
+import type { Parameter, Program, Result } from '../codegen/program.js';
+import type { Node } from '../graph/node.js';
+import { bindInputs } from './bind.js';
+import { Constants } from './constants.js';
+import type { Outcome } from './frame.js';
+import { emptyTensor, ProcedureRunner } from './procedure.js';
+import type { OpenDevice } from './registry.js';
+import { type RunLimits, Session, type StepTime, tensorBytes } from './session.js';
+
+export interface RunOptions extends RunLimits {
+  /** Arrays that receive the outputs with the same index; the caller owns them. */
+  readonly into?: readonly (HostTensor | undefined)[];
+}
+
+export interface LoadOptions {
+  /** Most bytes of device memory; what the device has where absent. */
+  readonly memoryLimit?: number;
+  /** Milliseconds, for profiles. */
+  readonly now?: () => number;
+}
+
+export interface Profile {
+  readonly outputs: readonly HostTensor[];
+  readonly steps: readonly StepTime[];
+}
+
+/** A program that can run: on a device, or by the interpreter. */
+export interface Executable {
+  readonly inputs: readonly Pick<Parameter, 'name' | 'dtype' | 'shape'>[];
+  readonly outputs: readonly Pick<Result, 'dtype' | 'shape'>[];
+  /** Most bytes of device memory that it has held. */
+  readonly peakBytes: number;
+  /** Calls at the same time run one after the other. After a failure nothing stale is readable. */
+  run(inputs: readonly HostTensor[], options?: RunOptions): Promise<HostTensor[]>;
+  /** Runs with every launch waited for. */
+  profile(inputs: readonly HostTensor[], options?: RunOptions): Promise<Profile>;
+  /** Frees its device memory after the runs under way. */
+  dispose(): Promise<void>;
+}
+
+/** Compiles the source for the device, loads it, and writes the constants. */
+export async function load(
+  program: Program,
+  opened: OpenDevice,
+  options: LoadOptions = {},
+): Promise<Executable> {
+  const { device, plugin, target } = opened;
+  const { source } = program;
+  const module =
+    source === undefined ? undefined : await device.load(await plugin.compile(source, target));
+  const limit = options.memoryLimit ?? target.memoryBytes;
+  const session = new Session(opened, program, module, limit);
+  if (options.now !== undefined) session.now = options.now;
+  const constants = new Constants(session);
+  try {
+    await constants.prepare(program.main);
+  } catch (error) {
+    await session.recover();
+    constants.release();
+    session.release();
+    throw error;
+  }
+  return new DeviceExecutable(session, program, constants);
+}
+
+class DeviceExecutable implements Executable {
+  private readonly session: Session;
+  private readonly program: Program;
+  private readonly constants: Constants;
+  private readonly runner: ProcedureRunner;
+  private tail: Promise<unknown> = Promise.resolve();
+  private isReleased = false;
+
+  constructor(session: Session, program: Program, constants: Constants) {
+    this.session = session;
+    this.program = program;
+    this.constants = constants;
+    this.runner = new ProcedureRunner(session, program.main, false, constants.places);
+  }
+
+  get inputs(): readonly Parameter[] {
+    return this.program.main.parameters;
+  }
+
+  get outputs(): readonly Result[] {
+    return this.program.main.results;
+  }
+
+  get peakBytes(): number {
+    return this.session.peakBytes;
+  }
+
+  run(inputs: readonly HostTensor[], options: RunOptions = {}): Promise<HostTensor[]> {
+    return this.queue(() => this.runNow(inputs, options));
+  }
+
+  profile(inputs: readonly HostTensor[], options: RunOptions = {}): Promise<Profile> {
+    return this.queue(async () => {
+      const steps: StepTime[] = [];
+      this.session.times = steps;
+      try {
+        return { outputs: await this.runNow(inputs, options), steps };
+      } finally {
+        this.session.times = undefined;
+      }
+    });
+  }
+
+  async dispose(): Promise<void> {
+    if (this.isReleased) return;
+    this.isReleased = true;
+    await this.tail.catch(() => {});
+    this.runner.release();
+    this.constants.release();
+    this.session.release();
+  }
+
+  private queue<T>(work: () => Promise<T>): Promise<T> {
+    if (this.isReleased) return Promise.reject(failure('OC-RUN-08'));
+    const result = this.tail.then(work, work);
+    this.tail = result.catch(() => {});
+    return result;
+  }
+
+  private async runNow(inputs: readonly HostTensor[], options: RunOptions): Promise<HostTensor[]> {
+    const { session, program } = this;
+    const environment = bindInputs(program.main, inputs);
+    session.begin(options);
+    try {
+      const { parameters } = program.main;
+      const host = new Map<Node, HostTensor>(
+        parameters.map(({ node }, i) => [node, inputs[i] as HostTensor]),
+      );
+      const outcomes = await this.runner.run(environment, host);
+      const outputs = await this.download(outcomes);
+      await session.settle();
+      return outputs.map((tensor, i) => deliver(tensor, i, options.into?.[i]));
+    } catch (error) {
+      await session.recover();
+      throw error;
+    }
+  }
+
+  /** Reads into arrays of its own: a failed run leaves nothing readable. */
+  private async download(outcomes: readonly Outcome[]): Promise<HostTensor[]> {
+    const tensors = outcomes.map((outcome, i) => {
+      if ('tensor' in outcome) return outcome.tensor;
+      return emptyTensor((this.outputs[i] as Result).dtype, outcome.shape);
+    });
+    const parts = outcomes.flatMap((outcome, i) =>
+      'place' in outcome
+        ? [{ from: outcome.place, into: tensorBytes(tensors[i] as HostTensor) }]
+        : [],
+    );
+    await this.session.read(parts);
+    return tensors;
+  }
+}
+
+function deliver(tensor: HostTensor, index: number, into: HostTensor | undefined): HostTensor {
+  if (into === undefined) return tensor;
+  const isSame =
+    into.dtype === tensor.dtype && elementCount(into.shape) === elementCount(tensor.shape);
+  if (!isSame || !ArrayBuffer.isView(into.data)) {
+    const text = ({ dtype, shape }: HostTensor): string => `${dtype}[${shape}]`;
+    throw failure('OC-RUN-09', { index, given: text(into), expected: text(tensor) });
+  }
+  tensorBytes(into).set(tensorBytes(tensor));
+  return { ...tensor, data: into.data };
+}
