@@ -2,9 +2,12 @@
 import { castOperators } from './casts.js';
 import { constantOperators } from './constants.js';
 import { elementwiseOperators } from './elementwise.js';
+import { lookupOperators } from './lookups.js';
+import { reductionOperators } from './reductions.js';
 import { mergeTables } from './registry.js';
 import { shapeOperators } from './shapes.js';
 import { sliceOperators } from './slices.js';
+import { uniqueOperators } from './unique.js';
 
 export const operators = mergeTables(
   elementwiseOperators,
@@ -12,4 +15,7 @@ export const operators = mergeTables(
   shapeOperators,
   sliceOperators,
   constantOperators,
+  lookupOperators,
+  reductionOperators,
+  uniqueOperators,
 );
