@@ -2,15 +2,7 @@
  * What map and reduction kernels share: a dry run finds all addresses and merges the axes; then
  * the kernel is written, and once more with fewer lanes where 64-bit tiles turned up.
  */
-import {
-  add,
-  type Expression,
-  equal,
-  linearIn,
-  type Size,
-  substitute,
-  variable,
-} from '../base/expression.js';
+import { add, type Expression, type Size, substitute, variable } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
@@ -18,10 +10,19 @@ import { axesOf, indexOf, type MergedAxes, mergeAxes } from './axes.js';
 import type { Value } from './builder.js';
 import { literalOf, toMemory } from './elementwise.js';
 import { KernelFrame } from './frame.js';
-import { emitIndex } from './index-arithmetic.js';
 import type { Bindings } from './nest.js';
-import type { Access, Statement } from './tile.js';
-import { flatten, laneName, type Place, ValueLowering } from './value.js';
+import type { Statement } from './tile.js';
+import {
+  flatten,
+  limitsOf,
+  linearInLanes,
+  type Place,
+  type TileAxis,
+  ValueLowering,
+} from './value.js';
+
+/** Name of the variable that stands for the lane of a vector. */
+export const laneName = 'lane';
 
 /** The space that a kernel walks: sizes of its iteration, and which axes are reduced. */
 export interface IterationSpace {
@@ -55,9 +56,8 @@ export function planAxes(
     target,
     bufferOf: (node) => frame.input(node),
     finish: (e) => e,
-    lanes: 1,
-    tail: undefined,
-    reduced: (node) => (isReduced(node) ? literalOf(frame.builder, node.dtype, 0) : undefined),
+    tile: [],
+    known: (node) => (isReduced(node) ? literalOf(frame.builder, node.dtype, 0) : undefined),
     failBase: 0,
     record: (e) => seen.push(e),
   };
@@ -84,13 +84,15 @@ export function placeAt(
   tiling: Tiling,
   tail: Expression | undefined,
   failBase: number,
-  reduced: Place['reduced'],
+  known: Place['known'],
 ): Place {
   const lane = variable(laneName, tiling.tile);
+  const scalar = tiling.vectorAxis === undefined || tiling.tile === 1;
+  const axis: TileAxis = { name: laneName, count: tiling.tile };
   const replacement = (name: string): Expression | undefined => {
     if (merged.dropped.has(name)) return 0;
     const base = bindings.get(name);
-    if (base === undefined || name !== tiling.vectorAxis || tiling.tile === 1) return base;
+    if (base === undefined || name !== tiling.vectorAxis || scalar) return base;
     return add(base, lane);
   };
   return {
@@ -98,9 +100,8 @@ export function placeAt(
     target: frame.target,
     bufferOf: (node) => frame.input(node),
     finish: (e) => substitute(e, replacement),
-    lanes: tiling.tile,
-    tail,
-    reduced,
+    tile: scalar ? [] : [tail === undefined ? axis : { ...axis, tail }],
+    known,
     failBase,
   };
 }
@@ -112,32 +113,20 @@ export function storeAt(
   node: Node,
   index: readonly Expression[],
   value: Value,
-  streaming = false,
 ): void {
-  const { builder, lanes, tail } = place;
+  const { builder, tile } = place;
   const raw = toMemory(builder, node.dtype, value);
   const address = place.finish(flatten(node.shape, index));
-  const linear = linearIn(address, laneName);
-  if (linear !== undefined && (equal(linear.coefficient, 0) || lanes === 1)) {
-    const access: Access = { buffer, address: linear.rest, strides: [] };
-    builder.store(access, raw);
-    return;
-  }
-  const wide = builder.broadcast(raw, [lanes]);
+  const shape = tile.map((axis) => axis.count);
+  const linear = linearInLanes(address, tile);
+  const wide = builder.broadcast(raw, shape);
   if (linear === undefined) {
-    const position = emitIndex(builder, address, laneName, builder.iota(lanes));
-    const mask =
-      tail === undefined ? undefined : builder.less(builder.iota(lanes), builder.scalar(tail));
-    builder.scatter(buffer, position, wide, mask);
+    const values = new ValueLowering({ ...place, finish: (e) => e });
+    builder.scatter(buffer, values.index(address), wide, values.tailMask());
     return;
   }
-  const access: Access = {
-    buffer,
-    address: linear.rest,
-    strides: [linear.coefficient],
-    ...(tail === undefined ? {} : { limits: [{ high: tail }] }),
-  };
-  builder.store(access, wide, streaming);
+  const { base, strides } = linear;
+  builder.store({ buffer, address: base, strides, ...limitsOf(tile) }, wide);
 }
 
 /** Whether a tile of a 64-bit type occurs, so that vectors hold half as many lanes. */

@@ -9,35 +9,41 @@ import {
 } from '../base/expression.js';
 import type { KernelBuilder, Value } from './builder.js';
 
-/** Splits an expression into index-typed operations; `lanes` stands for the variable `lane`. */
-export function emitIndex(b: KernelBuilder, e: Expression, lane: string, lanes: Value): Value {
-  if (!variablesOf(e).has(lane)) return b.scalar(e);
+/** The tile of lane numbers that a variable stands for; undefined for uniform ones. */
+export type LaneValue = (name: string) => Value | undefined;
+
+/** An expression as index-typed operations: uniform where no variable is a lane. */
+export function emitIndex(b: KernelBuilder, e: Expression, lane: LaneValue): Value {
+  const moving = [...variablesOf(e).keys()].some((name) => lane(name) !== undefined);
+  if (!moving) return b.scalar(e);
   const uniform: Value[] = [];
   const parts: Value[] = [];
   const constant = typeof e === 'number' ? e : e.constant;
-  for (const term of termsOf(e)) parts.push(emitTerm(b, term, lane, lanes));
+  for (const term of termsOf(e)) parts.push(emitTerm(b, term, lane));
   if (constant !== 0) uniform.push(b.scalar(constant));
   return [...uniform, ...parts].reduce((sum, part) => b.add(sum, part));
 }
 
-function emitTerm(b: KernelBuilder, term: Term, lane: string, lanes: Value): Value {
-  const atoms = term.atoms.map((atom) => emitAtom(b, atom, lane, lanes));
+function emitTerm(b: KernelBuilder, term: Term, lane: LaneValue): Value {
+  const atoms = term.atoms.map((atom) => emitAtom(b, atom, lane));
   const scaled = term.coefficient === 1 ? atoms : [b.scalar(term.coefficient), ...atoms];
   return scaled.reduce((product, factor) => b.multiply(product, factor));
 }
 
-function emitAtom(b: KernelBuilder, atom: Atom, lane: string, lanes: Value): Value {
+function emitAtom(b: KernelBuilder, atom: Atom, lane: LaneValue): Value {
   if (atom.kind === 'variable') {
-    if (atom.name === lane) return lanes;
-    return b.scalar({
-      kind: 'sum',
-      constant: 0,
-      terms: [{ coefficient: 1, atoms: [atom], key: atom.key }],
-      key: `(${atom.key})`,
-    });
+    return (
+      lane(atom.name) ??
+      b.scalar({
+        kind: 'sum',
+        constant: 0,
+        terms: [{ coefficient: 1, atoms: [atom], key: atom.key }],
+        key: `(${atom.key})`,
+      })
+    );
   }
-  const left = emitIndex(b, atom.left, lane, lanes);
-  const right = emitIndex(b, atom.right, lane, lanes);
+  const left = emitIndex(b, atom.left, lane);
+  const right = emitIndex(b, atom.right, lane);
   const one = b.scalar(1);
   const zero = b.scalar(0);
   switch (atom.kind) {

@@ -362,10 +362,11 @@ class ReductionWriter {
     const value = this.widened(reduce, this.value(reduce, values));
     if (lanes === 1) return value;
     const wide = builder.broadcast(value, [lanes]);
-    if (place.tail === undefined) return wide;
+    const tail = place.tile[0]?.tail;
+    if (tail === undefined) return wide;
     const { kind, accumulate } = reduce.attributes;
     const identity = builder.literal(accumulateType(accumulate), identityOf(kind, accumulate));
-    const counts = builder.less(builder.iota(lanes), builder.scalar(place.tail));
+    const counts = builder.less(builder.iota(lanes), builder.scalar(tail));
     return builder.select(counts, wide, identity);
   }
 

@@ -11,7 +11,6 @@ import {
   equalTo,
   floorDivide,
   keyOf,
-  lessThan,
   linearIn,
   modulo,
   multiply,
@@ -41,10 +40,15 @@ import {
 } from './elementwise.js';
 import { emitIndex } from './index-arithmetic.js';
 import { failReasons } from './lowered.js';
-import type { Access } from './tile.js';
+import type { Access, Limit } from './tile.js';
 
-/** Name of the variable that stands for the lane inside addresses. */
-export const laneName = 'lane';
+/** One axis of a tile: the variable that stands for its lane inside addresses. */
+export interface TileAxis {
+  readonly name: string;
+  readonly count: number;
+  /** Lanes that count, where fewer than all do. */
+  readonly tail?: Expression;
+}
 
 /** Where a value is wanted. */
 export interface Place {
@@ -54,12 +58,10 @@ export interface Place {
   bufferOf(node: Node): string | undefined;
   /** Replaces iteration variables by loop variables and the lane. */
   finish(e: Expression): Expression;
-  /** Lanes of a tile. */
-  readonly lanes: number;
-  /** Lanes that count, where fewer than all do. */
-  readonly tail: Expression | undefined;
-  /** The value of a reduction of this step at the row's index, already computed. */
-  reduced(node: Node, index: readonly Expression[]): Value | undefined;
+  /** Axes of the tiles; empty for uniform code. Every value has this shape or is uniform. */
+  readonly tile: readonly TileAxis[];
+  /** A value that is already there: a row's reduction, the accumulator of a contraction. */
+  known(node: Node, index: readonly Expression[]): Value | undefined;
   readonly failBase: number;
   /** Called with every address and condition, for merging axes. */
   record?(e: Expression): void;
@@ -123,26 +125,45 @@ export function reshapeIndex(
 export class ValueLowering {
   private readonly place: Place;
   private readonly known = new Map<string, Value>();
+  private readonly shape: readonly number[];
 
+  /** For one scope of the kernel: values are shared within it. */
   constructor(place: Place) {
     this.place = place;
-  }
-
-  /** Forgets values, because the scope that they were written in ends. */
-  forget(): void {
-    this.known.clear();
+    this.shape = place.tile.map((axis) => axis.count);
   }
 
   /** Index-typed value of an expression over iteration variables. */
   index(e: Expression): Value {
-    const { builder, lanes } = this.place;
     this.place.record?.(e);
-    return emitIndex(builder, this.place.finish(e), laneName, builder.iota(lanes));
+    return this.finishedIndex(this.place.finish(e));
+  }
+
+  private finishedIndex(e: Expression): Value {
+    return emitIndex(this.place.builder, e, (name) => this.laneValue(name));
+  }
+
+  /** Lane numbers along a tile axis, in the tile's shape. */
+  private laneValue(name: string): Value | undefined {
+    const { builder, tile } = this.place;
+    const axis = tile.findIndex((candidate) => candidate.name === name);
+    if (axis < 0) return undefined;
+    const lanes = builder.iota(tile[axis]?.count as number);
+    return builder.broadcast(lanes, this.shape, axis);
   }
 
   private condition(left: Expression, right: Expression): Value | undefined {
-    if (provablyLess(left, right)) return undefined;
+    return provablyLess(left, right) ? undefined : this.below(left, right);
+  }
+
+  /** left < right, as a bool. */
+  below(left: Expression, right: Expression): Value {
     return this.place.builder.less(this.index(left), this.index(right));
+  }
+
+  /** left ≥ right, as a bool. */
+  atLeast(left: Expression, right: Expression): Value {
+    return this.place.builder.lessEqual(this.index(right), this.index(left));
   }
 
   private both(a: Value | undefined, b: Value | undefined): Value | undefined {
@@ -151,10 +172,12 @@ export class ValueLowering {
   }
 
   /** Lanes that count, as a mask; undefined where all do. */
-  private tailMask(): Value | undefined {
-    const { builder, tail, lanes } = this.place;
-    if (tail === undefined) return undefined;
-    return builder.less(builder.iota(lanes), builder.scalar(tail));
+  tailMask(): Value | undefined {
+    const { builder, tile } = this.place;
+    return tile.reduce<Value | undefined>((mask, { name, tail }) => {
+      if (tail === undefined) return mask;
+      return this.both(mask, builder.less(this.laneValue(name) as Value, builder.scalar(tail)));
+    }, undefined);
   }
 
   private fail(when: Value, guard: Value | undefined, reason: keyof typeof failReasons): void {
@@ -166,35 +189,39 @@ export class ValueLowering {
 
   /** Elements of a buffer in memory at an index, where the guard allows. */
   private fetch(node: Node, buffer: string, index: readonly Expression[], guard?: Value): Value {
-    const { builder, lanes, tail } = this.place;
     const flat = flatten(node.shape, index);
     this.place.record?.(flat);
-    const address = this.place.finish(flat);
+    return this.fetchAt(node, buffer, this.place.finish(flat), guard);
+  }
+
+  /** Elements at an address over loop variables and lanes. */
+  private fetchAt(node: Node, buffer: string, address: Expression, guard?: Value): Value {
+    const { builder, tile } = this.place;
     const memory = rawType(node.dtype);
-    if (!variablesOf(address).has(laneName)) {
-      const uniform: Access = { buffer, address, strides: [] };
-      if (guard === undefined || guard.type.shape.length === 0) {
-        const access = guard === undefined ? uniform : { ...uniform, mask: guard.id };
-        const raw = builder.load({ dtype: memory, shape: [] }, access);
-        return fromMemory(builder, node.dtype, raw);
-      }
-    }
-    const linear = linearIn(address, laneName);
-    const wide = guard === undefined ? undefined : builder.broadcast(guard, [lanes]);
-    if (linear !== undefined) {
-      const access: Access = {
-        buffer,
-        address: linear.rest,
-        strides: [linear.coefficient],
-        ...(tail === undefined ? {} : { limits: [{ high: tail }] }),
-        ...(wide === undefined ? {} : { mask: wide.id }),
-      };
-      const raw = builder.load({ dtype: memory, shape: [lanes] }, access);
-      return fromMemory(builder, node.dtype, raw);
-    }
-    const position = emitIndex(builder, address, laneName, builder.iota(lanes));
+    const linear = linearInLanes(address, tile);
+    if (linear === undefined)
+      return this.fetchEach(node, buffer, this.finishedIndex(address), guard);
+    const moving = linear.strides.some((stride) => !equal(stride, 0));
+    const uniform = !moving && (guard?.type.shape.length ?? 0) === 0;
+    const shape = uniform ? [] : this.shape;
+    const mask = guard === undefined ? undefined : builder.broadcast(guard, shape);
+    const access: Access = {
+      buffer,
+      address: linear.base,
+      strides: uniform ? [] : linear.strides,
+      ...(uniform ? {} : limitsOf(tile)),
+      ...(mask === undefined ? {} : { mask: mask.id }),
+    };
+    return fromMemory(builder, node.dtype, builder.load({ dtype: memory, shape }, access));
+  }
+
+  /** Elements at positions (a tile of the index type). */
+  private fetchEach(node: Node, buffer: string, position: Value, guard?: Value): Value {
+    const { builder } = this.place;
+    const wide = guard === undefined ? undefined : builder.broadcast(guard, this.shape);
     const mask = this.both(wide, this.tailMask());
-    return fromMemory(builder, node.dtype, builder.gather(memory, buffer, position, mask));
+    const raw = builder.gather(rawType(node.dtype), buffer, position, mask);
+    return fromMemory(builder, node.dtype, raw);
   }
 
   /** The value of `node` at `index` (one expression per axis); garbage where guard is false. */
@@ -209,6 +236,8 @@ export class ValueLowering {
 
   private make(node: Node, index: readonly Expression[], guard?: Value): Value {
     const { builder, target } = this.place;
+    const ready = this.place.known(node, index);
+    if (ready !== undefined) return ready;
     const buffer = this.place.bufferOf(node);
     if (node.op === 'constant' && node.attributes.tensor.data.length === 1) {
       return literalOf(builder, node.dtype, readElement(node.attributes.tensor, 0));
@@ -261,11 +290,6 @@ export class ValueLowering {
         return this.concat(node.attributes.axis, node.inputs, index, guard);
       case 'pad':
         return this.pad(node, index, guard);
-      case 'reduce': {
-        const row = this.place.reduced(node, index);
-        if (row !== undefined) return row;
-        throw internal('a reduction inside a kernel that does not reduce');
-      }
       default: {
         const inner = viewIndex(node, index);
         if (inner === undefined) throw internal(`${node.op} inside a fused kernel`);
@@ -343,7 +367,7 @@ export class ValueLowering {
     index: readonly Expression[],
     guard: Value | undefined,
   ): Value {
-    const { builder, lanes } = this.place;
+    const { builder } = this.place;
     const buffer = this.place.bufferOf(data);
     if (buffer === undefined) throw internal('gather from a value that is not in memory');
     const rank = indices.shape.length;
@@ -355,16 +379,13 @@ export class ValueLowering {
     const rest = flatten(data.shape, others);
     if (position.type.shape.length === 0) {
       const name = builder.name(position, extent);
-      const finished = this.place.finish(rest);
       this.place.record?.(rest);
-      return this.fetchAt(data, buffer, add(finished, multiply(name, stride)), guard);
+      const address = add(this.place.finish(rest), multiply(name, stride));
+      return this.fetchAt(data, buffer, address, guard);
     }
     const offset = builder.multiply(position, builder.scalar(stride));
     const address = builder.add(offset, this.index(rest));
-    const wide = guard === undefined ? undefined : builder.broadcast(guard, [lanes]);
-    const mask = this.both(wide, this.tailMask());
-    const memory = rawType(data.dtype);
-    return fromMemory(builder, data.dtype, builder.gather(memory, buffer, address, mask));
+    return this.fetchEach(data, buffer, builder.broadcast(address, this.shape), guard);
   }
 
   /** The position as an index-typed value inside [0, extent); refuses others by the status word. */
@@ -378,30 +399,30 @@ export class ValueLowering {
     const safe = builder.select(outside, zero, wide);
     return builder.convert(safe, builder.indexType);
   }
+}
 
-  /** As `fetch`, for an address that is finished already. */
-  private fetchAt(data: Node, buffer: string, address: Expression, guard?: Value): Value {
-    const { builder, lanes, tail } = this.place;
-    const memory = rawType(data.dtype);
-    const linear = linearIn(address, laneName);
-    if (linear === undefined) {
-      const position = emitIndex(builder, address, laneName, builder.iota(lanes));
-      const wide = guard === undefined ? undefined : builder.broadcast(guard, [lanes]);
-      const mask = this.both(wide, this.tailMask());
-      return fromMemory(builder, data.dtype, builder.gather(memory, buffer, position, mask));
-    }
-    const uniform = equal(linear.coefficient, 0) && (guard?.type.shape.length ?? 0) === 0;
-    const shape = uniform ? [] : [lanes];
-    const mask = guard === undefined ? undefined : builder.broadcast(guard, shape);
-    const access: Access = {
-      buffer,
-      address: linear.rest,
-      strides: uniform ? [] : [linear.coefficient],
-      ...(tail === undefined || uniform ? {} : { limits: [{ high: tail }] }),
-      ...(mask === undefined ? {} : { mask: mask.id }),
-    };
-    return fromMemory(builder, data.dtype, builder.load({ dtype: memory, shape }, access));
+/** Base and one stride per tile axis, where the address is linear in all lanes. */
+export function linearInLanes(
+  address: Expression,
+  tile: readonly TileAxis[],
+): { readonly base: Expression; readonly strides: readonly Expression[] } | undefined {
+  let base = address;
+  const strides: Expression[] = [];
+  for (const { name } of tile) {
+    const linear = linearIn(base, name);
+    if (linear === undefined) return undefined;
+    strides.push(linear.coefficient);
+    base = linear.rest;
   }
+  const names = tile.map((axis) => axis.name);
+  const mixed = strides.some((stride) => names.some((name) => variablesOf(stride).has(name)));
+  return mixed ? undefined : { base, strides };
+}
+
+/** Limits of an access to a tile with tails. */
+export function limitsOf(tile: readonly TileAxis[]): { limits?: readonly Limit[] } {
+  if (tile.every((axis) => axis.tail === undefined)) return {};
+  return { limits: tile.map(({ tail }) => (tail === undefined ? {} : { high: tail })) };
 }
 
 function widen(builder: KernelBuilder, value: Value): Value {
@@ -447,6 +468,3 @@ export function viewIndex(
       return undefined;
   }
 }
-
-/** A comparison of sizes as an expression, for conditions of whole tasks. */
-export const insideExtent = (i: Expression, extent: Size): Expression => lessThan(i, extent);

@@ -1,0 +1,119 @@
+/**
+ * Packing: the right operand as panels [batch, outer columns, panel, depth, columns of the tile],
+ * zero beyond the last column, converted to the accumulation type.
+ */
+
+import { bytesOf, type DType } from '../base/dtype.js';
+import {
+  add,
+  type Expression,
+  multiply,
+  product,
+  substitute,
+  subtract,
+  variable,
+} from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import { panelsOf } from './contract-panels.js';
+import { type ContractPlan, extentOf, type MergedGroups } from './contract-plan.js';
+import { computeType, lowerCast } from './elementwise.js';
+import { KernelFrame, type KernelNames } from './frame.js';
+import { laneName } from './fused.js';
+import type { LoweredKernel, Workspace } from './lowered.js';
+import { Bindings, writeLoops, writeTasks } from './nest.js';
+import type { RegisterTile } from './register-tile.js';
+import { type TileAxis, ValueLowering } from './value.js';
+
+export interface Panels {
+  readonly kernel: LoweredKernel;
+  readonly workspace: Workspace;
+}
+
+/** The dtype whose memory form holds values of the accumulation type. */
+export function panelType(plan: ContractPlan): DType {
+  return computeType(plan.node.attributes.accumulate) as DType;
+}
+
+/** First element of the panel at the given batch, outer columns and panel number. */
+export function panelAddress(
+  plan: ContractPlan,
+  groups: MergedGroups,
+  tile: RegisterTile,
+  bindings: Bindings,
+  panel: Expression,
+): Expression {
+  const inner = groups.columns.at(-1);
+  const outer = [...groups.batch, ...groups.columns.slice(0, -1)];
+  let position: Expression = 0;
+  for (const axis of outer) {
+    position = add(multiply(position, axis.extent), bindings.get(axis.name) ?? 0);
+  }
+  const panels = panelsOf(inner, tile.columns);
+  const depth = extentOf(plan.groups.depth);
+  return multiply(add(multiply(position, panels), panel), depth, tile.columns);
+}
+
+export function writePack(
+  plan: ContractPlan,
+  groups: MergedGroups,
+  target: Target,
+  names: KernelNames,
+  tile: RegisterTile,
+  constant: boolean,
+): Panels {
+  const frame = new KernelFrame(plan.step, target);
+  const { builder: b } = frame;
+  const inner = groups.columns.at(-1);
+  const outer = [...groups.batch, ...groups.columns.slice(0, -1)];
+  const panels = panelsOf(inner, tile.columns);
+  const depth = extentOf(plan.groups.depth);
+  const dtype = panelType(plan);
+  const elements = multiply(product(outer.map((axis) => axis.extent)), panels, depth, tile.columns);
+  const workspace: Workspace = {
+    kind: 'workspace',
+    id: 0,
+    bytes: multiply(elements, bytesOf(dtype)),
+    constant,
+  };
+  const to = frame.workspace(workspace, dtype, 'write');
+  const bindings = new Bindings();
+  const panelAxis = { name: 'panel', extent: panels, reduced: false };
+  const original = plan.groups.depth;
+  const grid = writeTasks(b, [...outer, panelAxis], 1, bindings, () => {
+    const panel = bindings.get('panel') as Expression;
+    const base = panelAddress(plan, groups, tile, bindings, panel);
+    const first = multiply(panel, tile.columns);
+    writeLoops(b, original, bindings, () => {
+      const whole = typeof inner?.extent === 'number' && inner.extent % tile.columns === 0;
+      const axis: TileAxis = { name: laneName, count: tile.columns };
+      const tail = whole ? undefined : subtract(inner?.extent ?? 1, first);
+      const values = new ValueLowering({
+        builder: b,
+        target,
+        bufferOf: (node) => frame.input(node),
+        finish: (e) => substitute(e, bind),
+        tile: [tail === undefined ? axis : { ...axis, tail }],
+        known: () => undefined,
+        failBase: names.failBase,
+      });
+      const bind = (name: string): Expression | undefined => {
+        if (name === inner?.name) return add(first, variable(laneName, tile.columns));
+        return groups.dropped.has(name) && !isDepth(plan, name) ? 0 : bindings.get(name);
+      };
+      const value = values.value(plan.right.node, plan.right.index);
+      const cast = lowerCast(b, target, plan.right.node.dtype, dtype, false, value);
+      const zero = b.literal(computeType(dtype), 0);
+      const mask = values.tailMask();
+      const filled = mask === undefined ? cast : b.select(mask, cast, zero);
+      const flat = substitute(plan.depth, bindings.get);
+      const address = add(base, multiply(flat, tile.columns));
+      b.store({ buffer: to, address, strides: [1] }, b.broadcast(filled, [tile.columns]));
+    });
+  });
+  const shape = { lanes: tile.lanes, group: 1, grid };
+  const packNames = { ...names, name: `${names.name}_pack` };
+  return { kernel: frame.finish(packNames, shape, { once: constant }), workspace };
+}
+
+const isDepth = (plan: ContractPlan, name: string): boolean =>
+  plan.groups.depth.some((axis) => axis.name === name);

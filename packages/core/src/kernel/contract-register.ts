@@ -1,0 +1,325 @@
+/**
+ * The register-tile kernel for vector targets: a block of columns and a block of rows per task; a
+ * tile of accumulators walks the whole depth, then the epilogue runs on it and is stored.
+ */
+import {
+  add,
+  ceilDivide,
+  type Expression,
+  equal,
+  floorDivide,
+  lessThan,
+  minimum,
+  modulo,
+  multiply,
+  provablyAtLeast,
+  substitute,
+  subtract,
+  variable,
+} from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import type { Node } from '../graph/node.js';
+import type { KernelBuilder, Value, Variable } from './builder.js';
+import { panelAddress, panelType } from './contract-pack.js';
+import { panelsOf } from './contract-panels.js';
+import { type ContractPlan, extentOf, type MergedGroups } from './contract-plan.js';
+import { computeType, lowerCast, rawType } from './elementwise.js';
+import { KernelFrame, type KernelNames } from './frame.js';
+import { laneName, storeAt } from './fused.js';
+import type { LoweredKernel, Workspace } from './lowered.js';
+import { Bindings, writeLoops, writeTasks } from './nest.js';
+import type { RegisterTile } from './register-tile.js';
+import { type Place, type TileAxis, ValueLowering } from './value.js';
+
+const rowName = 'row';
+const depthName = 'step';
+
+/** Bytes of a block of panels that shall stay in the second cache. */
+const panelBudget = 2 ** 20;
+/** Tasks per core that even out the end of a launch. */
+const tasksPerCore = 4;
+
+export function writeRegisterContract(
+  plan: ContractPlan,
+  groups: MergedGroups,
+  target: Target,
+  names: KernelNames,
+  tile: RegisterTile,
+  panels: Workspace | undefined,
+): LoweredKernel {
+  return new RegisterWriter(plan, groups, target, names, tile, panels).write();
+}
+
+class RegisterWriter {
+  private readonly plan: ContractPlan;
+  private readonly groups: MergedGroups;
+  private readonly names: KernelNames;
+  private readonly tile: RegisterTile;
+  private readonly frame: KernelFrame;
+  private readonly builder: KernelBuilder;
+  private readonly bindings = new Bindings();
+  private readonly panels: string | undefined;
+  private readonly outputs: readonly string[];
+  private readonly rowExtent: Expression;
+  private readonly columnExtent: Expression;
+
+  constructor(
+    plan: ContractPlan,
+    groups: MergedGroups,
+    target: Target,
+    names: KernelNames,
+    tile: RegisterTile,
+    panels: Workspace | undefined,
+  ) {
+    this.plan = plan;
+    this.groups = groups;
+    this.names = names;
+    this.tile = tile;
+    this.frame = new KernelFrame(plan.step, target);
+    this.builder = this.frame.builder;
+    this.panels =
+      panels === undefined ? undefined : this.frame.workspace(panels, panelType(plan), 'read');
+    this.outputs = plan.step.outputs.map((node) => this.frame.output(node));
+    this.rowExtent = groups.rows.at(-1)?.extent ?? 1;
+    this.columnExtent = groups.columns.at(-1)?.extent ?? 1;
+  }
+
+  write(): LoweredKernel {
+    const { builder: b, groups, tile } = this;
+    const outer = [...groups.batch, ...groups.rows.slice(0, -1), ...groups.columns.slice(0, -1)];
+    const panelCount = panelsOf(groups.columns.at(-1), tile.columns);
+    const panelsPerTask = this.panelsPerTask(panelCount);
+    const blocks = ceilDivide(panelCount, panelsPerTask);
+    const rowsPerTask = this.rowsPerTask(blocks);
+    const rowBlocks = ceilDivide(this.rowExtent, rowsPerTask);
+    const axis = (name: string, extent: Expression) => ({ name, extent, reduced: false });
+    const tasks = [...outer, axis('columnBlock', blocks), axis('rowBlock', rowBlocks)];
+    const grid = writeTasks(b, tasks, 1, this.bindings, () => {
+      const firstPanel = multiply(this.bound('columnBlock'), panelsPerTask);
+      const lastPanel = minimum(add(firstPanel, panelsPerTask), panelCount);
+      const start = multiply(this.bound('rowBlock'), rowsPerTask);
+      const end = minimum(add(start, rowsPerTask), this.rowExtent);
+      this.walkRows(start, end, (row, height) => {
+        b.for(firstPanel, lastPanel, 1, (panel) => this.writeTile(row, height, panel));
+      });
+    });
+    return this.frame.finish(this.names, { lanes: tile.lanes, group: 1, grid });
+  }
+
+  private bound(name: string): Expression {
+    return this.bindings.get(name) as Expression;
+  }
+
+  private panelsPerTask(panelCount: Expression): number {
+    const depth = extentOf(this.plan.groups.depth);
+    const panelBytes = (typeof depth === 'number' ? depth : 512) * this.tile.columns * 4;
+    const most = Math.max(1, Math.floor(panelBudget / Math.max(panelBytes, 1)));
+    return typeof panelCount === 'number' ? Math.max(1, Math.min(most, panelCount)) : most;
+  }
+
+  /** Multiple of the tile's rows; fewer where there would not be enough tasks. */
+  private rowsPerTask(blocks: Expression): number {
+    const { rows } = this.tile;
+    if (typeof this.rowExtent !== 'number') return rows * 8;
+    const tiles = Math.ceil(this.rowExtent / rows);
+    const others = typeof blocks === 'number' ? blocks : 4;
+    const wanted = (tasksPerCore * this.frame.target.cores) / Math.max(others, 1);
+    return rows * Math.max(1, Math.min(tiles, Math.ceil(tiles / wanted)));
+  }
+
+  /** Whole tiles of rows, then the rest in ever smaller powers of two. */
+  private walkRows(
+    start: Expression,
+    end: Expression,
+    body: (row: Expression, height: number) => void,
+  ): void {
+    const { builder: b } = this;
+    const { rows } = this.tile;
+    const count = subtract(end, start);
+    const whole = multiply(floorDivide(count, rows), rows);
+    const rest = modulo(count, rows);
+    const middle = add(start, whole);
+    if (!equal(whole, 0)) b.for(start, middle, rows, (row) => body(row, rows));
+    if (equal(rest, 0)) return;
+    if (typeof rest === 'number') {
+      body(middle, rest);
+      return;
+    }
+    for (let height = largestPower(rows - 1); height >= 1; height /= 2) {
+      const before = subtract(rest, modulo(rest, multiply(2, height)));
+      const wanted = modulo(floorDivide(rest, height), 2);
+      b.if(wanted, () => body(add(middle, before), height));
+    }
+  }
+
+  private writeTile(row: Expression, height: number, panel: Expression): void {
+    const { builder: b, tile } = this;
+    const first = multiply(panel, tile.columns);
+    const whole = typeof this.columnExtent === 'number' && this.columnExtent % tile.columns === 0;
+    const tail = whole ? undefined : subtract(this.columnExtent, first);
+    if (this.panels !== undefined) {
+      const accumulators = this.accumulate(row, height, panel, undefined);
+      this.storeBoth(accumulators, row, height, first, tail);
+      return;
+    }
+    const write = (limit: Expression | undefined): void => {
+      const accumulators = this.accumulate(row, height, panel, limit);
+      this.store(accumulators, row, height, first, limit);
+    };
+    if (tail === undefined) write(undefined);
+    else if (!provablyAtLeast(this.columnExtent, tile.columns)) write(tail);
+    else
+      b.if(
+        lessThan(tail, tile.columns),
+        () => write(tail),
+        () => write(undefined),
+      );
+  }
+
+  /** The accumulator tile [height, columns] after all of the depth. */
+  private accumulate(
+    row: Expression,
+    height: number,
+    panel: Expression,
+    tail: Expression | undefined,
+  ): Variable {
+    const { builder: b, tile, plan } = this;
+    const dtype = computeType(plan.node.attributes.accumulate);
+    const type = { dtype, shape: [height, tile.columns] };
+    const zero = b.broadcast(b.literal(dtype, 0), type.shape);
+    const accumulator = b.variable(zero, type);
+    const base =
+      this.panels === undefined ? 0 : panelAddress(plan, this.groups, tile, this.bindings, panel);
+    writeLoops(b, this.groups.depth, this.bindings, () => {
+      const a = this.leftTile(row, height);
+      const c = this.rightTile(panel, base, tail);
+      b.assign(accumulator, b.dot(a, c, b.read(accumulator)));
+    });
+    return accumulator;
+  }
+
+  private operandPlace(tileAxes: readonly TileAxis[], lane: Bound): Place {
+    return {
+      builder: this.builder,
+      target: this.frame.target,
+      bufferOf: (node) => this.frame.input(node),
+      finish: (e) => substitute(e, (name) => this.replacement(name, [lane])),
+      tile: tileAxes,
+      known: () => undefined,
+      failBase: this.names.failBase,
+    };
+  }
+
+  private replacement(name: string, lanes: readonly Bound[]): Expression | undefined {
+    const lane = lanes.find((candidate) => candidate.axis === name);
+    if (lane !== undefined) return lane.value;
+    return this.groups.dropped.has(name) ? 0 : this.bindings.get(name);
+  }
+
+  private rowBound(row: Expression, height: number): Bound {
+    const lane = height === 1 ? 0 : variable(rowName, height);
+    return { axis: this.groups.rows.at(-1)?.name, value: add(row, lane) };
+  }
+
+  private columnBound(first: Expression): Bound {
+    const lane = variable(laneName, this.tile.columns);
+    return { axis: this.groups.columns.at(-1)?.name, value: add(first, lane) };
+  }
+
+  private leftTile(row: Expression, height: number): Value {
+    const axes = [
+      { name: rowName, count: height },
+      { name: depthName, count: 1 },
+    ];
+    const values = new ValueLowering(this.operandPlace(axes, this.rowBound(row, height)));
+    return this.operand(values, this.plan.left.node, this.plan.left.index, [height, 1]);
+  }
+
+  private rightTile(panel: Expression, base: Expression, tail: Expression | undefined): Value {
+    const { builder: b, tile, plan } = this;
+    if (this.panels !== undefined) {
+      const flat = substitute(plan.depth, (name) => this.replacement(name, []));
+      const address = add(base, multiply(flat, tile.columns));
+      const dtype = rawType(panelType(plan));
+      const access = { buffer: this.panels, address, strides: [0, 1] };
+      return b.load({ dtype, shape: [1, tile.columns] }, access);
+    }
+    const lanes: TileAxis = { name: laneName, count: tile.columns };
+    const axes = [{ name: depthName, count: 1 }, tail === undefined ? lanes : { ...lanes, tail }];
+    const first = multiply(panel, tile.columns);
+    const values = new ValueLowering(this.operandPlace(axes, this.columnBound(first)));
+    return this.operand(values, plan.right.node, plan.right.index, [1, tile.columns]);
+  }
+
+  private operand(
+    values: ValueLowering,
+    node: Node,
+    index: readonly Expression[],
+    shape: readonly number[],
+  ): Value {
+    const { builder: b, plan } = this;
+    const value = values.value(node, index);
+    const { accumulate } = plan.node.attributes;
+    const cast = lowerCast(b, this.frame.target, node.dtype, accumulate, false, value);
+    return b.broadcast(cast, shape);
+  }
+
+  /** Stores whole tiles without masks; decides at run time where that is not known. */
+  private storeBoth(
+    accumulators: Variable,
+    row: Expression,
+    height: number,
+    first: Expression,
+    tail: Expression | undefined,
+  ): void {
+    const store = (limit: Expression | undefined): void =>
+      this.store(accumulators, row, height, first, limit);
+    if (tail === undefined) store(undefined);
+    else if (!provablyAtLeast(this.columnExtent, this.tile.columns)) store(tail);
+    else {
+      this.builder.if(
+        lessThan(tail, this.tile.columns),
+        () => store(tail),
+        () => store(undefined),
+      );
+    }
+  }
+
+  private store(
+    accumulator: Variable,
+    row: Expression,
+    height: number,
+    first: Expression,
+    tail: Expression | undefined,
+  ): void {
+    const { builder: b, plan, tile } = this;
+    const { target } = this.frame;
+    const { accumulate } = plan.node.attributes;
+    const sum = lowerCast(b, target, accumulate, plan.node.dtype, false, b.read(accumulator));
+    const lanes: TileAxis = { name: laneName, count: tile.columns };
+    const bounds = [this.rowBound(row, height), this.columnBound(first)];
+    const place: Place = {
+      builder: b,
+      target,
+      bufferOf: (node) => this.frame.input(node),
+      finish: (e) => substitute(e, (name) => this.replacement(name, bounds)),
+      tile: [{ name: rowName, count: height }, tail === undefined ? lanes : { ...lanes, tail }],
+      known: (node) => (node.id === plan.node.id ? sum : undefined),
+      failBase: this.names.failBase,
+    };
+    const values = new ValueLowering(place);
+    plan.roots.forEach(({ node, index }, i) => {
+      storeAt(place, this.outputs[i] as string, node, index, values.value(node, index));
+    });
+  }
+}
+
+/** An axis and what its index is inside a tile. */
+interface Bound {
+  readonly axis: string | undefined;
+  readonly value: Expression;
+}
+
+function largestPower(below: number): number {
+  return 2 ** Math.floor(Math.log2(Math.max(below, 1)));
+}

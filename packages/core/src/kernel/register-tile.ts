@@ -1,0 +1,57 @@
+/** Shapes of register tiles: how many accumulators fit, and how rows and columns share them. */
+import type { Expression } from '../base/expression.js';
+import type { ComputeType, Target } from '../base/target.js';
+
+export interface RegisterTile {
+  readonly rows: number;
+  readonly columns: number;
+  /** Elements of a hardware vector. */
+  readonly lanes: number;
+}
+
+const bytesOfType = (type: ComputeType): number => (/64$/.test(type) ? 8 : 4);
+
+/** Accumulators that leave registers for the operands. */
+function accumulatorsOf(target: Target): number {
+  if (target.vectorBytes === 0) return 16;
+  return target.vectorRegisters >= 32 ? 28 : 12;
+}
+
+/**
+ * A tile whose accumulators stay in registers. `rows` and `columns` are the sizes of the problem
+ * where they are known; `wide` says that a tile may be several vectors wide.
+ */
+export function registerTile(
+  target: Target,
+  type: ComputeType,
+  rows: Expression,
+  columns: Expression,
+): RegisterTile {
+  const lanes = Math.max(1, Math.floor(target.vectorBytes / bytesOfType(type)));
+  const accumulators = accumulatorsOf(target);
+  const widest = target.vectorRegisters >= 32 || lanes === 1 ? [2, 1, 3, 4] : [2, 1];
+  const wanted = typeof columns === 'number' ? columns : Number.POSITIVE_INFINITY;
+  const scalar = lanes === 1 ? [4, 2, 1] : widest;
+  let best: RegisterTile | undefined;
+  let bestCost = Number.POSITIVE_INFINITY;
+  for (const vectors of scalar) {
+    const width = vectors * lanes;
+    const height = evenHeight(rows, Math.floor(accumulators / vectors));
+    const covered =
+      wanted === Number.POSITIVE_INFINITY ? 1 : (Math.ceil(wanted / width) * width) / wanted;
+    // Loads per accumulation: one per vector and one per row.
+    const cost = covered * (1 + 1 / vectors / 4 + 1 / height / 2);
+    if (cost < bestCost - 1e-9) {
+      best = { rows: height, columns: width, lanes };
+      bestCost = cost;
+    }
+  }
+  return best as RegisterTile;
+}
+
+/** The largest height up to `most` that cuts the rows into tiles of nearly equal size. */
+export function evenHeight(rows: Expression, most: number): number {
+  if (typeof rows !== 'number') return most;
+  if (rows <= 0) return 1;
+  return Math.ceil(rows / Math.ceil(rows / most));
+}
