@@ -1,1 +1,40 @@
-export {};
+/** Door for users of the core: build or import a graph, compile it, run it on a device. */
+
+export * from './base/debug.js';
+export * from './base/dtype.js';
+export {
+  type ErrorCode,
+  type FailureKind,
+  isFailure,
+  OpenClawError,
+  type Retry,
+  setLanguage,
+} from './base/errors.js';
+export * from './base/host-tensor.js';
+export type { Evidence, Target } from './base/target.js';
+export type { Refusal } from './codegen/kernel-table.js';
+export type { Fallback, Program } from './codegen/program.js';
+export { type CheckReport, type CompileOptions, check, compile } from './compile.js';
+export type { Graph, Node } from './graph/node.js';
+export type { Tuning } from './kernel/lowered.js';
+export { compileOnce } from './runtime/cache.js';
+export type { Absent, Device, DevicePlugin, Found } from './runtime/contract.js';
+export { interpreterExecutable } from './runtime/interpreter.js';
+export {
+  closeDevices,
+  evidenceOf,
+  type Listing,
+  listDevices,
+  type OpenDevice,
+  openDevice,
+  plugins,
+  use,
+} from './runtime/registry.js';
+export {
+  type Executable,
+  type LoadOptions,
+  load,
+  type Profile,
+  type RunOptions,
+} from './runtime/run.js';
+export type { StepTime } from './runtime/session.js';
