@@ -127,7 +127,7 @@ export function bitcast(x: Node, dtype: DType): Node {
   return x.dtype === dtype ? x : make('bitcast', [x], { dtype });
 }
 
-/** Between two bounds, either of which may be absent; NaN stays NaN. */
+/** Between bounds that may be absent; where low > high the result is high; NaN stays NaN. */
 export function between(x: Node, low?: Operand, high?: Operand): Node {
   const raised = low === undefined ? x : maximum(x, low);
   return high === undefined ? raised : minimum(raised, high);
