@@ -11,8 +11,14 @@ import {
 
 /** One line of `claw devices`. */
 export type Listing =
-  | { readonly plugin: string; readonly evidence: Evidence; readonly found: Found }
+  | FoundListing
   | { readonly plugin: string; readonly evidence: 'none'; readonly absent: Absent };
+
+interface FoundListing {
+  readonly plugin: string;
+  readonly evidence: Evidence;
+  readonly found: Found;
+}
 
 /** A device that is open. */
 export interface OpenDevice {
@@ -73,57 +79,41 @@ async function probe(plugin: DevicePlugin): Promise<readonly Listing[]> {
 export async function openDevice(id: string): Promise<OpenDevice> {
   const shared = open.get(id);
   if (shared !== undefined) return shared;
-  const opening = openNew(id);
-  open.set(id, opening);
-  try {
-    const opened = await opening;
-    void opened.device.lost.then(() => forget(opened));
-    return opened;
-  } catch (error) {
-    open.delete(id);
-    throw error;
-  }
-}
-
-async function openNew(id: string): Promise<OpenDevice> {
   const listings = await listDevices();
-  const isWanted = (name: string): boolean => name === id || name.split(/[:/]/)[0] === id;
+  const isWanted = (name: string, plugin: string): boolean =>
+    name === id || plugin === id || name.split(/[:/]/)[0] === id;
   for (const listing of listings) {
-    if (!('found' in listing)) continue;
-    const { found } = listing;
-    if (!isWanted(found.id) && listing.plugin !== id) continue;
-    const first = open.get(found.id);
-    if (found.id !== id && first !== undefined) return first;
-    const plugin = known.get(listing.plugin) as DevicePlugin;
-    const device = await plugin.open(found.id);
-    const { target } = found;
-    return { id: found.id, plugin, found, target, evidence: listing.evidence, device };
+    if ('found' in listing && isWanted(listing.found.id, listing.plugin)) return openFound(listing);
   }
-  const absent = listings.find(
-    (listing) => 'absent' in listing && (isWanted(listing.absent.id) || listing.plugin === id),
+  const missing = listings.find(
+    (listing) => 'absent' in listing && isWanted(listing.absent.id, listing.plugin),
   );
-  const reason = absent !== undefined && 'absent' in absent ? absent.absent : undefined;
-  const where = reason === undefined ? {} : { where: `${reason.reason}; ${reason.fix}` };
+  const absent = missing !== undefined && 'absent' in missing ? missing.absent : undefined;
+  const where = absent === undefined ? {} : { where: `${absent.reason}; ${absent.fix}` };
   throw failure('OC-DEVICE-06', { id }, { kind: 'unavailable', retry: 'other-device', ...where });
 }
 
-function forget(opened: OpenDevice): void {
-  for (const [id, promise] of open) {
-    void promise.then(
-      (other) => {
-        if (other === opened) open.delete(id);
-      },
-      () => {},
-    );
-  }
+async function openFound({ plugin: name, found, evidence }: FoundListing): Promise<OpenDevice> {
+  const shared = open.get(found.id);
+  if (shared !== undefined) return shared;
+  const plugin = known.get(name) as DevicePlugin;
+  const { id, target } = found;
+  const opening = plugin
+    .open(id)
+    .then((device): OpenDevice => ({ id, plugin, found, target, evidence, device }));
+  const forget = (): void => {
+    if (open.get(id) === opening) open.delete(id);
+  };
+  open.set(id, opening);
+  opening.then(({ device }) => device.lost.then(forget), forget);
+  return opening;
 }
 
 /** Closes every open device. */
 export async function closeDevices(): Promise<void> {
   const devices = await Promise.allSettled([...open.values()]);
   open.clear();
-  const distinct = new Set(
-    devices.flatMap((result) => (result.status === 'fulfilled' ? [result.value.device] : [])),
-  );
-  for (const device of distinct) await device.close();
+  for (const result of devices) {
+    if (result.status === 'fulfilled') await result.value.device.close();
+  }
 }
