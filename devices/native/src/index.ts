@@ -1,1 +1,141 @@
-export {};
+/** Plug-in of the CPU: C kernels, compiled by the C compiler of the machine. */
+import {
+  type Absent,
+  type Binary,
+  cLanguage,
+  type Device,
+  type DevicePlugin,
+  type Found,
+  failure,
+  isFailure,
+  refused,
+  type Source,
+  splitSource,
+  type Target,
+} from '@open-claw/core/device';
+import { binaryFormat, joinLibraries } from './binary.js';
+import { type Cache, openCache } from './cache.js';
+import { buildAll, kernelFlags } from './compiler.js';
+import { NativeDevice } from './device.js';
+import { freeBytes, modelName, thisMachine } from './machine.js';
+import { openRuntime, type Runtime } from './runtime.js';
+import { makeTarget, type NativeRow, rows } from './targets.js';
+
+export interface NativeOptions {
+  /** The instruction set that `native` means; the best that the CPU has where absent. */
+  readonly row?: NativeRow['name'];
+  /** Threads that one launch may use; one per core where absent. */
+  readonly threads?: number;
+  /** Folder for compiled kernels; CLAW_CACHE or ~/.cache/openclaw where absent. */
+  readonly cache?: string;
+}
+
+/** Kernels that one compiler call takes before a second call beside it pays. */
+const kernelsPerCall = 12;
+
+interface Ready {
+  readonly cache: Cache;
+  readonly runtime: Runtime;
+}
+
+const flagsOf = (row: NativeRow): readonly string[] => {
+  const tune = process.arch === 'x64' ? ['-mtune=native'] : [];
+  return [...kernelFlags, ...row.flags, ...tune];
+};
+
+const supported = (row: NativeRow, runtime: Runtime): boolean =>
+  row.feature === 0 || (runtime.features & row.feature) !== 0;
+
+const rowOf = (target: string): NativeRow | undefined =>
+  rows.find((row) => `native/${row.name}` === target);
+
+/** Makes the plug-in. Ids: `native`, or `native/ROW` for one instruction set. */
+export function nativeDevice(options: NativeOptions = {}): DevicePlugin {
+  const machine = { ...thisMachine(), ...(options.threads ? { cores: options.threads } : {}) };
+  const targetOf = (row: NativeRow): Target => makeTarget(row, machine);
+  let started: Promise<Ready> | undefined;
+  const start = (): Promise<Ready> => {
+    started ??= (async () => {
+      const cache = openCache(options.cache);
+      return { cache, runtime: await openRuntime(cache) };
+    })();
+    // A compiler may be installed later: only success is remembered.
+    started.catch(() => {
+      started = undefined;
+    });
+    return started;
+  };
+  const choose = (runtime: Runtime, id: string): NativeRow => {
+    const wanted = id === 'native' ? options.row : rowOf(id)?.name;
+    if (id !== 'native' && wanted === undefined) {
+      throw failure('OC-DEVICE-06', { id }, { kind: 'unavailable' });
+    }
+    const able = rows.filter((row) => supported(row, runtime));
+    const row = wanted === undefined ? able[0] : able.find(({ name }) => name === wanted);
+    if (row === undefined) throw refused(`device ${id}`, 'this CPU lacks its instructions');
+    return row;
+  };
+  return {
+    contract: 1,
+    name: 'native',
+    targets: rows.map(targetOf),
+    language: cLanguage,
+
+    async probe(): Promise<readonly (Found | Absent)[]> {
+      try {
+        const { runtime } = await start();
+        const row = choose(runtime, 'native');
+        return [
+          {
+            id: 'native',
+            model: modelName(),
+            driver: runtime.compiler.name,
+            target: targetOf(row),
+            freeBytes: freeBytes(),
+            peers: [],
+            marks: [],
+          },
+        ];
+      } catch (error) {
+        if (!isFailure(error)) throw error;
+        return [{ id: 'native', reason: error.what, fix: error.fix }];
+      }
+    },
+
+    async compile(source: Source, target: Target): Promise<Binary> {
+      const row = rowOf(target.id);
+      if (source.language !== 'c' || row === undefined) {
+        throw refused(`${source.language} for ${target.id}`, 'this device compiles C for CPUs');
+      }
+      const { runtime, cache } = await start();
+      const calls = Math.ceil(source.entries.length / kernelsPerCall);
+      const texts = splitSource(source.text ?? '', Math.min(calls, thisMachine().cores));
+      const parts = await buildAll(runtime.compiler, texts, flagsOf(row), cache);
+      return {
+        format: binaryFormat,
+        target: target.id,
+        toolchain: runtime.compiler.name,
+        bytes: joinLibraries(parts),
+        entries: source.entries,
+      };
+    },
+
+    async open(id: string): Promise<Device> {
+      const { runtime, cache } = await start();
+      const target = targetOf(choose(runtime, id));
+      const threads = runtime.threads(machine.cores);
+      return new NativeDevice({
+        runtime,
+        cache,
+        target,
+        threads: Math.min(threads, machine.cores),
+      });
+    },
+  };
+}
+
+/** The plug-in with its defaults. */
+export const plugin: DevicePlugin = nativeDevice();
+
+export { NativeDevice } from './device.js';
+export { rows as nativeRows } from './targets.js';

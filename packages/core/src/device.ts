@@ -19,6 +19,7 @@ export {
 } from './base/errors.js';
 export type { Expression, Size } from './base/expression.js';
 export * from './base/target.js';
+export { cLanguage, splitSource } from './codegen/c.js';
 export * from './codegen/language.js';
 export { scriptLanguage } from './codegen/script.js';
 export type * from './kernel/tile.js';

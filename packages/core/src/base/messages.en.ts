@@ -340,4 +340,16 @@ export const messagesEnglish = {
     what: 'the kernels did not compile: {reason}',
     fix: 'report it with the model and the target; the compiler text above names the line',
   },
+  'OC-NATIVE-01': {
+    what: 'the cache folder {path} is not used: {reason}',
+    fix: 'make it a folder of your own with mode 700, or name another in CLAW_CACHE',
+  },
+  'OC-NATIVE-02': {
+    what: 'the cache folder {path} cannot be written: {reason}',
+    fix: 'free some space there, or name another folder in CLAW_CACHE',
+  },
+  'OC-NATIVE-03': {
+    what: 'no C compiler works here: {reason}',
+    fix: 'install gcc or clang with its C library (on Debian: apt install build-essential)',
+  },
 } as const;

@@ -346,4 +346,16 @@ export const messagesChinese: Table = {
     what: '内核编译失败：{reason}',
     fix: '请附上模型和目标报告此问题；编译器输出指明了出错的行',
   },
+  'OC-NATIVE-01': {
+    what: '不使用缓存文件夹 {path}：{reason}',
+    fix: '请将其设为属于自己且权限为 700 的文件夹，或用 CLAW_CACHE 指定其他文件夹',
+  },
+  'OC-NATIVE-02': {
+    what: '无法写入缓存文件夹 {path}：{reason}',
+    fix: '请在该处腾出空间，或用 CLAW_CACHE 指定其他文件夹',
+  },
+  'OC-NATIVE-03': {
+    what: '此处没有可用的 C 编译器：{reason}',
+    fix: '请安装 gcc 或 clang 及其 C 库（Debian 上：apt install build-essential）',
+  },
 };

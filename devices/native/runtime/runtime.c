@@ -1,0 +1,323 @@
+/*
+ * The fixed part of the CPU device: memory, modules, and a thread pool that runs a packed list of
+ * commands. Compiled once with the same compiler as the kernels; called through plain functions.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define MAX_THREADS 1024
+
+typedef void (*entry_function)(void *const *buffers, const int64_t *sizes, char *scratch,
+                               int64_t begin, int64_t end);
+
+/* Why a run ended early; the caller maps these to errors. */
+enum { DONE = 0, ABORTED = 1, TIMED_OUT = 2, NO_SCRATCH = 3, BAD_COMMAND = 4 };
+
+EXPORT int64_t claw_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- memory ---- */
+
+static const size_t huge_page = (size_t)2 << 20;
+
+/* Zeroed and aligned to 64 bytes; large blocks come as zero pages that huge pages may back. */
+EXPORT void *claw_allocate(int64_t bytes) {
+  size_t size = bytes > 0 ? (size_t)bytes : 1;
+  if (size < huge_page) {
+    void *p = NULL;
+    if (posix_memalign(&p, 64, (size + 63) & ~(size_t)63) != 0) return NULL;
+    return memset(p, 0, size);
+  }
+  size_t rounded = (size + huge_page - 1) & ~(huge_page - 1);
+  char *raw = mmap(NULL, rounded + huge_page, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (raw == MAP_FAILED) return NULL;
+  char *p = (char *)(((uintptr_t)raw + huge_page - 1) & ~(uintptr_t)(huge_page - 1));
+  if (p > raw) munmap(raw, (size_t)(p - raw));
+  size_t tail = (size_t)(raw + rounded + huge_page - (p + rounded));
+  if (tail > 0) munmap(p + rounded, tail);
+#ifdef MADV_HUGEPAGE
+  madvise(p, rounded, MADV_HUGEPAGE);
+#endif
+  return p;
+}
+
+EXPORT void claw_free(void *p, int64_t bytes) {
+  size_t size = bytes > 0 ? (size_t)bytes : 1;
+  if (size < huge_page) free(p);
+  else munmap(p, (size + huge_page - 1) & ~(huge_page - 1));
+}
+
+EXPORT void claw_copy(void *to, const void *from, int64_t bytes) {
+  memmove(to, from, (size_t)bytes);
+}
+
+/* ---- modules ---- */
+
+EXPORT void *claw_open(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
+EXPORT const char *claw_open_error(void) { return dlerror(); }
+EXPORT void *claw_symbol(void *module, const char *name) { return dlsym(module, name); }
+EXPORT void claw_close(void *module) { dlclose(module); }
+
+/* ---- instruction sets: bits 1 avx2 with fma, 2 avx512 (f, bw, dq, vl) ---- */
+
+EXPORT int claw_features(void) {
+  int bits = 0;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) bits |= 1;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    bits |= 2;
+  }
+#endif
+  return bits;
+}
+
+/* ---- thread pool ---- */
+
+struct job {
+  entry_function entry;
+  void *const *buffers;
+  const int64_t *sizes;
+  int64_t tasks;
+  int64_t grain;
+  int64_t scratch_bytes;
+  int64_t deadline;
+  const atomic_int *stop;
+  atomic_int_fast64_t next;
+  atomic_int reason;
+};
+
+static struct {
+  pthread_mutex_t launch; /* one job at a time */
+  pthread_mutex_t mutex;  /* guards sleeping */
+  pthread_cond_t wake;
+  struct job job;
+  atomic_int open;      /* workers may take chunks of the job */
+  atomic_int inside;    /* workers that look at the job now */
+  atomic_int seats;     /* workers that may still join */
+  atomic_uint generation;
+  atomic_int sleepers;
+  int workers;
+} pool = {.launch = PTHREAD_MUTEX_INITIALIZER,
+          .mutex = PTHREAD_MUTEX_INITIALIZER,
+          .wake = PTHREAD_COND_INITIALIZER};
+
+static const int64_t spin_nanoseconds = 50000;
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static _Thread_local char *scratch;
+static _Thread_local int64_t scratch_size;
+
+static char *scratch_of(int64_t bytes) {
+  if (bytes <= scratch_size) return scratch;
+  free(scratch);
+  scratch = NULL;
+  scratch_size = 0;
+  void *p = NULL;
+  if (posix_memalign(&p, 64, ((size_t)bytes + 63) & ~(size_t)63) != 0) return NULL;
+  scratch = p;
+  scratch_size = bytes;
+  return scratch;
+}
+
+static void run_chunks(struct job *job) {
+  char *own = NULL;
+  if (job->scratch_bytes > 0 && (own = scratch_of(job->scratch_bytes)) == NULL) {
+    atomic_store(&job->reason, NO_SCRATCH);
+    return;
+  }
+  while (atomic_load_explicit(&job->reason, memory_order_relaxed) == DONE) {
+    int64_t begin = atomic_fetch_add_explicit(&job->next, job->grain, memory_order_relaxed);
+    if (begin >= job->tasks) return;
+    int64_t left = job->tasks - begin;
+    job->entry(job->buffers, job->sizes, own, begin,
+               begin + (left < job->grain ? left : job->grain));
+    if (job->stop != NULL && atomic_load_explicit(job->stop, memory_order_relaxed) != 0) {
+      atomic_store(&job->reason, ABORTED);
+    } else if (job->deadline != 0 && claw_now() > job->deadline) {
+      atomic_store(&job->reason, TIMED_OUT);
+    }
+  }
+}
+
+static void *work(void *unused) {
+  (void)unused;
+  unsigned seen = 0;
+  for (;;) {
+    int64_t started = claw_now();
+    unsigned now;
+    while ((now = atomic_load(&pool.generation)) == seen) {
+      relax();
+      if (claw_now() - started < spin_nanoseconds) continue;
+      pthread_mutex_lock(&pool.mutex);
+      atomic_fetch_add(&pool.sleepers, 1);
+      while (atomic_load(&pool.generation) == seen) pthread_cond_wait(&pool.wake, &pool.mutex);
+      atomic_fetch_sub(&pool.sleepers, 1);
+      pthread_mutex_unlock(&pool.mutex);
+    }
+    seen = now;
+    /* Announced before looking: the launcher closes the job first and then waits for `inside`. */
+    atomic_fetch_add(&pool.inside, 1);
+    if (atomic_load(&pool.open) && atomic_fetch_sub(&pool.seats, 1) > 0) run_chunks(&pool.job);
+    atomic_fetch_sub(&pool.inside, 1);
+  }
+  return NULL;
+}
+
+/* Workers beside the calling thread: `threads` − 1, as far as the system gives them. */
+EXPORT int claw_threads(int threads) {
+  pthread_mutex_lock(&pool.launch);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  while (pool.workers < threads - 1 && pool.workers < MAX_THREADS) {
+    pthread_t thread;
+    if (pthread_create(&thread, &attributes, work, NULL) != 0) break;
+    pool.workers++;
+  }
+  pthread_attr_destroy(&attributes);
+  int have = pool.workers + 1;
+  pthread_mutex_unlock(&pool.launch);
+  return have;
+}
+
+static void fill_job(struct job *job, const struct job *from) {
+  job->entry = from->entry;
+  job->buffers = from->buffers;
+  job->sizes = from->sizes;
+  job->tasks = from->tasks;
+  job->grain = from->grain;
+  job->scratch_bytes = from->scratch_bytes;
+  job->deadline = from->deadline;
+  job->stop = from->stop;
+  atomic_store(&job->next, 0);
+  atomic_store(&job->reason, DONE);
+}
+
+static int run_parallel(const struct job *wanted, int threads) {
+  pthread_mutex_lock(&pool.launch);
+  fill_job(&pool.job, wanted);
+  int helpers = threads - 1 < pool.workers ? threads - 1 : pool.workers;
+  atomic_store(&pool.seats, helpers);
+  atomic_store(&pool.open, 1);
+  atomic_fetch_add(&pool.generation, 1);
+  if (atomic_load(&pool.sleepers) > 0) {
+    pthread_mutex_lock(&pool.mutex);
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.mutex);
+  }
+  run_chunks(&pool.job);
+  atomic_store(&pool.open, 0);
+  for (int spins = 0; atomic_load(&pool.inside) > 0; spins++) {
+    if (spins < 10000) relax();
+    else sched_yield();
+  }
+  int reason = atomic_load(&pool.job.reason);
+  pthread_mutex_unlock(&pool.launch);
+  return reason;
+}
+
+static int run_alone(const struct job *wanted) {
+  struct job job;
+  fill_job(&job, wanted);
+  run_chunks(&job);
+  return atomic_load(&job.reason);
+}
+
+/* ---- commands: 64-bit words, each command {kind, words, …} ---- */
+
+enum { LAUNCH = 0, COPY = 1, FILL = 2 };
+
+/* launch: entry, tasks, grain, scratch, buffer count, size count, buffers…, sizes… */
+static int launch(const int64_t *c, const atomic_int *stop, int64_t deadline, int threads) {
+  struct job job = {.entry = (entry_function)(uintptr_t)c[2],
+                    .tasks = c[3],
+                    .grain = c[4] > 0 ? c[4] : 1,
+                    .scratch_bytes = c[5],
+                    .buffers = (void *const *)(c + 8),
+                    .sizes = c + 8 + c[6],
+                    .deadline = deadline,
+                    .stop = stop};
+  if (job.tasks <= 0) return DONE;
+  if (threads <= 1 || job.tasks <= job.grain) return run_alone(&job);
+  return run_parallel(&job, threads);
+}
+
+/* Long copies and fills in pieces, so that they too can be stopped. */
+static const int64_t piece = (int64_t)8 << 20;
+
+static int stopped(const atomic_int *stop, int64_t deadline) {
+  if (stop != NULL && atomic_load_explicit(stop, memory_order_relaxed) != 0) return ABORTED;
+  return deadline != 0 && claw_now() > deadline ? TIMED_OUT : DONE;
+}
+
+static int copy(const int64_t *c, const atomic_int *stop, int64_t deadline) {
+  char *to = (char *)(uintptr_t)c[2];
+  const char *from = (const char *)(uintptr_t)c[3];
+  int64_t bytes = c[4];
+  int overlap = from < to + bytes && to < from + bytes;
+  if (overlap) memmove(to, from, (size_t)bytes);
+  for (int64_t at = 0; !overlap && at < bytes; at += piece) {
+    int reason = stopped(stop, deadline);
+    if (reason != DONE) return reason;
+    memcpy(to + at, from + at, (size_t)(bytes - at < piece ? bytes - at : piece));
+  }
+  return DONE;
+}
+
+static int fill(const int64_t *c, const atomic_int *stop, int64_t deadline) {
+  char *to = (char *)(uintptr_t)c[2];
+  for (int64_t at = 0; at < c[4]; at += piece) {
+    int reason = stopped(stop, deadline);
+    if (reason != DONE) return reason;
+    memset(to + at, (int)c[3], (size_t)(c[4] - at < piece ? c[4] - at : piece));
+  }
+  return DONE;
+}
+
+/*
+ * Runs `count` commands in order. Gives 0, or reason + 8 · index of the command that did not end.
+ * `limit` is in nanoseconds from the call, 0 for none; `times` takes nanoseconds per command.
+ */
+EXPORT int64_t claw_run(const int64_t *words, int64_t count, const void *stop, int64_t limit,
+                        int threads, int64_t *times) {
+  int64_t deadline = limit > 0 ? claw_now() + limit : 0;
+  int64_t before = claw_now();
+  for (int64_t i = 0; i < count; i++, words += words[1]) {
+    int reason = stopped(stop, deadline);
+    if (reason == DONE) {
+      switch (words[0]) {
+        case LAUNCH: reason = launch(words, stop, deadline, threads); break;
+        case COPY: reason = copy(words, stop, deadline); break;
+        case FILL: reason = fill(words, stop, deadline); break;
+        default: reason = BAD_COMMAND;
+      }
+    }
+    if (reason != DONE) return reason + 8 * i;
+    int64_t after = claw_now();
+    if (times != NULL) times[i] = after - before;
+    before = after;
+  }
+  return 0;
+}

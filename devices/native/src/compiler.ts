@@ -1,0 +1,171 @@
+/** The C compiler of the machine: found on PATH, tried once, called without a shell. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { accessSync, constants, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { failure } from '@open-claw/core/device';
+import { type Cache, hashOf } from './cache.js';
+
+export interface Compiler {
+  readonly path: string;
+  /** First line of --version: what it is, for people. */
+  readonly name: string;
+  /** All that --version says and its machine: part of every cache key. */
+  readonly identity: string;
+}
+
+interface Ended {
+  readonly status: number | null;
+  readonly output: string;
+}
+
+const longestOutput = 64 * 1024;
+
+/** Runs a program with text on its standard input; resolves with status and joined output. */
+function call(
+  path: string,
+  args: readonly string[],
+  options: { readonly input?: string; readonly folder?: string; readonly seconds: number },
+): Promise<Ended> {
+  return new Promise((resolve) => {
+    const environment = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' };
+    const place = options.folder === undefined ? {} : { TMPDIR: options.folder };
+    const child: ChildProcess = spawn(path, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...environment, ...place },
+      ...(options.folder === undefined ? {} : { cwd: options.folder }),
+      timeout: options.seconds * 1000,
+    });
+    let output = '';
+    const take = (text: string): void => {
+      if (output.length < longestOutput) output += text;
+    };
+    child.stdout?.setEncoding('utf8').on('data', take);
+    child.stderr?.setEncoding('utf8').on('data', take);
+    // A compiler that ends early closes its input; its status says what happened.
+    child.stdin?.on('error', () => {});
+    child.on('error', (error) => resolve({ status: null, output: String(error) }));
+    child.on('close', (status, signal) => {
+      resolve({ status, output: signal === null ? output : `${output}\nended by ${signal}` });
+    });
+    child.stdin?.end(options.input ?? '');
+  });
+}
+
+/** Compilers in the order in which they are tried: the system's choice, then the newest. */
+function candidates(): readonly string[] {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((f) => f.startsWith('/'));
+  const listed = folders.flatMap((folder) => {
+    try {
+      const names = readdirSync(folder).filter((n) => /^(cc|(gcc|clang)(-\d+)?)$/.test(n));
+      return names.map((name) => ({ name, path: join(folder, name) }));
+    } catch {
+      return [];
+    }
+  });
+  const rank = (name: string): number => {
+    const plain = ['cc', 'gcc', 'clang'].indexOf(name);
+    return plain >= 0 ? plain : 1000 - Number(name.split('-')[1]);
+  };
+  const runnable = listed.filter(({ path }) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  return runnable.sort((a, b) => rank(a.name) - rank(b.name)).map(({ path }) => path);
+}
+
+async function identify(path: string): Promise<Compiler | undefined> {
+  const { status, output } = await call(path, ['--version'], { seconds: 20 });
+  if (status !== 0) return undefined;
+  return {
+    path,
+    name: output.split('\n')[0]?.trim() ?? path,
+    identity: `${path}\n${output}\n${process.platform} ${process.arch}`,
+  };
+}
+
+/**
+ * The first compiler on PATH for which `works` resolves. Throws OC-NATIVE-03 with the reason of
+ * the first failure where there is none.
+ */
+export async function findCompiler<T>(
+  works: (compiler: Compiler) => Promise<T>,
+): Promise<{ readonly compiler: Compiler; readonly made: T }> {
+  let reason = 'cc, gcc and clang are not on PATH';
+  let cause: unknown;
+  for (const [at, path] of candidates().entries()) {
+    const compiler = await identify(path);
+    if (compiler === undefined) continue;
+    try {
+      return { compiler, made: await works(compiler) };
+    } catch (error) {
+      if (at > 0 && cause !== undefined) continue;
+      cause = error;
+      reason = `${path}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+  throw failure('OC-NATIVE-03', { reason }, { kind: 'unavailable', cause });
+}
+
+/** For all that is compiled here; kernels add the flags of their row. */
+export const commonFlags: readonly string[] = ['-std=gnu11', '-O2', '-fPIC', '-shared', '-w'];
+
+/** Integers wrap, memory is untyped, and floats are computed as written: never -ffast-math. */
+export const kernelFlags: readonly string[] = [
+  ...commonFlags,
+  '-ftree-slp-vectorize',
+  '-fwrapv',
+  '-fno-strict-aliasing',
+  '-ffp-contract=off',
+  '-fno-math-errno',
+  '-fno-trapping-math',
+  '-fvisibility=hidden',
+  '-fno-asynchronous-unwind-tables',
+];
+
+/** Compiles one C text to a shared library; throws OC-DEVICE-07 with the compiler's text. */
+async function build(
+  compiler: Compiler,
+  text: string,
+  flags: readonly string[],
+  folder: string,
+): Promise<Uint8Array> {
+  const out = join(folder, `build-${randomBytes(8).toString('hex')}`);
+  const args = [...flags, '-x', 'c', '-', '-o', out, '-lm'];
+  try {
+    const { status, output } = await call(compiler.path, args, {
+      input: text,
+      folder,
+      seconds: 600,
+    });
+    if (status !== 0) {
+      if (/no space left/i.test(output)) {
+        throw failure('OC-NATIVE-02', { path: folder, reason: 'ENOSPC' });
+      }
+      const reason = output.trim() || `${compiler.path} ended with status ${status}`;
+      throw failure('OC-DEVICE-07', { reason }, { cause: reason });
+    }
+    return readFileSync(out);
+  } finally {
+    rmSync(out, { force: true });
+  }
+}
+
+/** Shared libraries of several C texts, from the cache where it has them. */
+export async function buildAll(
+  compiler: Compiler,
+  texts: readonly string[],
+  flags: readonly string[],
+  cache: Cache,
+): Promise<readonly Uint8Array[]> {
+  const key = hashOf('1', compiler.identity, flags.join('\n'), ...texts);
+  const kept = cache.find(key);
+  if (kept !== undefined && kept.length === texts.length) return kept;
+  const built = await Promise.all(texts.map((text) => build(compiler, text, flags, cache.folder)));
+  cache.keep(key, built);
+  return built;
+}

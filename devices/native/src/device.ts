@@ -1,0 +1,380 @@
+/**
+ * The CPU as a device: packed command lists go to the C runtime, short ones at once on this
+ * thread, long ones on another, in the order of the calls.
+ */
+import {
+  type Binary,
+  type Command,
+  type Device,
+  type Entry,
+  failure,
+  internal,
+  isFailure,
+  type Lost,
+  type Memory,
+  type Module,
+  type OpenClawError,
+  type Recording,
+  refused,
+  type Stop,
+  type Target,
+} from '@open-claw/core/device';
+import { binaryFormat, splitLibraries } from './binary.js';
+import type { Cache } from './cache.js';
+import { type EntryPoint, type Handles, type Packed, packCommands } from './commands.js';
+import { freeBytes } from './machine.js';
+import type { Address, Runtime } from './runtime.js';
+
+/** Work estimated below this runs on the caller's thread: handing it over would cost more. */
+const inlineMicroseconds = 100;
+/** Copies up to this run on the caller's thread, well below a millisecond. */
+const inlineBytes = 2 ** 20;
+
+class NativeMemory implements Memory {
+  readonly bytes: number;
+  readonly owner: NativeDevice;
+  address: Address;
+
+  constructor(owner: NativeDevice, address: Address, bytes: number) {
+    this.owner = owner;
+    this.address = address;
+    this.bytes = bytes;
+  }
+}
+
+class NativeModule implements Module {
+  readonly entries: readonly Entry[];
+  readonly owner: NativeDevice;
+  readonly points: ReadonlyMap<string, EntryPoint>;
+  handles: readonly Address[];
+
+  constructor(
+    owner: NativeDevice,
+    entries: readonly Entry[],
+    points: ReadonlyMap<string, EntryPoint>,
+    handles: readonly Address[],
+  ) {
+    this.owner = owner;
+    this.entries = entries;
+    this.points = points;
+    this.handles = handles;
+  }
+}
+
+class NativeRecording implements Recording {
+  readonly commands: number;
+  readonly owner: NativeDevice;
+  readonly packed: Packed;
+
+  constructor(owner: NativeDevice, packed: Packed) {
+    this.owner = owner;
+    this.packed = packed;
+    this.commands = packed.count;
+  }
+}
+
+/** A packed list and the number of the submitted command that it starts with. */
+interface Piece {
+  readonly packed: Packed;
+  readonly first: number;
+  /** A replay counts as one command, however many it holds. */
+  readonly whole: boolean;
+}
+
+export interface DeviceOptions {
+  readonly runtime: Runtime;
+  readonly cache: Cache;
+  readonly target: Target;
+  /** Threads that one launch may use. */
+  readonly threads: number;
+}
+
+export class NativeDevice implements Device {
+  /** Never settles: what ends a CPU ends this process too. */
+  readonly lost: Promise<Lost> = new Promise(() => {});
+  private readonly options: DeviceOptions;
+  private readonly live = new Set<NativeMemory | NativeModule>();
+  private readonly handles: Handles;
+  private allocated = 0;
+  private closed = false;
+  private pending = 0;
+  private tail: Promise<void> = Promise.resolve();
+  private failed: OpenClawError | undefined;
+  private times: readonly number[] = [];
+
+  constructor(options: DeviceOptions) {
+    this.options = options;
+    this.handles = {
+      addressOf: (memory, offset, bytes) => this.addressOf(memory, offset, bytes),
+      entryOf: (module, name) => this.entryOf(module, name),
+    };
+  }
+
+  async allocate(bytes: number): Promise<Memory> {
+    this.checkOpen();
+    const limit = this.options.target.memoryBytes - this.allocated;
+    const free = Math.max(0, Math.min(freeBytes(), limit));
+    const address = bytes <= free ? this.options.runtime.allocate(bytes) : 0;
+    if (address === 0) {
+      const options = { kind: 'transient', retry: 'smaller' } as const;
+      throw failure('OC-DEVICE-01', { asked: bytes, free }, options);
+    }
+    const memory = new NativeMemory(this, address, bytes);
+    this.allocated += bytes;
+    this.live.add(memory);
+    return memory;
+  }
+
+  free(handle: Memory | Module): void {
+    this.enqueue(
+      () => this.release(handle),
+      async () => this.release(handle),
+    );
+  }
+
+  async write(to: Memory, offset: number, bytes: Uint8Array): Promise<void> {
+    this.checkOpen();
+    const address = this.addressOf(to, offset, bytes.byteLength);
+    await this.transfer(address, bytes, bytes.byteLength);
+  }
+
+  async read(from: Memory, offset: number, into: Uint8Array): Promise<void> {
+    this.checkOpen();
+    const address = this.addressOf(from, offset, into.byteLength);
+    await this.transfer(into, address, into.byteLength);
+    this.report();
+  }
+
+  async load(binary: Binary): Promise<Module> {
+    this.checkOpen();
+    const { runtime, cache, target } = this.options;
+    if (binary.format !== binaryFormat || binary.target !== target.id) {
+      const what = `a binary of ${binary.format} for ${binary.target}`;
+      throw refused(what, `this device loads ${binaryFormat} for ${target.id}`);
+    }
+    const paths = splitLibraries(binary.bytes).map((part) => cache.fileOf(part));
+    const handles = paths.map((path) => runtime.open(path));
+    const points = new Map<string, EntryPoint>();
+    for (const entry of binary.entries) {
+      const address = handles.map((h) => runtime.symbol(h, entry.name)).find((a) => a !== 0);
+      if (address === undefined) throw internal(`kernel ${entry.name} is not in its library`);
+      points.set(entry.name, {
+        address,
+        scratchBytes: entry.scratchBytes,
+        buffers: entry.buffers.length,
+        sizes: entry.sizes.length,
+      });
+    }
+    const module = new NativeModule(this, binary.entries, points, handles);
+    this.live.add(module);
+    return module;
+  }
+
+  submit(commands: readonly Command[], stop: Stop = {}): void {
+    this.checkOpen();
+    const pieces = this.piecesOf(commands);
+    if (pieces === undefined) return;
+    const cost = pieces.reduce((total, { packed }) => total + packed.microseconds, 0);
+    const until = stop.timeLimit === undefined ? undefined : performance.now() + stop.timeLimit;
+    const flag = new Int32Array(new SharedArrayBuffer(64));
+    const abort = (): void => void Atomics.store(flag, 0, 1);
+    if (stop.signal?.aborted === true) abort();
+    const runs = pieces.map((piece) => ({ piece, run: this.runOf(piece, flag) }));
+    const limitNow = (): number =>
+      until === undefined ? 0 : Math.max(1, Math.round((until - performance.now()) * 1e6));
+    this.times = [];
+    const { runtime } = this.options;
+    const now = (): void => {
+      for (const { piece, run } of runs) {
+        const code = runtime.run({ ...run, limit: limitNow() });
+        if (!this.finish(piece, run.times, code, stop)) return;
+      }
+    };
+    const later = async (): Promise<void> => {
+      stop.signal?.addEventListener('abort', abort);
+      try {
+        for (const { piece, run } of runs) {
+          const code = await runtime.runAside({ ...run, limit: limitNow() });
+          if (!this.finish(piece, run.times, code, stop)) return;
+        }
+      } finally {
+        stop.signal?.removeEventListener('abort', abort);
+      }
+    };
+    // A signal that fires while work waits in the queue must be seen too.
+    if (stop.signal !== undefined && !stop.signal.aborted && this.pending > 0) {
+      stop.signal.addEventListener('abort', abort);
+    }
+    this.enqueue(cost < inlineMicroseconds ? now : undefined, later);
+  }
+
+  async sync(): Promise<void> {
+    this.checkOpen();
+    await this.tail;
+    this.report();
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await this.tail;
+    for (const handle of [...this.live]) this.release(handle);
+  }
+
+  async record(commands: readonly Command[]): Promise<Recording> {
+    this.checkOpen();
+    return new NativeRecording(this, packCommands(commands, this.handles, this.options.threads));
+  }
+
+  async time(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'host' }> {
+    await this.tail;
+    return { nanoseconds: this.times, clock: 'host' };
+  }
+
+  async status(): Promise<{ readonly freeBytes: number }> {
+    return { freeBytes: freeBytes() };
+  }
+
+  /** Packs runs of plain commands; replays are packed already. A wrong handle is a failure. */
+  private piecesOf(commands: readonly Command[]): readonly Piece[] | undefined {
+    const pieces: Piece[] = [];
+    let plain: Command[] = [];
+    let index = 0;
+    const flush = (): void => {
+      if (plain.length === 0) return;
+      const packed = packCommands(plain, this.handles, this.options.threads);
+      pieces.push({ packed, first: index - plain.length, whole: false });
+      plain = [];
+    };
+    try {
+      for (const command of commands) {
+        if (command.kind === 'replay') {
+          flush();
+          pieces.push({ packed: this.packedOf(command.recording), first: index, whole: true });
+        } else plain.push(command);
+        index++;
+      }
+      flush();
+      return pieces;
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      this.failed ??= error;
+      return undefined;
+    }
+  }
+
+  private packedOf(recording: Recording): Packed {
+    if (recording instanceof NativeRecording && recording.owner === this) return recording.packed;
+    throw failure('OC-DEVICE-03', { reason: 'a recording of another device' });
+  }
+
+  private runOf(piece: Piece, stop: Int32Array): Parameters<Runtime['run']>[0] {
+    const { words, count } = piece.packed;
+    const times = new BigInt64Array(new ArrayBuffer(Math.max(count, 1) * 8));
+    return { words, count, stop, limit: 0, threads: this.options.threads, times };
+  }
+
+  /** Takes the result of a run; false where it failed. */
+  private finish(piece: Piece, times: BigInt64Array, code: number, stop: Stop): boolean {
+    const nanoseconds = [...times.subarray(0, piece.packed.count)].map(Number);
+    this.times = [...this.times, ...nanoseconds];
+    if (code === 0) return true;
+    const command = piece.first + (piece.whole ? 0 : Math.floor(code / 8));
+    this.failed ??= reasonOf(code % 8, command, stop);
+    return false;
+  }
+
+  /** Runs at once where nothing waits and `now` is given, else after all that waits. */
+  private enqueue(now: (() => void) | undefined, later: () => Promise<void>): void {
+    if (this.pending === 0 && now !== undefined) {
+      now();
+      return;
+    }
+    this.pending++;
+    const work = async (): Promise<void> => {
+      try {
+        await later();
+      } catch (error) {
+        this.failed ??= isFailure(error) ? error : internal(String(error));
+      } finally {
+        this.pending--;
+      }
+    };
+    this.tail = this.tail.then(work);
+  }
+
+  private async transfer(
+    to: Address | Uint8Array,
+    from: Address | Uint8Array,
+    bytes: number,
+  ): Promise<void> {
+    const { runtime } = this.options;
+    const small = bytes <= inlineBytes;
+    const now = (): void => runtime.copy(to, from, bytes);
+    const later = async (): Promise<void> => {
+      if (small) now();
+      else await runtime.copyAside(to, from, bytes);
+    };
+    const waits = this.pending > 0 || !small;
+    this.enqueue(small ? now : undefined, later);
+    if (waits) await this.tail;
+  }
+
+  private report(): void {
+    const error = this.failed;
+    this.failed = undefined;
+    if (error !== undefined) throw error;
+  }
+
+  private checkOpen(): void {
+    if (this.closed) throw failure('OC-DEVICE-03', { reason: 'the device is closed' });
+  }
+
+  private addressOf(memory: Memory, offset: number, bytes: number): Address {
+    if (!(memory instanceof NativeMemory) || memory.owner !== this || memory.address === 0) {
+      throw failure('OC-DEVICE-03', { reason: 'memory that is freed or of another device' });
+    }
+    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= memory.bytes)) {
+      const reason = `bytes ${offset} to ${offset + bytes} of a memory of ${memory.bytes}`;
+      throw failure('OC-DEVICE-03', { reason });
+    }
+    return memory.address + offset;
+  }
+
+  private entryOf(module: Module, name: string): EntryPoint {
+    const owned = module instanceof NativeModule && module.owner === this;
+    const point = owned && module.handles.length > 0 ? module.points.get(name) : undefined;
+    if (point !== undefined) return point;
+    throw failure('OC-DEVICE-03', { reason: `no kernel ${name} in a module of this device` });
+  }
+
+  private release(handle: Memory | Module): void {
+    const { runtime } = this.options;
+    if (handle instanceof NativeMemory && this.live.delete(handle)) {
+      runtime.free(handle.address, handle.bytes);
+      handle.address = 0;
+      this.allocated -= handle.bytes;
+    } else if (handle instanceof NativeModule && this.live.delete(handle)) {
+      for (const library of handle.handles) runtime.close(library);
+      handle.handles = [];
+    }
+  }
+}
+
+/** Reasons of runtime.c as errors. */
+function reasonOf(reason: number, command: number, stop: Stop): OpenClawError {
+  switch (reason) {
+    case 1:
+      return failure('OC-DEVICE-05', { command }, { cause: stop.signal?.reason });
+    case 2:
+      return failure('OC-DEVICE-04', { limit: stop.timeLimit ?? 0, command }, { retry: 'smaller' });
+    case 3:
+      return failure(
+        'OC-DEVICE-01',
+        { asked: 'scratch', free: freeBytes(), command },
+        { kind: 'transient', retry: 'smaller' },
+      );
+    default:
+      return failure('OC-DEVICE-02', { command, reason: `the runtime gave ${reason}` });
+  }
+}

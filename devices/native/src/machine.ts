@@ -1,0 +1,43 @@
+/** Facts about the machine this runs on, from the system and without a compiler. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { Machine } from './targets.js';
+
+/** Memory that this process may use: the machine's, or the limit of its container. */
+function memoryBytes(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 && limit < totalmem() ? limit : totalmem();
+}
+
+/** Bytes that can be had now without swapping. */
+export const freeBytes = (): number => Math.min(freemem(), memoryBytes());
+
+export const modelName = (): string => cpus()[0]?.model.trim() || process.arch;
+
+const cacheFolder = '/sys/devices/system/cpu/cpu0/cache';
+
+/** Data-cache bytes of one core, nearest first; empty where the system does not say. */
+function cacheBytes(): readonly number[] {
+  try {
+    const found = readdirSync(cacheFolder)
+      .filter((name) => name.startsWith('index'))
+      .map((name) => {
+        const read = (field: string) =>
+          readFileSync(join(cacheFolder, name, field), 'latin1').trim();
+        const unit = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[read('size').at(-1) ?? ''] ?? 1;
+        const bytes = Number.parseInt(read('size'), 10) * unit;
+        return { level: Number(read('level')), type: read('type'), bytes };
+      })
+      .filter(({ type, bytes }) => type !== 'Instruction' && bytes > 0);
+    return found.sort((a, b) => a.level - b.level).map(({ bytes }) => bytes);
+  } catch {
+    return [];
+  }
+}
+
+export const thisMachine = (): Machine => ({
+  cores: availableParallelism(),
+  memoryBytes: memoryBytes(),
+  cacheBytes: cacheBytes(),
+});

@@ -1,0 +1,118 @@
+/** The fixed C runtime as TypeScript functions: compiled once, loaded once per process. */
+import { readFileSync } from 'node:fs';
+import { failure, internal } from '@open-claw/core/device';
+import type { Cache } from './cache.js';
+import { buildAll, type Compiler, commonFlags, findCompiler } from './compiler.js';
+
+/** Addresses are numbers: user space ends far below 2^53. */
+export type Address = number;
+
+/** Arguments of one run of packed commands. */
+export interface Run {
+  readonly words: Uint32Array;
+  readonly count: number;
+  readonly stop: Int32Array;
+  /** Nanoseconds, 0 for none. */
+  readonly limit: number;
+  readonly threads: number;
+  /** Takes nanoseconds per command. */
+  readonly times: BigInt64Array;
+}
+
+export interface Runtime {
+  readonly compiler: Compiler;
+  /** Bits of instruction sets, see targets.ts. */
+  readonly features: number;
+  allocate(bytes: number): Address;
+  free(address: Address, bytes: number): void;
+  /** Copies between two addresses or arrays. */
+  copy(to: Address | Uint8Array, from: Address | Uint8Array, bytes: number): void;
+  copyAside(to: Address | Uint8Array, from: Address | Uint8Array, bytes: number): Promise<void>;
+  open(path: string): Address;
+  symbol(module: Address, name: string): Address;
+  close(module: Address): void;
+  /** Starts threads; gives how many there are. */
+  threads(count: number): number;
+  /** 0, or reason + 8 · index of the command that did not end. */
+  run(run: Run): number;
+  runAside(run: Run): Promise<number>;
+}
+
+const runtimeFlags = [...commonFlags, '-pthread', '-fvisibility=hidden'];
+const sourceFile = new URL('../runtime/runtime.c', import.meta.url);
+
+/** The runtime of the first compiler that can make it. Throws OC-NATIVE-03 where none can. */
+export async function openRuntime(cache: Cache): Promise<Runtime> {
+  const text = `${readFileSync(sourceFile, 'utf8')}\n`;
+  const { made } = await findCompiler(async (compiler) => {
+    const flags = [...runtimeFlags, '-ldl'];
+    const [library] = await buildAll(compiler, [text], flags, cache);
+    if (library === undefined) throw internal('no library was built');
+    return bind(compiler, cache.fileOf(library));
+  });
+  return made;
+}
+
+const pointer = (at: Address | Uint8Array): bigint | Uint8Array =>
+  typeof at === 'number' ? BigInt(at) : at;
+
+async function bind(compiler: Compiler, path: string): Promise<Runtime> {
+  const koffi = await import('koffi').catch((error: unknown) => {
+    const reason = `the package koffi cannot be loaded (${String(error)})`;
+    throw failure('OC-NATIVE-03', { reason }, { kind: 'unavailable', cause: error });
+  });
+  const library = koffi.load(path);
+  const run = library.func(
+    'int64_t claw_run(void *words, int64_t count, void *stop, int64_t limit, int threads, ' +
+      'void *times)',
+  );
+  const copy = library.func('void claw_copy(void *to, void *from, int64_t bytes)');
+  const allocate = library.func('uint64_t claw_allocate(int64_t bytes)');
+  const free = library.func('void claw_free(void *p, int64_t bytes)');
+  const open = library.func('uint64_t claw_open(const char *path)');
+  const openError = library.func('const char *claw_open_error()');
+  const symbol = library.func('uint64_t claw_symbol(void *module, const char *name)');
+  const close = library.func('void claw_close(void *module)');
+  const threads = library.func('int claw_threads(int threads)');
+  const features = library.func('int claw_features()');
+  const values = (r: Run): readonly unknown[] => [
+    r.words,
+    r.count,
+    r.stop,
+    r.limit,
+    r.threads,
+    r.times,
+  ];
+  return {
+    compiler,
+    features: features(),
+    allocate: (bytes) => Number(allocate(bytes)),
+    free: (address, bytes) => free(BigInt(address), bytes),
+    copy: (to, from, bytes) => copy(pointer(to), pointer(from), bytes),
+    copyAside: (to, from, bytes) =>
+      aside((done) => copy.async(pointer(to), pointer(from), bytes, done), [to, from]),
+    open: (path) => {
+      const module = Number(open(path));
+      if (module === 0) throw failure('OC-DEVICE-03', { reason: String(openError()) });
+      return module;
+    },
+    symbol: (module, name) => Number(symbol(BigInt(module), name)),
+    close: (module) => close(BigInt(module)),
+    threads: (count) => threads(count),
+    run: (r) => Number(run(...values(r))),
+    runAside: async (r) => Number(await aside((done) => run.async(...values(r), done), r)),
+  };
+}
+
+type Done = (error: unknown, result: unknown) => void;
+
+/** A call on another thread as a promise that keeps its arguments alive until it ends. */
+function aside(start: (done: Done) => void, held: unknown): Promise<void> {
+  return new Promise((resolve, reject) => {
+    start((error, result) => {
+      void held;
+      if (error === null || error === undefined) resolve(result as never);
+      else reject(error as Error);
+    });
+  });
+}

@@ -1,0 +1,91 @@
+/** The rows of the CPU device: what each instruction set gives, and how to compile for it. */
+import { type DType, dtypeFacts, type Target } from '@open-claw/core/device';
+
+export interface NativeRow {
+  /** Second part of the target's id; chooses the tokens of the C language. */
+  readonly name: 'avx512' | 'avx2' | 'generic';
+  /** Bit of claw_features that must be set; 0 where any CPU will do. */
+  readonly feature: number;
+  readonly vectorBytes: number;
+  readonly vectorRegisters: number;
+  readonly flags: readonly string[];
+  readonly fusedMultiplyAdd: boolean;
+}
+
+/** Best first. */
+export const rows: readonly NativeRow[] = [
+  {
+    name: 'avx512',
+    feature: 2,
+    vectorBytes: 64,
+    vectorRegisters: 32,
+    flags: ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mavx2', '-mfma', '-mbmi2'],
+    fusedMultiplyAdd: true,
+  },
+  {
+    name: 'avx2',
+    feature: 1,
+    vectorBytes: 32,
+    vectorRegisters: 16,
+    flags: ['-mavx2', '-mfma'],
+    fusedMultiplyAdd: true,
+  },
+  {
+    // What every CPU of the architecture has: 128-bit vectors, and elsewhere scalar code for them.
+    name: 'generic',
+    feature: 0,
+    vectorBytes: 16,
+    vectorRegisters: 16,
+    flags: [],
+    fusedMultiplyAdd: false,
+  },
+];
+
+/** What the machine adds to a row. */
+export interface Machine {
+  readonly cores: number;
+  readonly memoryBytes: number;
+  /** Data-cache bytes per core, nearest first. */
+  readonly cacheBytes: readonly number[];
+}
+
+/** A modest machine, for plans that are made without looking at one. */
+export const plainMachine: Machine = {
+  cores: 4,
+  memoryBytes: 8 * 2 ** 30,
+  cacheBytes: [32 * 1024, 1024 * 1024],
+};
+
+const gridLimit = 2 ** 31 - 1;
+
+export function makeTarget(row: NativeRow, machine: Machine): Target {
+  const memory = { alignment: 64, bytes: machine.memoryBytes };
+  return {
+    id: `native/${row.name}`,
+    language: 'c',
+    execution: 'vector',
+    vectorBytes: row.vectorBytes,
+    vectorRegisters: row.vectorRegisters,
+    cores: machine.cores,
+    cacheBytes: machine.cacheBytes,
+    maxGroup: 1,
+    preferredGroup: 1,
+    sharedBytes: 0,
+    spaces: [
+      { ...memory, name: 'global', class: 'global', copiesTo: ['global', 'scratch'] },
+      { ...memory, name: 'scratch', class: 'scratch', copiesTo: ['global', 'scratch'] },
+    ],
+    matrixUnits: [],
+    compute: ['f32', 'f64', 'i32', 'u32', 'i64', 'u64', 'bool'],
+    storage: (Object.keys(dtypeFacts) as DType[]).filter((dtype) => dtype !== 'string'),
+    math: [],
+    fusedMultiplyAdd: row.fusedMultiplyAdd,
+    maxBindings: 1024,
+    maxBufferBytes: machine.memoryBytes,
+    offsetAlignment: 64,
+    sharedBuffers: true,
+    indexBits: 64,
+    maxGrid: [gridLimit, gridLimit, gridLimit],
+    memoryBytes: machine.memoryBytes,
+  };
+}
