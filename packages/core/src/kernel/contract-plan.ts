@@ -10,7 +10,8 @@ import { type Axis, indexOf, type MergedAxes, mergeAxes } from './axes.js';
 import { literalOf } from './elementwise.js';
 import { KernelFrame } from './frame.js';
 import type { Root } from './fused.js';
-import { flatten, type Place, reshapeIndex, ValueLowering } from './value.js';
+import { type Place, ValueLowering } from './value.js';
+import { flatten, reshapeIndex } from './view-index.js';
 
 export interface ContractPlan {
   readonly step: KernelStep;

@@ -5,8 +5,8 @@ import type { Node, NodeOf } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import { literalOf, lowerBinary } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
+import { identityOf } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
-import { identityOf } from './reduction.js';
 import { aroundAxis, lineAddress, loadElement, storeElement, taskAxis } from './sequential.js';
 
 export function lowerCumulate(

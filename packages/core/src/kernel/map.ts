@@ -24,7 +24,8 @@ import {
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, elementsPerTask, rowsPerTask, writeTasks, writeTiles } from './nest.js';
 import type { GridAxis } from './tile.js';
-import { reshapeIndex, ValueLowering } from './value.js';
+import { ValueLowering } from './value.js';
+import { reshapeIndex } from './view-index.js';
 
 /** Outputs of a step as roots over its space; shapes may differ, element counts do not. */
 function rootsOf(step: KernelStep, space: IterationSpace): Root[] {

@@ -1,135 +1,37 @@
-/**
- * Kernels that reduce rows: sums, softmax, layer normalisation. A row's reductions run in stages
- * (a stage needs only rows' values of earlier ones); then everything of full size is written.
- */
-import { dtypeFacts, integerRange, isInteger } from '../base/dtype.js';
 import { internal } from '../base/errors.js';
 import {
   add,
   ceilDivide,
   type Expression,
   equal,
-  keyOf,
   minimum,
   multiply,
   product,
-  type Size,
   subtract,
   variable,
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
-import type { Node, NodeOf, ReductionKind } from '../graph/node.js';
+import type { Node } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import { type Axis, isAtLeast } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { computeType, lowerBinary, lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
-import {
-  hasWideTiles,
-  type IterationSpace,
-  placeAt,
-  planAxes,
-  type Root,
-  spaceIndex,
-  storeAt,
-  vectorLanes,
-} from './fused.js';
+import { hasWideTiles, placeAt, planAxes, type Root, storeAt, vectorLanes } from './fused.js';
+import { identityOf, tileReductions } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, rowsPerTask, writeLoops, writeTasks, writeTiles } from './nest.js';
-import type { GridAxis, TileReduction } from './tile.js';
-import { type Place, reshapeIndex, ValueLowering } from './value.js';
-
-type Reduce = NodeOf<'reduce'>;
-
-const tileReductions: Readonly<Record<ReductionKind, TileReduction>> = {
-  sum: 'add',
-  product: 'multiply',
-  minimum: 'minimum',
-  maximum: 'maximum',
-};
-
-/** The value that changes nothing, as a number of the accumulation dtype. */
-export function identityOf(kind: ReductionKind, dtype: Node['dtype']): number | bigint {
-  if (kind === 'sum') return 0;
-  if (kind === 'product') return 1;
-  const largest = kind === 'minimum';
-  if (dtypeFacts[dtype].kind === 'bool') return largest ? 1 : 0;
-  if (isInteger(dtype)) return integerRange(dtype)[largest ? 1 : 0];
-  return largest ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
-}
-
-/** Everything of the step between its outputs and its inputs, inputs first. */
-function insideOf(step: KernelStep): Node[] {
-  const stop = new Set(step.inputs.map((node) => node.id));
-  const seen = new Map<number, Node>();
-  const stack = [...step.outputs];
-  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    if (seen.has(node.id) || stop.has(node.id)) continue;
-    seen.set(node.id, node);
-    stack.push(...node.inputs);
-  }
-  return [...seen.values()].sort((a, b) => a.id - b.id);
-}
-
-/** Reductions of the step by stage: a stage depends on earlier stages only. */
-export function stagesOf(step: KernelStep): Reduce[][] {
-  const depth = new Map<number, number>();
-  const stages: Reduce[][] = [];
-  for (const node of insideOf(step)) {
-    const before = Math.max(0, ...node.inputs.map((input) => depth.get(input.id) ?? 0));
-    if (node.op === 'reduce') {
-      const stage = stages[before] ?? [];
-      stages[before] = stage;
-      stage.push(node);
-      depth.set(node.id, before + 1);
-    } else depth.set(node.id, before);
-  }
-  return stages;
-}
-
-interface Plan {
-  readonly step: KernelStep;
-  readonly space: IterationSpace;
-  readonly stages: readonly (readonly Reduce[])[];
-  readonly rowShape: readonly Size[];
-  readonly rowIndex: readonly Expression[];
-  readonly fullIndex: readonly Expression[];
-  readonly rowRoots: readonly Root[];
-  readonly fullRoots: readonly Root[];
-}
-
-function planOf(step: KernelStep): Plan {
-  const anchor = step.anchor as Reduce;
-  const full = (anchor.inputs[0] as Node).shape;
-  const space: IterationSpace = { shape: full, reduced: anchor.attributes.axes };
-  const fullIndex = spaceIndex(space);
-  const keeps = (_: unknown, axis: number): boolean => !space.reduced.includes(axis);
-  const rowShape = full.filter(keeps);
-  const rowIndex = fullIndex.filter(keeps);
-  const rows = product(rowShape);
-  const rowRoots: Root[] = [];
-  const fullRoots: Root[] = [];
-  for (const node of step.outputs) {
-    if (equal(product(node.shape), rows)) {
-      rowRoots.push({ node, index: reshapeIndex(node.shape, rowShape, rowIndex) });
-    } else fullRoots.push({ node, index: reshapeIndex(node.shape, full, fullIndex) });
-  }
-  const stages = stagesOf(step);
-  for (const reduce of stages.flat()) {
-    const same =
-      keyOf(product((reduce.inputs[0] as Node).shape)) === keyOf(product(full)) &&
-      reduce.attributes.axes.length === space.reduced.length;
-    if (!same) throw internal('reductions over different rows in one step');
-  }
-  return { step, space, stages, rowShape, rowIndex, fullIndex, rowRoots, fullRoots };
-}
+import { planReduction, type Reduce, type ReductionPlan } from './reduction-plan.js';
+import type { GridAxis } from './tile.js';
+import { type Place, ValueLowering } from './value.js';
+import { reshapeIndex } from './view-index.js';
 
 export function lowerReduction(
   step: KernelStep,
   target: Target,
   names: KernelNames,
 ): LoweredKernel {
-  const plan = planOf(step);
+  const plan = planReduction(step);
   const lanes = vectorLanes(target);
   const kernel = new ReductionWriter(plan, target, names, lanes).write();
   if (lanes > 1 && target.execution === 'vector' && hasWideTiles(kernel.program.body)) {
@@ -139,7 +41,7 @@ export function lowerReduction(
 }
 
 class ReductionWriter {
-  private readonly plan: Plan;
+  private readonly plan: ReductionPlan;
   private readonly names: KernelNames;
   private readonly lanes: number;
   private readonly frame: KernelFrame;
@@ -154,7 +56,7 @@ class ReductionWriter {
   private readonly rowValues = new Map<number, Value>();
   private readonly outputs = new Map<number, string>();
 
-  constructor(plan: Plan, target: Target, names: KernelNames, lanes: number) {
+  constructor(plan: ReductionPlan, target: Target, names: KernelNames, lanes: number) {
     this.plan = plan;
     this.names = names;
     this.lanes = lanes;

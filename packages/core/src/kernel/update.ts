@@ -15,7 +15,7 @@ import { KernelFrame, type KernelNames } from './frame.js';
 import type { LoweredKernel } from './lowered.js';
 import { lowerCopy } from './scatter.js';
 import { loadElement, storeElement, taskAxis } from './sequential.js';
-import { stridesOf, unflatten } from './value.js';
+import { stridesOf, unflatten } from './view-index.js';
 
 /** The offset moved inside, as `update` defines. */
 function clampOffset(b: KernelBuilder, offset: Value, most: Size): Value {

@@ -16,9 +16,9 @@ import type { Value } from './builder.js';
 import { computeType, lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, vectorLanes } from './fused.js';
+import { identityOf } from './identity.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, rowsPerTask, writeTasks, writeTiles } from './nest.js';
-import { identityOf } from './reduction.js';
 import { ValueLowering } from './value.js';
 import {
   type CopyLayout,

@@ -14,10 +14,11 @@ import type { Value } from './builder.js';
 import { computeType, lowerBinary, lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
+import { identityOf } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
-import { identityOf } from './reduction.js';
-import { type Place, type TileAxis, unflatten, ValueLowering } from './value.js';
+import { type Place, type TileAxis, ValueLowering } from './value.js';
+import { unflatten } from './view-index.js';
 import { insideOf, sourceIndex } from './window-copy.js';
 import {
   batchName,

@@ -17,7 +17,7 @@ import type { KernelStep } from '../schedule/step.js';
 import { computeType } from './elementwise.js';
 import type { Root } from './fused.js';
 import { type RegisterTile, registerTile } from './register-tile.js';
-import { reshapeIndex } from './value.js';
+import { reshapeIndex } from './view-index.js';
 
 /** One spatial axis. All in elements. */
 export interface Spatial {

@@ -20,10 +20,11 @@ import type { KernelBuilder, Value, Variable } from './builder.js';
 import { computeType, fromMemory, lowerBinary, lowerCast, rawType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
+import { identityOf } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks, writeTiles } from './nest.js';
-import { identityOf } from './reduction.js';
-import { flatten, type Place, type TileAxis, ValueLowering } from './value.js';
+import { type Place, type TileAxis, ValueLowering } from './value.js';
+import { flatten } from './view-index.js';
 import type { WindowCopy } from './window-copy.js';
 import {
   batchName,
