@@ -1,0 +1,47 @@
+/** Every small program on every device that is there, against the interpreter. */
+import {
+  closeDevices,
+  compile,
+  type HostTensor,
+  listDevices,
+  load,
+  openDevice,
+  use,
+} from '@open-claw/core';
+import { interpret, readElement } from '@open-claw/core/internal';
+import * as template from '@open-claw/device-template';
+import { afterAll, describe, expect, it } from 'vitest';
+import { smallPrograms } from './programs.js';
+
+use(template.plugin);
+const found = (await listDevices()).flatMap((entry) => ('found' in entry ? [entry.found.id] : []));
+
+afterAll(closeDevices);
+
+function expectClose(actual: HostTensor, expected: HostTensor): void {
+  expect(actual.dtype).toBe(expected.dtype);
+  expect(actual.shape).toEqual(expected.shape);
+  const tolerance = expected.dtype === 'bf16' ? 1e-2 : expected.dtype === 'f16' ? 2e-3 : 2e-5;
+  for (let i = 0; i < expected.data.length; i++) {
+    const [a, b] = [readElement(actual, i), readElement(expected, i)];
+    if (typeof b !== 'number' || Number.isInteger(b)) expect(Number(a)).toBeCloseTo(Number(b), 3);
+    else expect(Math.abs(Number(a) - b)).toBeLessThanOrEqual(tolerance * (1 + Math.abs(b)));
+  }
+}
+
+describe.each(found)('%s', (id) => {
+  it.each(smallPrograms())('runs $name', async ({ graph, inputs }) => {
+    const opened = await openDevice(id);
+    const executable = await load(compile(graph, opened.target, opened.plugin.language), opened);
+    const expected = interpret(graph, inputs);
+    // Twice: the second run finds the memory of the first.
+    for (let run = 0; run < 2; run++) {
+      const outputs = await executable.run(inputs);
+      expect(outputs).toHaveLength(expected.length);
+      outputs.forEach((output, i) => {
+        expectClose(output, expected[i] as HostTensor);
+      });
+    }
+    await executable.dispose();
+  });
+});
