@@ -53,7 +53,7 @@ function call(
 }
 
 /** Compilers in the order in which they are tried: the system's choice, then the newest. */
-function candidates(): readonly string[] {
+export function compilersOnPath(): readonly string[] {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((f) => f.startsWith('/'));
   const listed = folders.flatMap((folder) => {
     try {
@@ -89,21 +89,23 @@ async function identify(path: string): Promise<Compiler | undefined> {
 }
 
 /**
- * The first compiler on PATH for which `works` resolves. Throws OC-NATIVE-03 with the reason of
+ * The first compiler on PATH, or the wanted one, for which `works` resolves. Throws OC-NATIVE-03 with the reason of
  * the first failure where there is none.
  */
 export async function findCompiler<T>(
   works: (compiler: Compiler) => Promise<T>,
+  wanted?: string,
 ): Promise<{ readonly compiler: Compiler; readonly made: T }> {
-  let reason = 'cc, gcc and clang are not on PATH';
+  const paths = wanted === undefined ? compilersOnPath() : [wanted];
+  let reason = paths.length === 0 ? 'cc, gcc and clang are not on PATH' : `${paths} do not run`;
   let cause: unknown;
-  for (const [at, path] of candidates().entries()) {
+  for (const path of paths) {
     const compiler = await identify(path);
     if (compiler === undefined) continue;
     try {
       return { compiler, made: await works(compiler) };
     } catch (error) {
-      if (at > 0 && cause !== undefined) continue;
+      if (cause !== undefined) continue;
       cause = error;
       reason = `${path}: ${error instanceof Error ? error.message : String(error)}`;
     }

@@ -26,6 +26,8 @@ export interface NativeOptions {
   readonly row?: NativeRow['name'];
   /** Threads that one launch may use; one per core where absent. */
   readonly threads?: number;
+  /** Path of the C compiler; the first on PATH that works where absent. */
+  readonly compiler?: string;
   /** Folder for compiled kernels; CLAW_CACHE or ~/.cache/openclaw where absent. */
   readonly cache?: string;
 }
@@ -57,7 +59,7 @@ export function nativeDevice(options: NativeOptions = {}): DevicePlugin {
   const start = (): Promise<Ready> => {
     started ??= (async () => {
       const cache = openCache(options.cache);
-      return { cache, runtime: await openRuntime(cache) };
+      return { cache, runtime: await openRuntime(cache, options.compiler) };
     })();
     // A compiler may be installed later: only success is remembered.
     started.catch(() => {

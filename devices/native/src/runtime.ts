@@ -42,14 +42,14 @@ const runtimeFlags = [...commonFlags, '-pthread', '-fvisibility=hidden'];
 const sourceFile = new URL('../runtime/runtime.c', import.meta.url);
 
 /** The runtime of the first compiler that can make it. Throws OC-NATIVE-03 where none can. */
-export async function openRuntime(cache: Cache): Promise<Runtime> {
+export async function openRuntime(cache: Cache, wanted?: string): Promise<Runtime> {
   const text = `${readFileSync(sourceFile, 'utf8')}\n`;
   const { made } = await findCompiler(async (compiler) => {
     const flags = [...runtimeFlags, '-ldl'];
     const [library] = await buildAll(compiler, [text], flags, cache);
     if (library === undefined) throw internal('no library was built');
     return bind(compiler, cache.fileOf(library));
-  });
+  }, wanted);
   return made;
 }
 

@@ -198,6 +198,8 @@ function anyText(k: Kernel, value: Value): string {
   return `${functions.any(k.prelude, k.mask, width)}(${value.parts.join(' | ')})`;
 }
 
+const elements = ({ layout, parts }: Value): number => layout.width * parts.length;
+
 /** One statement per lane of index, value and mask, in order. */
 function eachLane(
   k: Kernel,
@@ -207,8 +209,8 @@ function eachLane(
   const indices = tileOf(k, s.index);
   const values = tileOf(k, s.value);
   const mask = s.mask === undefined ? undefined : tileOf(k, s.mask);
-  const wide = values.parts.length > indices.parts.length ? values : indices;
-  const { layout } = wide;
+  const tiles = mask === undefined ? [indices, values] : [indices, values, mask];
+  const { layout } = tiles.reduce((a, b) => (elements(b) > elements(a) ? b : a));
   const memory = memoryOf(k, s.buffer);
   const { dtype } = values.type;
   const lane = layout.width === 1 ? '' : '[lane]';
