@@ -1,0 +1,433 @@
+/**
+ * Maps tile programs to threads: each tile is spread over the threads of a group (see
+ * `thread-layout.ts`), once per layout that its uses need (`thread-demand.ts`); uniform values
+ * are computed by every thread. Gives a thread program for the printers.
+ */
+import { internal, refused } from '../base/errors.js';
+import {
+  add,
+  type Expression,
+  equal,
+  floorDivide,
+  keyOf,
+  lessThan,
+  modulo,
+  multiply,
+  product,
+  subtract,
+  variable,
+} from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import type { Access, Operation, Statement, TileProgram, ValueId } from '../kernel/tile.js';
+import { placeBarriers } from './thread-barriers.js';
+import { mapDot, mapReduce, mapScan } from './thread-collective.js';
+import { bodiesOf, broadcastSource, computedLayouts, findDemands } from './thread-demand.js';
+import {
+  activeThreads,
+  elementOf,
+  type Layout,
+  ownerGuard,
+  placeStatements,
+  registersOf,
+  transposed,
+} from './thread-layout.js';
+import {
+  type Element,
+  type Guard,
+  laneName,
+  type Operand,
+  type ScalarOperation,
+  type ThreadProgram,
+  type ThreadStatement,
+  taskName,
+} from './thread-program.js';
+import {
+  cell,
+  placeIn,
+  sharedBytesOf,
+  sharedType,
+  storeTile,
+  ThreadWriter,
+} from './thread-writer.js';
+
+/**
+ * Maps a kernel to threads of groups of `program.group`.
+ * Throws tooLarge when the group or its shared memory exceeds the target.
+ */
+export function mapThreads(program: TileProgram, target: Target): ThreadProgram {
+  const { group } = program;
+  if (group > target.maxGroup)
+    throw refused(`a group of ${group} threads`, `limit ${target.maxGroup}`);
+  const w = new ThreadWriter(findDemands(program.body, group), group);
+  for (const s of program.scratch) w.array(s.name, s.memory, s.length);
+  const writable = new Set(program.buffers.filter((b) => b.access !== 'read').map((b) => b.name));
+  const scratch = new Set(program.scratch.map((s) => s.name));
+  const context: Context = { w, changing: new Set([...writable, ...scratch]) };
+  const inner = w.inside(() => mapBody(context, program.body));
+  const places = new Map<string, ThreadStatement>();
+  for (const l of w.layouts.values()) {
+    for (const s of placeStatements(l)) if (s.kind === 'index') places.set(s.name, s);
+  }
+  const atomics = atomicBuffers(program.body);
+  const body = [...taskStatements(program), ...places.values(), ...inner];
+  const shared = [...w.arrays.values()];
+  return {
+    name: program.name,
+    group,
+    buffers: program.buffers.map((b) => ({ ...b, atomic: atomics.has(b.name) })),
+    sizes: program.sizes,
+    indexType: program.indexType,
+    shared,
+    sharedBytes: sharedBytesOf(shared, target.sharedBytes),
+    grid: program.grid,
+    body: placeBarriers(body, writable),
+    mayFail: program.mayFail,
+  };
+}
+
+interface Context {
+  readonly w: ThreadWriter;
+  /** Memory that this kernel writes: what is loaded from it proves nothing about uniformity. */
+  readonly changing: ReadonlySet<string>;
+}
+
+function atomicBuffers(
+  body: readonly Statement[],
+  into: Set<string> = new Set(),
+): ReadonlySet<string> {
+  for (const s of body) {
+    if (s.kind === 'atomic') into.add(s.buffer);
+    for (const inner of bodiesOf(s)) atomicBuffers(inner, into);
+  }
+  return into;
+}
+
+/** Grid coordinates from the number of the group; groups beyond the last task leave. */
+function taskStatements(program: TileProgram): readonly ThreadStatement[] {
+  const task = variable(taskName);
+  const total = product(program.grid.map((axis) => axis.extent));
+  let rest: Expression = task;
+  const coordinates = program.grid.toReversed().map((axis, i): ThreadStatement => {
+    const first = i === program.grid.length - 1;
+    const value = first ? rest : modulo(rest, axis.extent);
+    rest = floorDivide(rest, axis.extent);
+    return { kind: 'index', name: axis.name, value };
+  });
+  return [{ kind: 'leaveUnless', guard: [lessThan(task, total)] }, ...coordinates];
+}
+
+function mapBody(c: Context, body: readonly Statement[]): void {
+  for (const s of body) mapStatement(c, s);
+}
+
+function mapStatement(c: Context, s: Statement): void {
+  const { w } = c;
+  switch (s.kind) {
+    case 'let':
+      mapLet(c, s.id, s.operation);
+      return;
+    case 'name':
+      w.push({ kind: 'index', name: s.name, value: provenUniform(w, s.value) });
+      return;
+    case 'variable':
+      for (const [l, suffix] of placesOf(c, s.id)) {
+        for (let r = 0; r < (l === undefined ? 1 : registersOf(l)); r++) {
+          const initial = w.register(s.initial, l, r);
+          const name = `x${s.id}${suffix}_${r}`;
+          w.push({ kind: 'variable', name, dtype: s.type.dtype, initial });
+        }
+      }
+      return;
+    case 'assign':
+      for (const [l, suffix] of placesOf(c, s.variable)) {
+        for (let r = 0; r < (l === undefined ? 1 : registersOf(l)); r++) {
+          const a = w.register(s.value, l, r);
+          const name = `x${s.variable}${suffix}_${r}`;
+          w.push({ kind: 'assign', name, dtype: a.dtype, operation: { kind: 'copy', a } });
+        }
+      }
+      return;
+    case 'store':
+      eachOwned(c, [s.value], (l, r) => {
+        const element = elementOfAccess(c, s.access, l, r);
+        const guard = [...element.guard, ...ownedBy(c, l)];
+        w.push({
+          kind: 'store',
+          element: { ...element, guard },
+          value: w.register(s.value, l, r),
+        });
+      });
+      return;
+    case 'scatter':
+    case 'atomic': {
+      const pattern = w.fresh('any');
+      eachOwned(c, [s.index, s.value], (l, r) => {
+        const element = { ...indexed(c, s.buffer, s.index, s.mask, l, r), pattern };
+        const guard = [...element.guard, ...ownedBy(c, l)];
+        const value = w.register(s.value, l, r);
+        const whole = { ...element, guard };
+        if (s.kind === 'scatter') w.push({ kind: 'store', element: whole, value });
+        else w.push({ kind: 'atomic', name: s.name, element: whole, value });
+      });
+      return;
+    }
+    case 'for':
+      w.push({
+        kind: 'for',
+        index: s.index,
+        start: s.start,
+        end: s.end,
+        step: s.step,
+        unroll: s.unroll ?? 1,
+        body: w.inside(() => mapBody(c, s.body)),
+      });
+      return;
+    case 'while': {
+      let condition: Operand | undefined;
+      const head = w.inside(() => {
+        mapBody(c, s.head);
+        condition = provenUniform(w, s.condition);
+      });
+      if (condition === undefined) throw internal('a while loop has no condition');
+      w.push({ kind: 'while', head, condition, body: w.inside(() => mapBody(c, s.body)) });
+      return;
+    }
+    case 'if': {
+      const condition = s.condition;
+      const byValue = typeof condition === 'object' && 'value' in condition;
+      w.push({
+        kind: 'if',
+        guard: [byValue ? provenUniform(w, condition.value) : condition],
+        then: w.inside(() => mapBody(c, s.then)),
+        else: w.inside(() => mapBody(c, s.else)),
+      });
+      return;
+    }
+    case 'fail':
+      eachOwned(c, [s.when], (l, r) => {
+        w.push({ kind: 'fail', when: w.register(s.when, l, r), code: s.code });
+      });
+      return;
+    default:
+      throw refused(`statement ${(s as { kind: string }).kind}`, 'threads cannot do it');
+  }
+}
+
+/** A uniform value for use in control flow; what is not proven passes through one thread. */
+function provenUniform(w: ThreadWriter, id: ValueId): Operand {
+  const a = w.uniform(id);
+  if (a.kind === 'literal' || w.isProven(id)) return a;
+  return w.define(w.fresh('u'), a.dtype, { kind: 'uniform', a });
+}
+
+/** Layouts of a variable, each with the suffix of its registers' names; undefined: uniform. */
+function placesOf(c: Context, id: number): readonly (readonly [Layout | undefined, string])[] {
+  if (c.w.demands.uniformVariables.has(id)) return [[undefined, '']];
+  const layouts = [...(c.w.demands.variables.get(id)?.values() ?? [])];
+  return layouts.map((l, i) => [c.w.use(l), suffixOf(i)]);
+}
+
+const suffixOf = (i: number): string => (i === 0 ? '' : `l${i}`);
+
+/** Runs for each register of the home layout of the first value that is no scalar. */
+function eachOwned(
+  c: Context,
+  ids: readonly ValueId[],
+  run: (l: Layout | undefined, r: number) => void,
+): void {
+  const wide = ids.find((id) => !c.w.isUniform(id));
+  if (wide === undefined) {
+    run(undefined, 0);
+    return;
+  }
+  const home = c.w.use(c.w.demands.home(c.w.typeOf(wide).shape));
+  for (let r = 0; r < registersOf(home); r++) run(home, r);
+}
+
+/** Holds in the one thread that acts for an element. */
+function ownedBy(c: Context, l: Layout | undefined): Guard {
+  if (l !== undefined) return ownerGuard(l);
+  return c.w.group === 1 ? [] : [lessThan(variable(laneName, c.w.group), 1)];
+}
+
+/** The element that a register's lane of an access touches, and when. */
+function elementOfAccess(c: Context, access: Access, l: Layout | undefined, r: number): Element {
+  const where = l === undefined ? [] : elementOf(l, r);
+  const steps = where.map((x, d) => multiply(x, access.strides[d] ?? 0));
+  const guard: (Expression | Operand)[] = where.flatMap((x, d) => {
+    const { low, high } = access.limits?.[d] ?? {};
+    return [
+      ...(low === undefined ? [] : [lessThan(subtract(low, 1), x)]),
+      ...(high === undefined ? [] : [lessThan(x, high)]),
+    ];
+  });
+  if (access.mask !== undefined) guard.push(c.w.register(access.mask, l, r));
+  return {
+    memory: access.buffer,
+    address: add(access.address, ...steps),
+    guard: guard.filter((part) => part !== 1),
+    pattern: [l?.key ?? 'uniform', ...[access.address, ...access.strides].map(keyOf)].join(','),
+  };
+}
+
+/** Element index[lane] of a memory. */
+function indexed(
+  c: Context,
+  memory: string,
+  index: ValueId,
+  mask: ValueId | undefined,
+  l: Layout | undefined,
+  r: number,
+): Element {
+  const name = c.w.fresh('i');
+  c.w.push({ kind: 'index', name, value: c.w.register(index, l, r) });
+  const guard = mask === undefined ? [] : [c.w.register(mask, l, r)];
+  return { ...cell(memory, variable(name)), guard };
+}
+
+function mapLet(c: Context, id: ValueId, o: Operation): void {
+  const { w } = c;
+  if (w.isUniform(id)) {
+    if (isProven(c, o)) w.setProven(id);
+    if (o.kind === 'reduce') mapReduce(w, id, o);
+    else w.setRegisters(id, undefined, [mapScalar(c, id, o, undefined, 0, `v${id}`)]);
+    return;
+  }
+  const wanted = [...(w.demands.values.get(id)?.values() ?? [])].map((l) => w.use(l));
+  const shared = w.demands.shared.has(id);
+  const layouts = computedLayouts(id, o, w.demands).map((l) => w.use(l));
+  if (layouts.length === 0) return;
+  if (o.kind === 'reduce') mapReduce(w, id, o);
+  else if (o.kind === 'scan') mapScan(w, id, o);
+  else if (o.kind === 'dot') mapDot(w, id, o);
+  else {
+    for (const [i, l] of layouts.entries()) {
+      const name = `v${id}${suffixOf(i)}`;
+      const registers = Array.from({ length: registersOf(l) }, (_, r) =>
+        mapScalar(c, id, o, l, r, `${name}_${r}`),
+      );
+      w.setRegisters(id, l, registers);
+    }
+  }
+  if (shared) shareTile(w, id, layouts[0] as Layout, wanted);
+}
+
+/** Puts a value that was made in one layout into shared memory, and reads it where asked. */
+function shareTile(w: ThreadWriter, id: ValueId, made: Layout, wanted: readonly Layout[]): void {
+  const { dtype, shape } = w.typeOf(id);
+  const [rows, columns] = shape.length === 2 ? shape : [1, shape[0]];
+  // An odd pitch keeps the elements of a column in different banks.
+  const pitch = rows === 1 ? (columns ?? 1) : (columns ?? 1) | 1;
+  const memory = w.array(`tile_${id}`, sharedType(dtype), pitch * (rows ?? 1));
+  const registers = Array.from({ length: registersOf(made) }, (_, r) => w.register(id, made, r));
+  w.setTile(id, { memory, pitch });
+  storeTile(w, { memory, pitch }, made, registers);
+  for (const [i, l] of wanted.entries()) {
+    if (l.key === made.key) continue;
+    const reads = Array.from({ length: registersOf(l) }, (_, r) =>
+      w.define(`v${id}s${i}_${r}`, dtype, {
+        kind: 'load',
+        element: cell(memory, placeIn(pitch, l, r)),
+        other: 0,
+      }),
+    );
+    w.setRegisters(id, l, reads);
+  }
+}
+
+/** Whether a uniform value follows from constants, sizes and memory that nobody writes. */
+function isProven(c: Context, o: Operation): boolean {
+  switch (o.kind) {
+    case 'literal':
+    case 'scalar':
+      return true;
+    case 'load':
+      return !c.changing.has(o.access.buffer) && o.access.mask === undefined;
+    case 'unary':
+    case 'convert':
+    case 'bitcast':
+      return c.w.isProven(o.a);
+    case 'binary':
+    case 'compare':
+      return c.w.isProven(o.a) && c.w.isProven(o.b);
+    default:
+      return false;
+  }
+}
+
+/** One register of a value that needs no other thread. */
+function mapScalar(
+  c: Context,
+  id: ValueId,
+  o: Operation,
+  l: Layout | undefined,
+  r: number,
+  name: string,
+): Operand {
+  const { w } = c;
+  const { dtype } = w.typeOf(id);
+  const at = (value: ValueId): Operand => w.register(value, l, r);
+  const define = (operation: ScalarOperation): Operand => w.define(name, dtype, operation);
+  switch (o.kind) {
+    case 'literal':
+      return { kind: 'literal', value: o.value, dtype };
+    case 'scalar':
+      return define({ kind: 'index', expression: o.expression });
+    case 'iota':
+      return define({ kind: 'index', expression: l === undefined ? 0 : (elementOf(l, r)[0] ?? 0) });
+    case 'load': {
+      const element = elementOfAccess(c, o.access, l, r);
+      if (element.guard.some((part) => typeof part === 'number' && equal(part, 0))) {
+        return { kind: 'literal', value: o.other ?? 0, dtype };
+      }
+      // Threads beyond the layout's load too, but only owners store.
+      const alone = l !== undefined && activeThreads(l) === l.group;
+      const pattern = alone ? element.pattern : `${element.pattern},copy`;
+      return define({ kind: 'load', element: { ...element, pattern }, other: o.other ?? 0 });
+    }
+    case 'gather':
+      return define({
+        kind: 'load',
+        element: indexed(c, o.buffer, o.index, o.mask, l, r),
+        other: 0,
+      });
+    case 'unary':
+      return define({ kind: 'unary', name: o.name, a: at(o.a) });
+    case 'binary':
+      return define({ kind: 'binary', name: o.name, a: at(o.a), b: at(o.b) });
+    case 'compare':
+      return define({ kind: 'compare', name: o.name, a: at(o.a), b: at(o.b) });
+    case 'select':
+      return define({ kind: 'select', condition: at(o.condition), a: at(o.a), b: at(o.b) });
+    case 'multiplyAdd':
+      return define({ kind: 'multiplyAdd', a: at(o.a), b: at(o.b), c: at(o.c) });
+    case 'convert':
+      return define({ kind: 'convert', a: at(o.a) });
+    case 'bitcast':
+      return define({ kind: 'bitcast', a: at(o.a) });
+    case 'broadcast': {
+      if (l === undefined || w.isUniform(o.a)) return w.uniform(o.a);
+      const source = broadcastSource(l, o.axis);
+      if (source === l) return w.register(o.a, l, r);
+      const across = l.columns / l.threadColumns;
+      return w.register(o.a, source, o.axis === 0 ? Math.floor(r / across) : r % across);
+    }
+    case 'transpose': {
+      if (l === undefined) throw internal('a transpose of a scalar');
+      const source = transposed(l);
+      const across = l.columns / l.threadColumns;
+      const [i, j] = [Math.floor(r / across), r % across];
+      return w.register(o.a, source, j * (source.columns / source.threadColumns) + i);
+    }
+    case 'read': {
+      const layouts = [...(w.demands.variables.get(o.variable)?.keys() ?? [])];
+      const suffix = l === undefined ? '' : suffixOf(layouts.indexOf(l.key));
+      return define({
+        kind: 'copy',
+        a: { kind: 'name', name: `x${o.variable}${suffix}_${r}`, dtype },
+      });
+    }
+    default:
+      throw refused(`operation ${(o as { kind: string }).kind}`, 'threads cannot do it');
+  }
+}
