@@ -14,7 +14,7 @@ import {
 import { dtypeOfNumber, readSparseTensor, readTensor } from '../read-tensor.js';
 import { findAttribute } from './attributes.js';
 import { type BodyImports, inputsOf, makeCall } from './call.js';
-import type { OperatorCall } from './context.js';
+import type { Attempt, OperatorCall } from './context.js';
 import { build, isFailure, type Node, type OpenClawError } from './core.js';
 import { foldConstant, isClosed } from './fold.js';
 import { type OperatorEntry, operatorKey, sinceVersion } from './registry.js';
@@ -144,16 +144,21 @@ const isRefusal = (error: unknown): boolean =>
   error instanceof RefusedNode || (isFailure(error) && error.code !== 'OC-INTERNAL-01');
 
 /** Runs an import that may fail, in favour of another way: its refusals are then forgotten. */
-function attempt<T>(frame: Frame, run: () => T): T | undefined {
+function attempt<T>(frame: Frame, run: () => T): Attempt<T> {
   const { refusals, requirements } = frame.state;
   const before = [refusals.length, requirements.length] as const;
   try {
-    return run();
+    return { done: true, result: run() };
   } catch (error) {
     if (!isRefusal(error)) throw error;
+    const inner = error instanceof RefusedSubgraph ? refusals[before[0]] : undefined;
+    const own = inner && `${inner.operator} in its subgraph: ${inner.reason}`;
     refusals.length = before[0];
     requirements.length = before[1];
-    return undefined;
+    return {
+      done: false,
+      reason: own ?? (isFailure(error) ? error.what : (error as Error).message),
+    };
   }
 }
 

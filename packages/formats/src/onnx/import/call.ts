@@ -46,8 +46,8 @@ export function makeCall(site: CallSite, bodies: BodyImports): OperatorCall {
     const found = inputs[index];
     return found === undefined ? undefined : constantOf(found);
   };
-  const needValue = (index: number, reason: string): Error =>
-    new RefusedNode(reason, modelInputs(frame, nodesOf(value(index))));
+  const needValue = (of: number | Value, reason: string): Error =>
+    new RefusedNode(reason, modelInputs(frame, nodesOf(typeof of === 'number' ? value(of) : of)));
   const needConstant = (index: number): HostTensor => {
     const found = constant(index);
     if (found !== undefined) return found;

@@ -16,6 +16,10 @@ import type { AttributeProto, GraphProto, NodeProto } from '../model.js';
 import type { DType, HostTensor, Node, Requirement, Size } from './core.js';
 import type { Value } from './value.js';
 
+export type Attempt<T> =
+  | { readonly done: true; readonly result: T }
+  | { readonly done: false; readonly reason: string };
+
 export interface OperatorCall {
   readonly operator: string;
   readonly domain: string;
@@ -88,8 +92,8 @@ export interface OperatorCall {
 
   // Refusals: `throw` what these return.
   refuse(reason: string): Error;
-  /** Refused, but importable once the value of an input is given to the importer. */
-  needValue(index: number, reason: string): Error;
+  /** Refused, but importable once values that this one follows from are given to the importer. */
+  needValue(of: number | Value, reason: string): Error;
 
   // Subgraphs and functions.
   /** Writes a subgraph's nodes in place; it sees the values around it. */
@@ -103,11 +107,8 @@ export interface OperatorCall {
     captured: readonly Node[],
     own: readonly Node[],
   ): readonly Value[];
-  /**
-   * Runs an import that may be refused, in favour of another way; undefined when it was, and then
-   * nothing is recorded.
-   */
-  attempt<T>(run: () => T): T | undefined;
+  /** Runs an import in favour of another way: when it is refused, nothing is recorded. */
+  attempt<T>(run: () => T): Attempt<T>;
   /** Runs another operator's import, as if a node stood there; for operators made of others. */
   apply(
     operator: string,

@@ -1,12 +1,16 @@
 /** All operators that can be imported. A new family adds its table here. */
 import { castOperators } from './casts.js';
 import { constantOperators } from './constants.js';
+import { controlOperators } from './control.js';
 import { elementwiseOperators } from './elementwise.js';
 import { lookupOperators } from './lookups.js';
 import { reductionOperators } from './reductions.js';
 import { mergeTables } from './registry.js';
+import { scanOperators } from './scan.js';
+import { sequenceOperators } from './sequences.js';
 import { shapeOperators } from './shapes.js';
 import { sliceOperators } from './slices.js';
+import { stringOperators } from './strings.js';
 import { uniqueOperators } from './unique.js';
 
 export const operators = mergeTables(
@@ -18,4 +22,8 @@ export const operators = mergeTables(
   lookupOperators,
   reductionOperators,
   uniqueOperators,
+  controlOperators,
+  scanOperators,
+  sequenceOperators,
+  stringOperators,
 );

@@ -63,7 +63,7 @@ function slice(call: OperatorCall): Node {
   return build.slice(build.flip(x, flipped), {
     starts: ranges.map((range) => (range.count === 0 ? 0 : range.start)),
     sizes: ranges.map((range) => range.count),
-    steps: ranges.map((range) => (range.step > far ? far : range.step)),
+    steps: ranges.map((range) => Math.min(range.step, far)),
   });
 }
 
