@@ -17,6 +17,7 @@ import type { Graph } from './graph/node.js';
 import type { Tuning } from './kernel/lowered.js';
 import { openComposites } from './schedule/open.js';
 import { schedule } from './schedule/schedule.js';
+import { verifySteps } from './schedule/verify.js';
 
 export interface CompileOptions {
   readonly tuning?: Tuning;
@@ -45,6 +46,7 @@ export function compile(
 
 function procedureOf(graph: Graph, target: Target, table: KernelTable, body: boolean): Procedure {
   const steps = schedule(graph, target, { body });
+  verifySteps(graph, steps);
   const inner = (innerGraph: Graph): Procedure => procedureOf(innerGraph, target, table, true);
   return assemble(graph, steps, table, { body, inner });
 }

@@ -96,8 +96,11 @@ function cutOf(
   return best;
 }
 
-/** The values of a node: its parts where it has several results. */
-export function resultsOf(node: Node, part: (node: Node, index: number) => Node): readonly Node[] {
-  if (node.results.length === 1 && kindOf(node) !== 'region') return [node];
-  return node.results.map((_, index) => part(node, index));
+/** The values of a node: its parts where it may have several results. */
+export function resultsOf(
+  node: Node,
+  part: (node: Node, index: number) => Node,
+): readonly Node[] {
+  const hasParts = node.op === 'sort' || node.op === 'compact' || kindOf(node) === 'region';
+  return hasParts ? node.results.map((_, index) => part(node, index)) : [node];
 }

@@ -30,7 +30,7 @@ export interface KernelStep {
   /** The node that gives the pattern its name; the (first) output itself for map. */
   readonly anchor: Node;
   readonly inputs: readonly Node[];
-  /** For a node with several results all its parts, in order. */
+  /** Of sort and compact all parts, in order. */
   readonly outputs: readonly Node[];
 }
 
