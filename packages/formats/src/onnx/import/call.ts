@@ -2,7 +2,15 @@
 import type { NodeProto } from '../model.js';
 import { attributeReader, clampInteger } from './attributes.js';
 import type { OperatorCall } from './context.js';
-import { type HostTensor, isFloat, isInteger, type Node, type Size, valuesOf } from './core.js';
+import {
+  build,
+  type HostTensor,
+  isFloat,
+  isInteger,
+  type Node,
+  type Size,
+  valuesOf,
+} from './core.js';
 import { elementSizes, knownSizes } from './sizes.js';
 import { type Frame, lookUp, RefusedNode } from './state.js';
 import { describeValue, nodesOf, type Value } from './value.js';
@@ -115,6 +123,12 @@ export function makeCall(site: CallSite, bodies: BodyImports): OperatorCall {
     },
     refuse: (reason) => new RefusedNode(reason),
     needValue,
+    needShape: (index, reason) => {
+      const sources = build
+        .variablesOfNode(tensor(index))
+        .flatMap((symbol) => build.elementSourceOf(symbol)?.node ?? []);
+      return new RefusedNode(reason, modelInputs(frame, sources));
+    },
   };
 }
 

@@ -94,6 +94,8 @@ export interface OperatorCall {
   refuse(reason: string): Error;
   /** Refused, but importable once values that this one follows from are given to the importer. */
   needValue(of: number | Value, reason: string): Error;
+  /** Refused, but importable once the values that the sizes of an input follow from are given. */
+  needShape(index: number, reason: string): Error;
 
   // Subgraphs and functions.
   /** Writes a subgraph's nodes in place; it sees the values around it. */

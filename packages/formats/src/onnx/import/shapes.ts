@@ -78,7 +78,7 @@ function squeezedShape(call: OperatorCall, all: readonly Size[]): readonly Size[
   const axes = axesOf(call, 13)?.map((axis) => call.axis(axis, all.length));
   if (axes === undefined) {
     if (all.some((extent) => typeof extent !== 'number')) {
-      throw call.refuse('which sizes are 1 is not known before the run');
+      throw call.needShape(0, 'which sizes are 1 is not known before the run');
     }
     return all.filter((extent) => extent !== 1);
   }
