@@ -117,7 +117,7 @@ function readArray(
 }
 
 function swapped(bytes: Uint8Array, size: number): Uint8Array {
-  const copy = bytes.slice();
+  const copy = Uint8Array.from(bytes);
   for (let at = 0; at < copy.length; at += size) copy.subarray(at, at + size).reverse();
   return copy;
 }

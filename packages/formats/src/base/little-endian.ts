@@ -16,7 +16,9 @@ export function viewAs<T>(bytes: Uint8Array, type: ArrayType<T>): T {
   const length = Math.floor(bytes.length / size);
   const aligned = bytes.byteOffset % size === 0;
   if (hostIsLittleEndian && aligned) return new type(bytes.buffer, bytes.byteOffset, length);
-  const copy = bytes.slice(0, length * size);
+  // Not bytes.slice: that of Node's Buffer is a view.
+  const copy = new Uint8Array(length * size);
+  copy.set(bytes.subarray(0, length * size));
   if (!hostIsLittleEndian) swapBytes(copy, size);
   return new type(copy.buffer, 0, length);
 }
