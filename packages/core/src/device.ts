@@ -22,5 +22,6 @@ export * from './base/target.js';
 export { cLanguage, splitSource } from './codegen/c.js';
 export * from './codegen/language.js';
 export { scriptLanguage } from './codegen/script.js';
+export { wasmLanguage } from './codegen/wasm.js';
 export type * from './kernel/tile.js';
 export * from './runtime/contract.js';

@@ -106,7 +106,7 @@ export const memoryAccess = (name: Opcode, offset: number, ...operands: readonly
   ...unsigned(offset),
 ];
 
-/** The sixteen bytes of two vectors that make the result: 0–15 of the first, 16–31 of the second. */
+/** Bytes 0–15 of the first vector and 16–31 of the second, in the order named. */
 export const shuffle = (bytes: readonly number[], a: Code, b: Code): Code => [
   ...instruction('i8x16.shuffle', a, b),
   ...bytes,

@@ -1,0 +1,321 @@
+/**
+ * The WebAssembly device: one linear memory, kernels that run on the caller's thread in slices.
+ * Gives the contract's Device.
+ */
+import type {
+  Binary,
+  Command,
+  Device,
+  Lost,
+  Memory,
+  MemoryArgument,
+  Module,
+  Stop,
+} from '@open-claw/core/device';
+import { failure, isFailure, refused } from '@open-claw/core/device';
+import { moduleOf } from './compile.js';
+import { type Check, type Launch, launch } from './launch.js';
+import { type EntryFunction, LinearMemory, WasmMemory, WasmModule } from './memory.js';
+import { healed, poisoned, poisonIn } from './poison.js';
+import { type Job, Queue } from './queue.js';
+
+/** Bytes that are copied or filled between two looks at the clock. */
+const copySlice = 4 * 2 ** 20;
+
+/** Work below this estimate in microseconds runs inside of the caller's call. */
+const inlineMicroseconds = 100;
+
+/** A guess for copies: ten bytes in a nanosecond. */
+const bytesPerMicrosecond = 10_000;
+
+export class WasmDevice implements Device {
+  readonly lost: Promise<Lost> = new Promise(() => {});
+  private readonly linear: LinearMemory;
+  private readonly queue = new Queue();
+  private readonly targets: readonly string[];
+  private closed = false;
+  /** The first failure that no read or sync has reported. */
+  private failed: Error | undefined;
+  private scratch: WasmMemory | undefined;
+  private nanoseconds: readonly number[] = [];
+
+  /** `targets` names the rows whose binaries this engine runs. */
+  constructor(memoryBytes: number, targets: readonly string[]) {
+    this.linear = new LinearMemory(memoryBytes);
+    this.targets = targets;
+  }
+
+  async allocate(bytes: number): Promise<Memory> {
+    this.checkOpen();
+    let found = this.linear.allocate(bytes);
+    if (found === undefined) {
+      // Frees that wait behind submitted work may make room.
+      await this.queue.drained();
+      found = this.linear.allocate(bytes);
+    }
+    if (found === undefined) throw this.outOfMemory(bytes);
+    const { handle, dirty } = found;
+    const start = this.linear.locate(handle, 0, bytes);
+    if (dirty > 0) await this.enqueue(this.fill(start, dirty, 0), dirty);
+    return handle;
+  }
+
+  free(handle: Memory | Module): void {
+    if (this.closed) return;
+    const release = (): void => {
+      if (handle instanceof WasmMemory && handle.owner === this.linear) this.linear.release(handle);
+      if (handle instanceof WasmModule && handle.owner === this.linear)
+        handle.functions = undefined;
+    };
+    this.queue.add(once(release), true);
+  }
+
+  async write(to: Memory, offset: number, bytes: Uint8Array): Promise<void> {
+    this.checkOpen();
+    await this.enqueue(this.writeJob(to, offset, bytes), bytes.byteLength);
+  }
+
+  async read(from: Memory, offset: number, into: Uint8Array): Promise<void> {
+    this.checkOpen();
+    await this.enqueue(this.readJob(from, offset, into), into.byteLength);
+  }
+
+  async load(binary: Binary): Promise<Module> {
+    this.checkOpen();
+    if (binary.format !== 'wasm' || !this.targets.includes(binary.target)) {
+      const what = `a binary of format ${binary.format} for ${binary.target}`;
+      throw refused(what, `this engine runs wasm for ${this.targets.join(', ')}`);
+    }
+    const compiled = await moduleOf(binary.bytes);
+    const imports = { env: { memory: this.linear.memory } };
+    const { exports } = await WebAssembly.instantiate(compiled, imports);
+    const functions = exports as unknown as Readonly<Record<string, EntryFunction>>;
+    return new WasmModule(this.linear, binary.entries, functions);
+  }
+
+  submit(commands: readonly Command[], stop: Stop = {}): void {
+    this.checkOpen();
+    const small = commands.reduce((sum, command) => sum + estimate(command), 0);
+    this.queue.add(this.run(commands, checkOf(stop)), small < inlineMicroseconds);
+  }
+
+  async sync(): Promise<void> {
+    this.checkOpen();
+    await this.enqueue(
+      once(() => this.report()),
+      0,
+    );
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.queue.drained();
+  }
+
+  async time(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'host' }> {
+    await this.queue.drained();
+    return { nanoseconds: this.nanoseconds, clock: 'host' };
+  }
+
+  async status(): Promise<{ readonly freeBytes: number }> {
+    return { freeBytes: this.linear.freeBytes };
+  }
+
+  private checkOpen(): void {
+    if (this.closed) throw failure('OC-DEVICE-03', { reason: 'the device is closed' });
+  }
+
+  private outOfMemory(asked: number): Error {
+    const details = { asked, free: this.linear.freeBytes };
+    return failure('OC-DEVICE-01', details, { kind: 'transient', retry: 'smaller' });
+  }
+
+  /** Runs a job in its turn; settles as it ends. */
+  private enqueue(job: Job, bytes: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.queue.add(settling(job, resolve, reject), bytes < copySlice);
+    });
+  }
+
+  private report(): void {
+    const error = this.failed;
+    this.failed = undefined;
+    if (error !== undefined) throw error;
+  }
+
+  private *writeJob(to: Memory, offset: number, bytes: Uint8Array): Job {
+    const start = this.linear.locate(to, offset, bytes.byteLength);
+    for (let at = 0; at < bytes.byteLength; at += copySlice) {
+      if (at > 0) yield;
+      this.linear.view.set(bytes.subarray(at, at + copySlice), start + at);
+    }
+    const memory = this.linear.own(to);
+    memory.poison = healed(memory.poison, offset, offset + bytes.byteLength);
+  }
+
+  private *readJob(from: Memory, offset: number, into: Uint8Array): Job {
+    this.report();
+    const bytes = into.byteLength;
+    const start = this.linear.locate(from, offset, bytes);
+    const error = poisonIn(this.linear.own(from).poison, offset, offset + bytes);
+    if (error !== undefined) throw error;
+    for (let at = 0; at < bytes; at += copySlice) {
+      if (at > 0) yield;
+      const end = Math.min(at + copySlice, bytes);
+      into.set(this.linear.view.subarray(start + at, start + end), at);
+    }
+  }
+
+  private *fill(start: number, bytes: number, byte: number): Job {
+    for (let at = 0; at < bytes; at += copySlice) {
+      if (at > 0) yield;
+      this.linear.view.fill(byte, start + at, start + Math.min(at + copySlice, bytes));
+    }
+  }
+
+  /** Runs commands; after a failure the rest is skipped and what they write is invalid. */
+  private *run(commands: readonly Command[], check: Check): Job {
+    const nanoseconds: number[] = [];
+    this.nanoseconds = nanoseconds;
+    let stopped: Error | undefined;
+    for (const [at, command] of commands.entries()) {
+      const work = new Stopwatch();
+      try {
+        if (stopped === undefined) {
+          check();
+          yield* work.measure(this.command(command, check));
+          for (const argument of written(command)) this.mark(argument, undefined);
+        }
+      } catch (error) {
+        stopped = isFailure(error) ? error : commandFailure(at, error);
+        this.failed ??= stopped;
+      }
+      if (stopped !== undefined) {
+        for (const argument of written(command)) this.mark(argument, stopped);
+      }
+      nanoseconds.push(work.milliseconds * 1e6);
+      if (at + 1 < commands.length) yield;
+    }
+  }
+
+  private *command(command: Command, check: Check): Job {
+    for (const argument of consumed(command)) this.checkValid(argument);
+    switch (command.kind) {
+      case 'launch':
+        yield* launch(this.linear, command, (bytes) => this.scratchOf(bytes), check);
+        return;
+      case 'copy':
+        yield* this.copy(command.from, command.to);
+        return;
+      case 'fill':
+        yield* this.fill(this.linear.locateArgument(command.to), command.to.bytes, command.byte);
+        return;
+      default:
+        throw refused(`command ${command.kind}`, 'the WebAssembly device has no such command');
+    }
+  }
+
+  private *copy(from: MemoryArgument, to: MemoryArgument): Job {
+    const { bytes } = to;
+    const source = this.linear.locate(from.memory, from.offset, bytes);
+    const target = this.linear.locateArgument(to);
+    if (source < target + bytes && target < source + bytes) {
+      this.linear.view.copyWithin(target, source, source + bytes);
+      return;
+    }
+    for (let at = 0; at < bytes; at += copySlice) {
+      if (at > 0) yield;
+      const end = Math.min(at + copySlice, bytes);
+      this.linear.view.copyWithin(target + at, source + at, source + end);
+    }
+  }
+
+  private checkValid({ memory, offset, bytes }: MemoryArgument): void {
+    const error = poisonIn(this.linear.own(memory).poison, offset, offset + bytes);
+    if (error !== undefined) throw error;
+  }
+
+  private mark({ memory, offset, bytes }: MemoryArgument, error: Error | undefined): void {
+    if (!(memory instanceof WasmMemory && memory.owner === this.linear)) return;
+    const end = offset + bytes;
+    const { poison } = memory;
+    memory.poison =
+      error === undefined ? healed(poison, offset, end) : poisoned(poison, offset, end, error);
+  }
+
+  /** Scratch of at least so many bytes; one kernel runs at a time, so one block serves all. */
+  private scratchOf(bytes: number): number {
+    if (this.scratch === undefined || this.scratch.bytes < bytes) {
+      const found = this.linear.allocate(bytes);
+      if (found === undefined) throw this.outOfMemory(bytes);
+      if (this.scratch !== undefined) this.linear.release(this.scratch);
+      this.scratch = found.handle;
+    }
+    return this.linear.locate(this.scratch, 0, bytes);
+  }
+}
+
+/** Time that a job works, without its pauses. */
+class Stopwatch {
+  milliseconds = 0;
+
+  *measure(job: Job): Job {
+    for (;;) {
+      const before = performance.now();
+      const { done } = job.next();
+      this.milliseconds += performance.now() - before;
+      if (done === true) return;
+      yield;
+    }
+  }
+}
+
+const commandFailure = (at: number, error: unknown): Error =>
+  failure('OC-DEVICE-02', { command: at, reason: String(error) }, { cause: error });
+
+function estimate(command: Command): number {
+  if (command.kind === 'launch') return command.microseconds;
+  return command.kind === 'copy' || command.kind === 'fill'
+    ? command.to.bytes / bytesPerMicrosecond
+    : 0;
+}
+
+const bound = (command: Launch, wanted: (access: string) => boolean): readonly MemoryArgument[] =>
+  command.buffers.filter(({ access }) => wanted(access));
+
+/** What a command writes. */
+function written(command: Command): readonly MemoryArgument[] {
+  if (command.kind === 'launch') return bound(command, (access) => access !== 'read');
+  return command.kind === 'copy' || command.kind === 'fill' ? [command.to] : [];
+}
+
+/** What a command reads. */
+function consumed(command: Command): readonly MemoryArgument[] {
+  if (command.kind === 'launch') return bound(command, (access) => access !== 'write');
+  return command.kind === 'copy' ? [{ ...command.from, bytes: command.to.bytes }] : [];
+}
+
+/** Throws once the signal is aborted or the time is over. */
+function checkOf({ signal, timeLimit }: Stop): Check {
+  const end = performance.now() + (timeLimit ?? Number.POSITIVE_INFINITY);
+  return () => {
+    if (signal?.aborted === true) throw failure('OC-DEVICE-05', {}, { cause: signal.reason });
+    if (performance.now() > end) {
+      throw failure('OC-DEVICE-04', { limit: timeLimit ?? 0 }, { retry: 'smaller' });
+    }
+  };
+}
+
+// biome-ignore lint/correctness/useYield: a job without a pause
+function* once(work: () => void): Job {
+  work();
+}
+
+function* settling(job: Job, resolve: () => void, reject: (error: unknown) => void): Job {
+  try {
+    yield* job;
+    resolve();
+  } catch (error) {
+    reject(error);
+  }
+}

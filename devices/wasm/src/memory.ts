@@ -1,0 +1,135 @@
+/** The linear memory of an open device and the handles into it. */
+import type { Entry, Memory, MemoryArgument, Module } from '@open-claw/core/device';
+import { failure } from '@open-claw/core/device';
+import { Heap } from './heap.js';
+import type { Poison } from './poison.js';
+
+/** Below are arguments of kernels; kernels rely on buffers starting at or above. */
+const heapStart = 65536;
+const pageBytes = 65536;
+const growPages = 16;
+
+export class WasmMemory implements Memory {
+  readonly bytes: number;
+  readonly owner: LinearMemory;
+  /** Undefined once it is freed. */
+  address: number | undefined;
+  poison: Poison = [];
+
+  constructor(owner: LinearMemory, bytes: number, address: number) {
+    this.owner = owner;
+    this.bytes = bytes;
+    this.address = address;
+  }
+}
+
+export type EntryFunction = (
+  buffers: number,
+  sizes: number,
+  scratch: number,
+  begin: bigint,
+  end: bigint,
+) => void;
+
+export class WasmModule implements Module {
+  readonly entries: readonly Entry[];
+  readonly owner: LinearMemory;
+  /** Undefined once it is freed. */
+  functions: Readonly<Record<string, EntryFunction>> | undefined;
+
+  constructor(
+    owner: LinearMemory,
+    entries: readonly Entry[],
+    functions: Readonly<Record<string, EntryFunction>>,
+  ) {
+    this.owner = owner;
+    this.entries = entries;
+    this.functions = functions;
+  }
+}
+
+const invalid = (reason: string): Error => failure('OC-DEVICE-03', { reason });
+
+export class LinearMemory {
+  readonly memory = new WebAssembly.Memory({ initial: 2 });
+  private readonly heap: Heap;
+  /** Nothing at or above was ever used, so it holds zeros. */
+  private untouched = heapStart;
+  private bytes = new Uint8Array(this.memory.buffer);
+
+  /** `limit` in bytes, all of the memory. */
+  constructor(limit: number) {
+    this.heap = new Heap(heapStart, Math.max(heapStart, limit - (limit % pageBytes)));
+  }
+
+  get freeBytes(): number {
+    return this.heap.freeBytes;
+  }
+
+  /** All bytes; valid until memory is allocated. */
+  get view(): Uint8Array<ArrayBuffer> {
+    if (this.bytes.byteLength === 0) this.bytes = new Uint8Array(this.memory.buffer);
+    return this.bytes;
+  }
+
+  /** A block and how many of its first bytes may be other than zero; undefined where none fits. */
+  allocate(bytes: number): { readonly handle: WasmMemory; readonly dirty: number } | undefined {
+    const address = this.heap.allocate(bytes);
+    if (address === undefined) return undefined;
+    const end = address + bytes;
+    if (!this.reach(end)) {
+      this.heap.release(address, bytes);
+      return undefined;
+    }
+    const dirty = Math.max(0, Math.min(bytes, this.untouched - address));
+    this.untouched = Math.max(this.untouched, end);
+    return { handle: new WasmMemory(this, bytes, address), dirty };
+  }
+
+  release(handle: WasmMemory): void {
+    if (handle.address === undefined) return;
+    this.heap.release(handle.address, handle.bytes);
+    handle.address = undefined;
+  }
+
+  /** Grows the memory to `end` bytes; false where the engine gives no more. */
+  private reach(end: number): boolean {
+    const have = this.memory.buffer.byteLength / pageBytes;
+    const need = Math.ceil(end / pageBytes);
+    if (need <= have) return true;
+    for (const pages of [Math.max(need - have, growPages), need - have]) {
+      try {
+        this.memory.grow(pages);
+        this.bytes = new Uint8Array(this.memory.buffer);
+        return true;
+      } catch {
+        // The engine or the machine has no more; the smaller step may still fit.
+      }
+    }
+    return false;
+  }
+
+  /** First byte of a range of a handle, checked. */
+  locate(handle: Memory, offset: number, bytes: number): number {
+    const memory = this.own(handle);
+    if (memory.address === undefined) throw invalid('memory that is freed');
+    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= memory.bytes)) {
+      throw invalid(`bytes ${offset} to ${offset + bytes} of a memory of ${memory.bytes}`);
+    }
+    return memory.address + offset;
+  }
+
+  locateArgument(argument: MemoryArgument): number {
+    return this.locate(argument.memory, argument.offset, argument.bytes);
+  }
+
+  own(handle: Memory): WasmMemory {
+    if (handle instanceof WasmMemory && handle.owner === this) return handle;
+    throw invalid('memory of another device');
+  }
+
+  ownModule(handle: Module): WasmModule {
+    if (handle instanceof WasmModule && handle.owner === this) return handle;
+    throw invalid('a module of another device');
+  }
+}

@@ -1,0 +1,60 @@
+/** Facts about WebAssembly as a target: one row per set of vector instructions. */
+import { dtypes, type Target } from '@open-claw/core/device';
+import { maxBindings } from './launch.js';
+
+/** All that 32-bit addresses reach. */
+export const addressableBytes = 2 ** 32;
+/** The first page holds arguments of kernels. */
+const reservedBytes = 65536;
+
+const kibibyte = 2 ** 10;
+const usableBytes = addressableBytes - reservedBytes;
+
+/** 128-bit vectors; multiply-add rounds twice. */
+export const simdTarget: Target = {
+  id: 'wasm/simd128',
+  language: 'wasm',
+  execution: 'vector',
+  vectorBytes: 16,
+  vectorRegisters: 16,
+  cores: 1,
+  // An engine does not tell; nearly every CPU of today has at least this.
+  cacheBytes: [32 * kibibyte, 256 * kibibyte],
+  maxGroup: 1,
+  preferredGroup: 1,
+  sharedBytes: 0,
+  spaces: [
+    {
+      name: 'global',
+      class: 'global',
+      bytes: usableBytes,
+      alignment: 64,
+      copiesTo: ['global'],
+    },
+  ],
+  matrixUnits: [],
+  compute: ['f32', 'f64', 'i32', 'u32', 'i64', 'u64', 'bool'],
+  storage: dtypes.filter((dtype) => dtype !== 'string'),
+  math: [],
+  fusedMultiplyAdd: false,
+  maxBindings,
+  maxBufferBytes: usableBytes,
+  offsetAlignment: 64,
+  sharedBuffers: true,
+  indexBits: 64,
+  maxGrid: [2 ** 31 - 1, 2 ** 31 - 1, 2 ** 31 - 1],
+  memoryBytes: usableBytes,
+};
+
+/** With relaxed vector instructions, where multiply-add rounds once. */
+export const relaxedTarget: Target = {
+  ...simdTarget,
+  id: 'wasm/relaxed',
+  fusedMultiplyAdd: true,
+};
+
+/** Engines without vector instructions. */
+export const scalarTarget: Target = { ...simdTarget, id: 'wasm/scalar', vectorBytes: 0 };
+
+/** Fastest last. */
+export const targets: readonly Target[] = [scalarTarget, simdTarget, relaxedTarget];
