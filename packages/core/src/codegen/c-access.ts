@@ -114,11 +114,13 @@ export function fromMemory(
 ): string {
   if (dtype === 'bool') {
     if (width === 1) return `(i32)(${text} != 0)`;
-    return `__builtin_convertvector(${text} != 0, ${partType(k, dtype, width)})`;
+    const same = `i${elementBytes[memory] * 8}` as MemoryType;
+    const call = same === k.mask ? '' : functions.convert(k.prelude, same, k.mask, width);
+    return `${call}((${k.prelude.type(same, width)})(${text} != 0))`;
   }
   if (memory === dtype) return text;
-  const type = partType(k, dtype, width);
-  return width === 1 ? `(${type})${text}` : `__builtin_convertvector(${text}, ${type})`;
+  if (width === 1) return `(${partType(k, dtype, width)})${text}`;
+  return `${functions.convert(k.prelude, memory, dtype, width)}(${text})`;
 }
 
 /** A part of a tile as memory elements. */
@@ -130,11 +132,11 @@ export function toMemory(
   width: number,
 ): string {
   if (memory === dtype) return text;
-  const type = k.prelude.type(memory, width);
-  if (width === 1) return `(${type})${text}`;
+  if (width === 1) return `(${memory})${text}`;
   const number = dtype === 'bool' ? `(${text} & 1)` : text;
-  if (elementOf(k, dtype, width) === memory) return number;
-  return `__builtin_convertvector(${number}, ${type})`;
+  const element = elementOf(k, dtype, width);
+  if (element === memory) return number;
+  return `${functions.convert(k.prelude, element, memory, width)}(${number})`;
 }
 
 /** One C expression per part of a loaded tile. */

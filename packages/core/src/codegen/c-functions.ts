@@ -1,7 +1,8 @@
 /** The small C functions that kernels call: each gives its name and declares itself on demand. */
 import type { MemoryType } from '../base/target.js';
 import type { TileReduction } from '../kernel/tile.js';
-import { elementBytes, isFloatElement, listLanes, type Prelude } from './c-prelude.js';
+import { listLanes } from './c-lanes.js';
+import { elementBytes, isFloatElement, type Prelude } from './c-prelude.js';
 
 export type Mask = 'i32' | 'i64';
 
@@ -107,6 +108,35 @@ export function mapLanes(
   });
 }
 
+const isSignedElement = (element: MemoryType): boolean => element.startsWith('i');
+
+/** Integers of `from`'s sign between two sizes, nearest to `from` first, both ends left out. */
+function between(from: MemoryType, to: MemoryType): readonly MemoryType[] {
+  const sizes = [elementBytes[from], elementBytes[to]] as const;
+  const steps: MemoryType[] = [];
+  const sign = isSignedElement(from) ? 'i' : 'u';
+  for (let bytes = 2; bytes < 8; bytes *= 2) {
+    const inside = bytes > Math.min(...sizes) && bytes < Math.max(...sizes);
+    if (inside) steps.push(`${sign}${bytes * 8}` as MemoryType);
+  }
+  return sizes[0] < sizes[1] ? steps : steps.reverse();
+}
+
+/**
+ * Conversion of vectors as C converts numbers. Integers go from size to next size: compilers
+ * know instructions for that and take larger steps lane by lane.
+ */
+export function convert(p: Prelude, from: MemoryType, to: MemoryType, lanes: number): string {
+  const type = p.type(to, lanes);
+  const steps = isFloatElement(from) ? [] : between(from, to);
+  const text = [...steps, to].reduce(
+    (a, step) => `__builtin_convertvector(${a}, ${p.type(step, lanes)})`,
+    'a',
+  );
+  const name = `convert_${from}_${type}`;
+  return p.define(type, name, `${p.type(from, lanes)} a`, () => `return ${text};`);
+}
+
 /** Bits of a scalar seen as another type of the same size. */
 export function bitcast(p: Prelude, from: MemoryType, to: MemoryType): string {
   return p.define(
@@ -154,8 +184,9 @@ export function scanLanes(
   });
 }
 
-const every = (lanes: number, text: string): string =>
-  `for (int lane = 0; lane < ${lanes}; ++lane) ${text}`;
+/** One statement per lane; a loop would send the vector through memory. */
+const every = (lanes: number, text: (lane: number) => string): string =>
+  Array.from({ length: lanes }, (_, lane) => text(lane)).join('\n  ');
 
 /** Lanes low ≤ lane < high of contiguous memory, others from `other`. */
 export function loadLimit(p: Prelude, element: MemoryType, lanes: number): string {
@@ -168,8 +199,7 @@ export function loadLimit(p: Prelude, element: MemoryType, lanes: number): strin
     parameters,
     () =>
       `if (low <= 0 && high >= ${lanes}) return *(const ${memory} *)p;\n  ` +
-      `for (i64 lane = max_index(low, 0); lane < min_index(high, ${lanes}); ++lane) ` +
-      'other[lane] = p[lane];\n  return other;',
+      `return (${type}){${listLanes(lanes, (i) => `low <= ${i} && ${i} < high ? p[${i}] : other[${i}]`)}};`,
   );
 }
 
@@ -177,7 +207,7 @@ export function loadMask(p: Prelude, element: MemoryType, lanes: number, mask: M
   const type = p.type(element, lanes);
   const parameters = `const ${element} *p, ${p.type(mask, lanes)} mask, ${type} other`;
   return p.define(type, `load_mask_${mask}_${type}`, parameters, () => {
-    return `${every(lanes, 'if (mask[lane]) other[lane] = p[lane];')}\n  return other;`;
+    return `return (${type}){${listLanes(lanes, (i) => `mask[${i}] ? p[${i}] : other[${i}]`)}};`;
   });
 }
 
@@ -201,7 +231,8 @@ export function loadStrideMask(p: Prelude, element: MemoryType, lanes: number, m
   const masks = p.type(mask, lanes);
   const parameters = `const ${element} *p, i64 stride, ${masks} mask, ${type} other`;
   return p.define(type, `load_stride_mask_${mask}_${type}`, parameters, () => {
-    return `${every(lanes, 'if (mask[lane]) other[lane] = p[lane * stride];')}\n  return other;`;
+    const lane = (i: number) => `mask[${i}] ? p[${i} * stride] : other[${i}]`;
+    return `return (${type}){${listLanes(lanes, lane)}};`;
   });
 }
 
@@ -214,9 +245,8 @@ export function storeLimit(p: Prelude, element: MemoryType, lanes: number): stri
     `store_limit_${type}`,
     parameters,
     () =>
-      `if (low <= 0 && high >= ${lanes}) *(${memory} *)p = value;\n  ` +
-      `else for (i64 lane = max_index(low, 0); lane < min_index(high, ${lanes}); ++lane) ` +
-      'p[lane] = value[lane];',
+      `if (low <= 0 && high >= ${lanes}) {\n  *(${memory} *)p = value;\n  return;\n  }\n  ` +
+      every(lanes, (i) => `if (low <= ${i} && ${i} < high) p[${i}] = value[${i}];`),
   );
 }
 
@@ -224,14 +254,14 @@ export function storeMask(p: Prelude, element: MemoryType, lanes: number, mask: 
   const type = p.type(element, lanes);
   const parameters = `${element} *p, ${p.type(mask, lanes)} mask, ${type} value`;
   return p.define('void', `store_mask_${mask}_${type}`, parameters, () =>
-    every(lanes, 'if (mask[lane]) p[lane] = value[lane];'),
+    every(lanes, (i) => `if (mask[${i}]) p[${i}] = value[${i}];`),
   );
 }
 
 export function storeStride(p: Prelude, element: MemoryType, lanes: number): string {
   const type = p.type(element, lanes);
   return p.define('void', `store_stride_${type}`, `${element} *p, i64 stride, ${type} value`, () =>
-    every(lanes, 'p[lane * stride] = value[lane];'),
+    every(lanes, (i) => `p[${i} * stride] = value[${i}];`),
   );
 }
 
@@ -244,7 +274,7 @@ export function storeStrideMask(
   const type = p.type(element, lanes);
   const parameters = `${element} *p, i64 stride, ${p.type(mask, lanes)} mask, ${type} value`;
   return p.define('void', `store_stride_mask_${mask}_${type}`, parameters, () =>
-    every(lanes, 'if (mask[lane]) p[lane * stride] = value[lane];'),
+    every(lanes, (i) => `if (mask[${i}]) p[${i} * stride] = value[${i}];`),
   );
 }
 

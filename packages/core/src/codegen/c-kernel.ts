@@ -92,15 +92,15 @@ export function spread(k: Kernel, dtype: ComputeType, text: string, width: numbe
 export function maskFor(k: Kernel, mask: string, bytes: number, width: number): string {
   const wanted = bytes === 8 ? 'i64' : 'i32';
   if (wanted === k.mask) return mask;
-  return `__builtin_convertvector(${mask}, ${k.prelude.type(wanted, width)})`;
+  return `${functions.convert(k.prelude, k.mask, wanted, width)}(${mask})`;
 }
 
 /** The result of a vector comparison of elements of `bytes` as the kernel's mask. */
 export function maskFrom(k: Kernel, text: string, bytes: number, width: number): string {
   const made = bytes === 8 ? 'i64' : 'i32';
-  const type = k.prelude.type(k.mask, width);
-  if (made === k.mask) return `(${type})(${text})`;
-  return `__builtin_convertvector(${text}, ${type})`;
+  if (made === k.mask) return `(${k.prelude.type(k.mask, width)})(${text})`;
+  const call = functions.convert(k.prelude, made, k.mask, width);
+  return `${call}((${k.prelude.type(made, width)})(${text}))`;
 }
 
 export function memoryOf(k: Kernel, buffer: string): MemoryType {

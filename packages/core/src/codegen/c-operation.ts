@@ -27,8 +27,9 @@ import {
   tileOf,
   type Value,
 } from './c-kernel.js';
+import { listLanes } from './c-lanes.js';
 import { literalText } from './c-literal.js';
-import { elementBytes, listLanes } from './c-prelude.js';
+import { elementBytes } from './c-prelude.js';
 
 const isFloat = (dtype: ComputeType): boolean => dtype === 'f32' || dtype === 'f64';
 
@@ -272,12 +273,12 @@ function convertText(
   a: string,
 ): string {
   if (from === to) return a;
-  const type = partType(k, to, width);
   if (to === 'bool') return comparison(k, elementOf(k, from, width), width, `${a} != 0`);
-  if (width === 1) return `(${type})${a}`;
+  if (width === 1) return `(${to})${a}`;
   const number = from === 'bool' ? `(${a} & 1)` : a;
-  if (elementOf(k, from, width) === to) return number;
-  return `__builtin_convertvector(${number}, ${type})`;
+  const element = elementOf(k, from, width);
+  if (element === to) return number;
+  return `${functions.convert(k.prelude, element, to, width)}(${number})`;
 }
 
 /** A lane of a tile row as a scalar of its compute type. */

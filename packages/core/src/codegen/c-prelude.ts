@@ -100,7 +100,3 @@ export function createPrelude(tokens: Tokens): Prelude {
     text: () => `${base}${[...declared.values()].join('\n')}\n`,
   };
 }
-
-/** 0 … count−1, each through a function, as one list. */
-export const listLanes = (count: number, text: (lane: number) => string): string =>
-  Array.from({ length: count }, (_, lane) => text(lane)).join(', ');

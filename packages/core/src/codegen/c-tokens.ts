@@ -3,6 +3,8 @@
  * A compiler without the builtin takes the plain body, so a row costs portability nothing.
  */
 
+import { listLanes } from './c-lanes.js';
+
 export interface Token {
   /** The compiler's function that must exist. */
   readonly builtin: string;
@@ -89,25 +91,104 @@ const multiplyAdd256: Entries = [
 /** Masks of 256-bit rows are vectors: the sign bit of a lane chooses it. */
 function maskedAccess256(types: string, lanes: number, suffix: string): Entries {
   const [word, mask] = lanes === 8 ? ['f32', 'i32'] : ['f64', 'i64'];
-  const typedefs = `typedef ${word} word __attribute__((vector_size(32)));\n  `;
+  const typedefs =
+    `typedef ${word} word __attribute__((vector_size(32)));\n` +
+    `  typedef ${mask} bits __attribute__((vector_size(32)));\n  `;
+  const lane = `(bits){${listLanes(lanes, String)}}`;
+  const all = (name: string) =>
+    `(bits){${listLanes(lanes, () => `(${mask})min_index(max_index(${name}, 0), ${lanes})`)}}`;
+  const limit = `(bits)(${lane} >= ${all('low')}) & (bits)(${lane} < ${all('high')})`;
   return each(types, (element) => {
     const type = `${element}x${lanes}`;
     const load = (m: string) =>
       token(
         `maskload${suffix}256`,
         (f) =>
-          `${typedefs}const ${mask}x${lanes} m = ${m};\n` +
-          `  return (${type})((~m & (${mask}x${lanes})other) | ` +
-          `(${mask}x${lanes})${f}((const void *)p, m));`,
+          `${typedefs}const bits m = ${m};\n` +
+          `  return (${type})((~m & (bits)other) | ` +
+          `(bits)${f}((const void *)p, m));`,
       );
     const store = (m: string) =>
       token(`maskstore${suffix}256`, (f) => `${typedefs}${f}((void *)p, ${m}, (word)value);`);
     return [
       [`load_mask_${mask}_${type}`, load('mask')],
       [`store_mask_${mask}_${type}`, store('mask')],
+      [`load_limit_${type}`, load(limit)],
+      [`store_limit_${type}`, store(limit)],
     ];
   });
 }
+
+/** Rounding and square root of one register. */
+const functions512 = (type: string, suffix: string, bits: string): Entries => {
+  const round = (how: number) =>
+    token(`rndscale${suffix}_mask`, (f) => `return ${f}(a, ${how}, a, (${bits})-1, 4);`);
+  return [
+    [`rint_${type}`, round(8)],
+    [`floor_${type}`, round(9)],
+    [`ceil_${type}`, round(10)],
+    [`trunc_${type}`, round(11)],
+    [`sqrt_${type}`, token(`sqrt${suffix}512_mask`, (f) => `return ${f}(a, a, (${bits})-1, 4);`)],
+  ];
+};
+
+const functions256 = (type: string, suffix: string): Entries => {
+  const round = (how: number) => token(`round${suffix}256`, (f) => `return ${f}(a, ${how});`);
+  return [
+    [`rint_${type}`, round(8)],
+    [`floor_${type}`, round(9)],
+    [`ceil_${type}`, round(10)],
+    [`trunc_${type}`, round(11)],
+    [`sqrt_${type}`, token(`sqrt${suffix}256`, (f) => `return ${f}(a);`)],
+  ];
+};
+
+/** Small integers in memory to and from 32 bits, in one instruction. */
+const widen512 = (from: string, name: string, word: string): Entries =>
+  each('i32 u32', (to) => [
+    [
+      `convert_${from}_${to}x16`,
+      token(
+        name,
+        (f) =>
+          `typedef ${word} word __attribute__((vector_size(sizeof(a))));\n` +
+          '  typedef i32 wide __attribute__((vector_size(64)));\n' +
+          `  return (${to}x16)${f}((word)a, (wide){0}, (u16)-1);`,
+      ),
+    ],
+  ]);
+
+const narrow512 = (to: string, name: string, word: string): Entries =>
+  each('i32 u32', (from) => [
+    [
+      `convert_${from}_${to}x16`,
+      token(
+        name,
+        (f) =>
+          `typedef ${word} word __attribute__((vector_size(16 * sizeof(${word}))));\n` +
+          '  typedef i32 wide __attribute__((vector_size(64)));\n' +
+          `  return (${to}x16)${f}((wide)a, (word){0}, (u16)-1);`,
+      ),
+    ],
+  ]);
+
+const widen256 = (from: string, name: string): Entries =>
+  each('i32 u32', (to) => [
+    [
+      `convert_${from}_${to}x8`,
+      token(name, (f) => {
+        if (from.endsWith('16')) return `return (${to}x8)${f}((i16x8)a);`;
+        const bytes = 'typedef char bytes __attribute__((vector_size(16)));';
+        const pair = 'typedef i64 pair __attribute__((vector_size(16)));';
+        return `${bytes}\n  ${pair}\n  return (${to}x8)${f}((bytes)(pair){(i64)a, 0});`;
+      }),
+    ],
+  ]);
+
+const conversions256: Entries = [
+  ...widen256('u8', 'pmovzxbd256'),
+  ...widen256('i8', 'pmovsxbd256'),
+];
 
 const words512 = { load: 'loadups512_mask', store: 'storeups512_mask', word: 'f32' };
 const longs512 = { load: 'loadupd512_mask', store: 'storeupd512_mask', word: 'f64' };
@@ -126,6 +207,18 @@ const avx512: Entries = [
   ['fma_f32x16', token('vfmaddps512_mask', (f) => `return ${f}(a, b, c, (u16)-1, 4);`)],
   ['fma_f64x8', token('vfmaddpd512_mask', (f) => `return ${f}(a, b, c, (u8)-1, 4);`)],
   ...multiplyAdd256,
+  ...functions512('f32x16', 'ps', 'u16'),
+  ...functions512('f64x8', 'pd', 'u8'),
+  ...functions256('f32x8', 'ps'),
+  ...widen512('u8', 'pmovzxbd512_mask', 'char'),
+  ...widen512('i8', 'pmovsxbd512_mask', 'char'),
+  ...widen512('u16', 'pmovzxwd512_mask', 'i16'),
+  ...widen512('i16', 'pmovsxwd512_mask', 'i16'),
+  ...narrow512('u8', 'pmovdb512_mask', 'char'),
+  ...narrow512('i8', 'pmovdb512_mask', 'char'),
+  ...narrow512('u16', 'pmovdw512_mask', 'i16'),
+  ...narrow512('i16', 'pmovdw512_mask', 'i16'),
+  ...conversions256,
   ['any_i32x16', token('cvtd2mask512', (f) => `return ${f}(a) != 0;`)],
   ['any_i64x8', token('cvtq2mask512', (f) => `return ${f}(a) != 0;`)],
   [
@@ -147,6 +240,9 @@ const avx512: Entries = [
 
 const avx2: Entries = [
   ...multiplyAdd256,
+  ...functions256('f32x8', 'ps'),
+  ...functions256('f64x4', 'pd'),
+  ...conversions256,
   ...maskedAccess256('f32 i32 u32', 8, 'ps'),
   ...maskedAccess256('f64 i64 u64', 4, 'pd'),
   [
