@@ -60,7 +60,26 @@ export function printExpression(e: Expression, tokens: ExpressionTokens): string
     if (i > 0) return `${line} ${negative ? '-' : '+'} ${part}`;
     return negative ? `${tokens.literal(0)} - ${part}` : part;
   }, '');
-  return identifier.test(text) ? text : `(${text})`;
+  return identifier.test(text) || isAtom(e) ? text : `(${text})`;
+}
+
+/** Whether the text is that of one atom, which brings its own parentheses. */
+function isAtom(e: Expression): boolean {
+  if (typeof e === 'number' || e.constant !== 0 || e.terms.length !== 1) return false;
+  const [term] = e.terms;
+  return term?.coefficient === 1 && term.atoms.length === 1;
+}
+
+/** Text without the parentheses around the whole of it. */
+export function unwrapped(text: string): string {
+  if (!text.startsWith('(') || !text.endsWith(')')) return text;
+  let depth = 0;
+  for (let i = 0; i < text.length - 1; i++) {
+    if (text[i] === '(') depth++;
+    else if (text[i] === ')') depth--;
+    if (depth === 0) return text;
+  }
+  return text.slice(1, -1);
 }
 
 function printAtom(atom: Atom, tokens: ExpressionTokens): string {

@@ -7,7 +7,12 @@ import { refused } from '../base/errors.js';
 import type { Atom, Expression } from '../base/expression.js';
 import type { ComputeType, MemoryType, Target } from '../base/target.js';
 import type { TileProgram } from '../kernel/tile.js';
-import { cLikeTokens, type ExpressionTokens, printExpression } from './expression-text.js';
+import {
+  cLikeTokens,
+  type ExpressionTokens,
+  printExpression,
+  unwrapped,
+} from './expression-text.js';
 import { type GpuDialect, type GpuDialectName, gpuDialects } from './gpu-dialects.table.js';
 import {
   binaryText,
@@ -180,7 +185,7 @@ function statement(p: Printer, s: ThreadStatement): void {
       const text =
         typeof s.value === 'object' && 'dtype' in s.value
           ? convertText(p, s.value.dtype, p.indexType, operandText(p, s.value))
-          : index(p, s.value);
+          : unwrapped(index(p, s.value));
       write(p, `const ${types[p.indexType]} ${s.name} = ${text};`);
       return;
     }
@@ -208,7 +213,7 @@ function statement(p: Printer, s: ThreadStatement): void {
     }
     case 'for': {
       if (s.unroll > 1) write(p, p.dialect.unroll.replace('{count}', String(s.unroll)));
-      const start = `${types[p.indexType]} ${s.index} = ${index(p, s.start)}`;
+      const start = `${types[p.indexType]} ${s.index} = ${unwrapped(index(p, s.start))}`;
       write(
         p,
         `for (${start}; ${s.index} < ${index(p, s.end)}; ${s.index} += ${index(p, s.step)}) {`,
@@ -254,7 +259,7 @@ function memoryOf(p: Printer, name: string): MemoryType {
 }
 
 const placeText = (p: Printer, element: Element): string =>
-  `${element.memory}[${index(p, element.address)}]`;
+  `${element.memory}[${unwrapped(index(p, element.address))}]`;
 
 const when = (p: Printer, guard: Guard): string =>
   guard.length === 0 ? '' : `if (${guardText(p, guard)}) `;

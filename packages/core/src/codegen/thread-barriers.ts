@@ -62,13 +62,17 @@ function walk(
       pending = [];
       continue;
     }
-    const own = ownAccesses(s).filter((a) => memories.written.has(a.memory));
+    // A barrier that the first turn of a loop needs stands before the loop, not in every turn.
+    const own = accessesOf([s]).filter((a) => memories.written.has(a.memory));
     if (own.some((now) => pending.some((then) => meets(now, then)))) {
       const global = pending.some((then) => memories.buffers.has(then.memory));
       statements.push({ kind: 'barrier', global });
       pending = [];
     }
-    pending = merge(pending, own);
+    pending = merge(
+      pending,
+      ownAccesses(s).filter((a) => memories.written.has(a.memory)),
+    );
     const inner = walkInside(s, pending, memories);
     statements.push(inner.statement);
     pending = inner.pending;

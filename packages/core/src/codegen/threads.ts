@@ -258,7 +258,7 @@ function elementOfAccess(c: Context, access: Access, l: Layout | undefined, r: n
     const { low, high } = access.limits?.[d] ?? {};
     return [
       ...(low === undefined ? [] : [lessThan(subtract(low, 1), x)]),
-      ...(high === undefined ? [] : [lessThan(x, high)]),
+      ...(high === undefined ? [] : lessThanAll(x, high)),
     ];
   });
   if (access.mask !== undefined) guard.push(c.w.register(access.mask, l, r));
@@ -268,6 +268,15 @@ function elementOfAccess(c: Context, access: Access, l: Layout | undefined, r: n
     guard: guard.filter((part) => part !== 1),
     pattern: [l?.key ?? 'uniform', ...[access.address, ...access.strides].map(keyOf)].join(','),
   };
+}
+
+/** x < high, a minimum taken apart, so that the parts that always hold can vanish. */
+function lessThanAll(x: Expression, high: Expression): readonly Expression[] {
+  const only = typeof high === 'object' && high.constant === 0 ? high.terms : [];
+  const atom = only.length === 1 && only[0]?.coefficient === 1 ? only[0].atoms : [];
+  const [first] = atom;
+  if (atom.length !== 1 || first?.kind !== 'minimum') return [lessThan(x, high)];
+  return [...lessThanAll(x, first.left), ...lessThanAll(x, first.right)];
 }
 
 /** Element index[lane] of a memory. */
