@@ -37,13 +37,15 @@ export interface FuzzOptions {
   readonly program?: RandomOptions;
   /** Most programs that are tried while a failing one is made small. */
   readonly shrinkSteps?: number;
+  /** Failing programs after which to stop; 1 unless given. */
+  readonly mostFailures?: number;
 }
 
 export interface FuzzReport {
   readonly passed: number;
   /** Programs that the device refused by name, by reason. */
   readonly refused: ReadonlyMap<string, number>;
-  readonly failure?: FuzzFailure;
+  readonly failures: readonly FuzzFailure[];
 }
 
 export interface FuzzFailure {
@@ -59,10 +61,11 @@ type Outcome =
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string };
 
-/** Runs `count` programs; stops at the first that fails and makes it small. */
+/** Runs `count` programs; stops after some failures, each made small. */
 export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   const first = options.first ?? 0;
   const refused = new Map<string, number>();
+  const failures: FuzzFailure[] = [];
   let passed = 0;
   for (let seed = first; seed < first + options.count; seed++) {
     const program = randomProgram(seed, options.program);
@@ -71,17 +74,23 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
     else if (outcome.kind === 'refused') {
       refused.set(outcome.reason, (refused.get(outcome.reason) ?? 0) + 1);
     } else {
-      const small = await shrink(program, options.run, options.shrinkSteps ?? 400);
-      const last = await tryProgram(small, options.run);
-      const reason = last.kind === 'failed' ? last.reason : outcome.reason;
-      return {
-        passed,
-        refused,
-        failure: { seed, program: small, reason, text: describe(small, reason, seed) },
-      };
+      failures.push(await madeSmall(seed, program, outcome.reason, options));
+      if (failures.length >= (options.mostFailures ?? 1)) break;
     }
   }
-  return { passed, refused };
+  return { passed, refused, failures };
+}
+
+async function madeSmall(
+  seed: number,
+  program: RandomProgram,
+  found: string,
+  { run, shrinkSteps }: FuzzOptions,
+): Promise<FuzzFailure> {
+  const small = await shrink(program, run, shrinkSteps ?? 400);
+  const last = await tryProgram(small, run);
+  const reason = last.kind === 'failed' ? last.reason : found;
+  return { seed, program: small, reason, text: describe(small, reason, seed) };
 }
 
 function describe({ graph, inputs }: RandomProgram, reason: string, seed: number): string {
