@@ -1,20 +1,11 @@
 /** Every small program on every device that is there, against the interpreter. */
-import {
-  closeDevices,
-  compile,
-  type HostTensor,
-  listDevices,
-  load,
-  openDevice,
-  use,
-} from '@open-claw/core';
+import { closeDevices, compile, type HostTensor, load, openDevice } from '@open-claw/core';
 import { interpret, readElement } from '@open-claw/core/internal';
-import * as template from '@open-claw/device-template';
 import { afterAll, describe, expect, it } from 'vitest';
+import { useDevices } from './devices.js';
 import { smallPrograms } from './programs.js';
 
-use(template.plugin);
-const found = (await listDevices()).flatMap((entry) => ('found' in entry ? [entry.found.id] : []));
+const found = await useDevices();
 
 afterAll(closeDevices);
 

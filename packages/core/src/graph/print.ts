@@ -43,7 +43,7 @@ function printTensor(tensor: HostTensor): string {
 }
 
 const isSize = (value: unknown): value is Size =>
-  typeof value === 'number' || (value as { kind?: unknown } | null)?.kind === 'sum';
+  typeof value === 'number' || (typeof value === 'object' && value !== null && 'terms' in value);
 
 function printValue(value: unknown, names: Names): string {
   if (isSize(value)) return Object.is(value, -0) ? '-0' : printSize(value, names);

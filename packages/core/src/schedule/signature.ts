@@ -67,7 +67,7 @@ function attributeText(value: unknown): string {
   if (Object.is(value, -0)) return '-0';
   if (typeof value !== 'object' || value === null) return String(value);
   if (Array.isArray(value)) return `[${value.map(attributeText).join(',')}]`;
-  if ((value as { kind?: unknown }).kind === 'sum') return keyOf(value as Size);
+  if ('terms' in value && 'key' in value) return keyOf(value as Size);
   if (ArrayBuffer.isView(value) || 'data' in value || 'outputs' in value) {
     return `#${objectId(value)}`;
   }
