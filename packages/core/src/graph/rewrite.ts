@@ -1,6 +1,13 @@
 /** Rebuilds graphs: node by node in order, with other inputs, other sizes or other bodies. */
 import { internal } from '../base/errors.js';
-import { keyOf, type Size, substitute, variablesOf } from '../base/expression.js';
+import {
+  equal,
+  keyOf,
+  provablyAtLeast,
+  type Size,
+  substitute,
+  variablesOf,
+} from '../base/expression.js';
 import { retypedInput } from './body-input.js';
 import { elementSize } from './build-indexed.js';
 import { type GraphOptions, graphOf } from './graph-of.js';
@@ -83,13 +90,16 @@ export function optionsOf(graph: Graph): GraphOptions {
   return { region };
 }
 
+const isProven = ({ relation, left, right }: Requirement): boolean =>
+  relation === 'equal' ? equal(left, right) : provablyAtLeast(left, right);
+
 function requirementsIn(graph: Graph, sizes: Sizes): readonly Requirement[] {
   if (sizes.size === 0) return graph.requirements;
   const replace = (size: Size): Size =>
     typeof size === 'number' ? size : substitute(size, (name) => sizes.get(name));
   return graph.requirements
     .map((r) => ({ ...r, left: replace(r.left), right: replace(r.right) }))
-    .filter((r) => !(r.relation === 'equal' && keyOf(r.left) === keyOf(r.right)));
+    .filter((r) => !isProven(r));
 }
 
 function resizeBody(body: Graph, outer: Sizes): Graph {
