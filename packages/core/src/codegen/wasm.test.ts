@@ -210,48 +210,56 @@ describe.each(narrow)('32-bit kernels, %i lanes', (lanes) => {
     expect((result.all as Float32Array)[0]).toBe(at(3, 0));
   });
 
-  it.each([1, 2, 4])('multiplies matrices in a register tile, unrolled %i times', (unroll) => {
-    const [m, n, depth] = [3, 8, 7];
-    const k = variable('k', variable('K'));
-    const result = run({
-      lanes,
-      arrays: {
-        a: Float32Array.from(range(m * depth), (i) => (i % 5) - 2),
-        b: Float32Array.from(range(depth * n), (i) => (i % 7) - 3),
-        c: new Float32Array(m * n),
-      },
-      sizes: { K: depth },
-      body: [
-        set(0, 'f32', [], { kind: 'literal', value: 1 }),
-        set(1, 'f32', [m, n], { kind: 'broadcast', a: 0, axis: 0 }),
-        { kind: 'variable', id: 0, type: { dtype: 'f32', shape: [m, n] }, initial: 1 },
-        {
-          kind: 'for',
-          index: 'k',
-          start: 0,
-          end: variable('K'),
-          step: 1,
-          unroll,
-          body: [
-            set(2, 'f32', [m, 1], load('a', k, [variable('K'), 0])),
-            set(3, 'f32', [1, n], load('b', multiply(n, k), [0, 1])),
-            set(4, 'f32', [m, n], { kind: 'read', variable: 0 }),
-            set(5, 'f32', [m, n], { kind: 'dot', a: 2, b: 3, accumulator: 4 }),
-            { kind: 'assign', variable: 0, value: 5 },
-          ],
+  it.each([
+    [1, 'i32'],
+    [2, 'i32'],
+    [4, 'i64'],
+  ] as const)(
+    'multiplies matrices in a register tile, unrolled %i times, %s indices',
+    (unroll, indexType) => {
+      const [m, n, depth] = [3, 8, 7];
+      const k = variable('k', variable('K'));
+      const result = run({
+        lanes,
+        indexType,
+        arrays: {
+          a: Float32Array.from(range(m * depth), (i) => (i % 5) - 2),
+          b: Float32Array.from(range(depth * n), (i) => (i % 7) - 3),
+          c: new Float32Array(m * n),
         },
-        set(6, 'f32', [m, n], { kind: 'read', variable: 0 }),
-        put('c', 6, [n, 1]),
-      ],
-    });
-    const expected = range(m * n).map((i) => {
-      const [row, column] = [Math.floor(i / n), i % n];
-      const product = (p: number): number =>
-        (((row * depth + p) % 5) - 2) * (((p * n + column) % 7) - 3);
-      return range(depth).reduce((sum, p) => sum + product(p), 1);
-    });
-    expect([...(result.c as Float32Array)]).toEqual(expected);
-  });
+        sizes: { K: depth },
+        body: [
+          set(0, 'f32', [], { kind: 'literal', value: 1 }),
+          set(1, 'f32', [m, n], { kind: 'broadcast', a: 0, axis: 0 }),
+          { kind: 'variable', id: 0, type: { dtype: 'f32', shape: [m, n] }, initial: 1 },
+          {
+            kind: 'for',
+            index: 'k',
+            start: 0,
+            end: variable('K'),
+            step: 1,
+            unroll,
+            body: [
+              set(2, 'f32', [m, 1], load('a', k, [variable('K'), 0])),
+              set(3, 'f32', [1, n], load('b', multiply(n, k), [0, 1])),
+              set(4, 'f32', [m, n], { kind: 'read', variable: 0 }),
+              set(5, 'f32', [m, n], { kind: 'dot', a: 2, b: 3, accumulator: 4 }),
+              { kind: 'assign', variable: 0, value: 5 },
+            ],
+          },
+          set(6, 'f32', [m, n], { kind: 'read', variable: 0 }),
+          put('c', 6, [n, 1]),
+        ],
+      });
+      const expected = range(m * n).map((i) => {
+        const [row, column] = [Math.floor(i / n), i % n];
+        const product = (p: number): number =>
+          (((row * depth + p) % 5) - 2) * (((p * n + column) % 7) - 3);
+        return range(depth).reduce((sum, p) => sum + product(p), 1);
+      });
+      expect([...(result.c as Float32Array)]).toEqual(expected);
+    },
+  );
 
   it('gathers and scatters under a mask', () => {
     const result = run({
@@ -702,6 +710,38 @@ describe('every binary, unary and compare against JavaScript', () => {
         );
       }
     }
+  });
+});
+
+describe('fused multiply-add', () => {
+  const body = (shape: readonly number[]): readonly Statement[] => [
+    set(0, 'f32', shape, { kind: 'load', access: flat('a', 0, shape) }),
+    set(1, 'f32', shape, { kind: 'multiplyAdd', a: 0, b: 0, c: 0 }),
+  ];
+  const emitted = (shape: readonly number[], fusedMultiplyAdd: boolean): readonly number[] => {
+    const kernel: TileProgram = {
+      contract: 1,
+      name: 'kernel0',
+      target: 'wasm/relaxed',
+      lanes: 4,
+      group: 1,
+      buffers: [{ name: 'a', memory: 'f32', access: 'read' }],
+      sizes: [],
+      indexType: 'i32',
+      scratch: [],
+      grid: [],
+      body: body(shape),
+      mayFail: false,
+    };
+    const source = wasmLanguage.emit([kernel], { ...target, fusedMultiplyAdd });
+    return [...(source.bytes as Uint8Array)];
+  };
+  const has = (bytes: readonly number[], code: readonly number[]): boolean =>
+    bytes.some((_, at) => code.every((byte, i) => bytes[at + i] === byte));
+  it.each([[[]], [[4]]])('is one instruction where the target has it, shape %j', (shape) => {
+    const relaxed = [0xfd, 0x85, 0x02];
+    expect(has(emitted(shape, true), relaxed)).toBe(true);
+    expect(has(emitted(shape, false), relaxed)).toBe(false);
   });
 });
 
