@@ -25,6 +25,9 @@ type Entries = readonly (readonly [string, Token])[];
 const each = (types: string, entries: (element: string) => Entries): Entries =>
   types.split(' ').flatMap(entries);
 
+/** i64 vectors as builtins take them: int64_t is another type there. */
+const longLongs = 'long long __attribute__((vector_size(64)))';
+
 /** Masked memory access of 512-bit rows: `word` is the type that the builtin works on. */
 function maskedAccess(
   types: string,
@@ -35,7 +38,8 @@ function maskedAccess(
   const toBits = mask === 'i32' ? 'cvtd2mask512' : 'cvtq2mask512';
   const bits = lanes === 16 ? 'u16' : 'u8';
   const limit = `(${bits})lane_bits(low, high)`;
-  const fromMask = `(${bits})__builtin_ia32_${toBits}(mask)`;
+  const operand = mask === 'i32' ? 'mask' : `(${longLongs})mask`;
+  const fromMask = `(${bits})__builtin_ia32_${toBits}(${operand})`;
   const word = (of: string) =>
     `typedef ${names.word} word __attribute__((vector_size(sizeof(${of}))));`;
   const load = (type: string, k: string) =>
@@ -220,7 +224,7 @@ const avx512: Entries = [
   ...narrow512('i16', 'pmovdw512_mask', 'i16'),
   ...conversions256,
   ['any_i32x16', token('cvtd2mask512', (f) => `return ${f}(a) != 0;`)],
-  ['any_i64x8', token('cvtq2mask512', (f) => `return ${f}(a) != 0;`)],
+  ['any_i64x8', token('cvtq2mask512', (f) => `return ${f}((${longLongs})a) != 0;`)],
   [
     'gather_f32x16_i32',
     token('gathersiv16sf', (f) => `return ${f}((f32x16){0}, p, index, (u16)-1, 4);`),
