@@ -3,7 +3,7 @@ import { type DType, isFloat } from '../base/dtype.js';
 import { failure } from '../base/errors.js';
 import { product as productOfSizes, type Size } from '../base/expression.js';
 import { cast, divide } from './build-elementwise.js';
-import { size } from './build-sources.js';
+import { scalar, size } from './build-sources.js';
 import { broadcastShapes, broadcastTo, normalizeAxis, range, reshape } from './build-views.js';
 import { make } from './make.js';
 import type { Attributes, Node, ReductionKind, ReductionOrder, WindowKind } from './node.js';
@@ -67,7 +67,9 @@ export function countOver(x: Node, axes?: readonly number[]): Size {
 export const mean: Over = (x, axes, options) => {
   const wide = isFloat(x.dtype) ? cast(x, accumulateType(x.dtype)) : x;
   const total = sum(wide, axes, options);
-  return cast(divide(total, cast(size(countOver(x, axes)), wide.dtype)), x.dtype);
+  const count = countOver(x, axes);
+  const by = typeof count === 'number' ? scalar(wide.dtype, count) : cast(size(count), wide.dtype);
+  return cast(divide(total, by), x.dtype);
 };
 
 export interface ContractArguments {

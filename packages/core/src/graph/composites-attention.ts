@@ -17,6 +17,7 @@ import { contract, maximumOver, sum } from './build-reductions.js';
 import { composite } from './build-regions.js';
 import { iota } from './build-sources.js';
 import { concat, reshape, sliceAxis, unsqueeze } from './build-views.js';
+import { softmaxBody } from './composites-softmax.js';
 import type { Node } from './node.js';
 import { accumulateType } from './ops.js';
 import { printShape, shapeError } from './rule.js';
@@ -38,6 +39,8 @@ export interface AttentionOptions {
   /** cap · tanh(scores / cap), before masks unless `capLast`; 0 is none. */
   readonly softcap?: number;
   readonly capLast?: boolean;
+  /** What a query that may see no key gives: zeros, or NaN as a plain softmax does. */
+  readonly blind?: 'zero' | 'nan';
   /** Also gives the scores of this stage, [batch, heads, queries, keys]. */
   readonly scores?: ScoreStage;
 }
@@ -118,7 +121,7 @@ function attentionBody(
   const seen = given.mask === undefined ? biased : forbid(biased, given.mask);
   const masked = options.causal === true ? forbid(seen, causalMask(extents, given.offset)) : seen;
   const last = options.capLast === true ? capped(masked, cap) : masked;
-  const chances = guardedSoftmax(last);
+  const chances = options.blind === 'nan' ? softmaxBody(last, 3) : guardedSoftmax(last);
   const weights = reshape(cast(chances, v.dtype), [
     batch,
     shared,
@@ -163,6 +166,7 @@ export function attentionWithScores(
     capLast,
     mask: mask !== undefined,
     bias: bias !== undefined,
+    blind: options.blind ?? 'zero',
     scores: options.scores ?? 'none',
   };
   return composite('attention', parameters, inputs, (values) => {
