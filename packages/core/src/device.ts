@@ -20,6 +20,8 @@ export {
 export type { Expression, Size } from './base/expression.js';
 export * from './base/target.js';
 export { cLanguage, splitSource } from './codegen/c.js';
+export { gpuLanguage } from './codegen/gpu.js';
+export { type GpuDialectName, gpuDialects } from './codegen/gpu-dialects.table.js';
 export * from './codegen/language.js';
 export { scriptLanguage } from './codegen/script.js';
 export { wasmLanguage } from './codegen/wasm.js';
