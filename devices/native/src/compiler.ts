@@ -97,7 +97,8 @@ export async function findCompiler<T>(
   wanted?: string,
 ): Promise<{ readonly compiler: Compiler; readonly made: T }> {
   const paths = wanted === undefined ? compilersOnPath() : [wanted];
-  let reason = paths.length === 0 ? 'cc, gcc and clang are not on PATH' : `${paths} do not run`;
+  const none = 'cc, gcc and clang are not on PATH';
+  let reason = paths.length === 0 ? none : `${paths.join(', ')}: cannot be started`;
   let cause: unknown;
   for (const path of paths) {
     const compiler = await identify(path);

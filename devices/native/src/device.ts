@@ -30,6 +30,10 @@ const inlineMicroseconds = 100;
 /** Copies up to this run on the caller's thread, well below a millisecond. */
 const inlineBytes = 2 ** 20;
 
+/** A word that the runtime looks at between chunks; shared memory never moves. */
+const newFlag = (): Int32Array => new Int32Array(new SharedArrayBuffer(64));
+const neverStopped = newFlag();
+
 class NativeMemory implements Memory {
   readonly bytes: number;
   readonly owner: NativeDevice;
@@ -176,7 +180,7 @@ export class NativeDevice implements Device {
     if (pieces === undefined) return;
     const cost = pieces.reduce((total, { packed }) => total + packed.microseconds, 0);
     const until = stop.timeLimit === undefined ? undefined : performance.now() + stop.timeLimit;
-    const flag = new Int32Array(new SharedArrayBuffer(64));
+    const flag = stop.signal === undefined ? neverStopped : newFlag();
     const abort = (): void => void Atomics.store(flag, 0, 1);
     if (stop.signal?.aborted === true) abort();
     const runs = pieces.map((piece) => ({ piece, run: this.runOf(piece, flag) }));

@@ -18,6 +18,7 @@ export {
   tooLarge,
 } from './base/errors.js';
 export type { Expression, Size } from './base/expression.js';
+export * as expressions from './base/expression.js';
 export * from './base/target.js';
 export { cLanguage, splitSource } from './codegen/c.js';
 export { gpuLanguage } from './codegen/gpu.js';

@@ -11,7 +11,7 @@ import type {
   TileProgram,
   ValueId,
 } from '@open-claw/core/device';
-import { expressions } from '@open-claw/core/internal';
+import { expressions } from '@open-claw/core/device';
 
 export const e = expressions;
 

@@ -193,13 +193,14 @@ export function loadLimit(p: Prelude, element: MemoryType, lanes: number): strin
   const type = p.type(element, lanes);
   const memory = p.memoryType(element, lanes);
   const parameters = `const ${element} *p, i64 low, i64 high, ${type} other`;
+  const lane = (i: number) => `low <= ${i} && ${i} < high ? p[${i}] : other[${i}]`;
   return p.define(
     type,
     `load_limit_${type}`,
     parameters,
     () =>
       `if (low <= 0 && high >= ${lanes}) return *(const ${memory} *)p;\n  ` +
-      `return (${type}){${listLanes(lanes, (i) => `low <= ${i} && ${i} < high ? p[${i}] : other[${i}]`)}};`,
+      `return (${type}){${listLanes(lanes, lane)}};`,
   );
 }
 
@@ -307,7 +308,8 @@ export function gatherMask(
   mask: Mask,
 ): string {
   const type = p.type(element, lanes);
-  const parameters = `const ${element} *p, ${p.type(index, lanes)} index, ${p.type(mask, lanes)} mask`;
+  const types = [p.type(index, lanes), p.type(mask, lanes)] as const;
+  const parameters = `const ${element} *p, ${types[0]} index, ${types[1]} mask`;
   return p.define(type, `gather_mask_${mask}_${type}_${index}`, parameters, () => {
     return `return (${type}){${listLanes(lanes, (i) => `mask[${i}] ? p[index[${i}]] : 0`)}};`;
   });
