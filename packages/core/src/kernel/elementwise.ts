@@ -239,7 +239,7 @@ function remainderIntegers(
 /** Value of another dtype; see the attributes of `cast`. */
 export function lowerCast(
   b: KernelBuilder,
-  target: Target,
+  _target: Target,
   from: DType,
   to: DType,
   saturate: boolean,
@@ -249,7 +249,7 @@ export function lowerCast(
   const type = computeType(to);
   if (to === 'bool') return b.notEqual(x, b.literal(computeType(from), 0));
   if (isFloat(to)) return castToFloat(b, from, to, saturate, x);
-  if (isFloat(from)) return floatToInteger(b, target, from, to as IntegerType, saturate, x);
+  if (isFloat(from)) return floatToInteger(b, from, to as IntegerType, saturate, x);
   if (saturate && from !== 'bool') return saturateInteger(b, from as IntegerType, to, x);
   return settle(b, to, b.convert(x, type));
 }
@@ -285,26 +285,29 @@ function roundToOdd(b: KernelBuilder, x: Value): Value {
   return b.bitcast(odd, 'f32');
 }
 
-/** Bounds of an integer type as floats that the float type holds, inside the range. */
+/** Truncates; out of range wraps, or clamps when `saturate`; NaN gives 0. */
 function floatToInteger(
   b: KernelBuilder,
-  target: Target,
   from: FloatType,
   to: IntegerType,
   saturate: boolean,
   x: Value,
 ): Value {
   const source = computeType(from);
-  const { bits } = dtypeFacts[to];
-  const [low, high] = integerRange(to);
-  const number = b.select(b.equal(x, x), x, b.literal(source, 0));
-  const whole = b.unary('truncate', number);
-  if (saturate || bits > 32 || !target.compute.includes('i64')) {
-    return clampToInteger(b, source, to, whole, saturate, [low, high]);
+  if (saturate) {
+    const number = b.select(b.equal(x, x), x, b.literal(source, 0));
+    return clampToInteger(b, source, to, b.unary('truncate', number));
   }
-  // Through i64 the low bits are those of the wrapped value.
-  const wide = clampToInteger(b, source, 'i64', whole, false, integerRange('i64'));
-  return settle(b, to, b.convert(wide, computeType(to)));
+  const finite = b.less(b.unary('absolute', x), b.literal(source, Number.POSITIVE_INFINITY));
+  const whole = b.unary('truncate', b.select(finite, x, b.literal(source, 0)));
+  const word = isWide(to) ? 'i64' : 'i32';
+  const range = isWide(to) ? 2 ** 64 : 2 ** 32;
+  // The remainder to the nearest multiple of the range is exact, and of the word's sign.
+  const multiple = b.unary('roundEven', b.multiply(whole, b.literal(source, 1 / range)));
+  const rest = b.subtract(whole, b.multiply(multiple, b.literal(source, range)));
+  const top = b.lessEqual(b.literal(source, range / 2), rest);
+  const low = b.select(top, b.literal(source, -range / 2), rest);
+  return settle(b, to, b.convert(b.convert(low, word), computeType(to)));
 }
 
 function clampToInteger(
@@ -312,19 +315,15 @@ function clampToInteger(
   source: ComputeType,
   to: IntegerType,
   whole: Value,
-  saturate: boolean,
-  [low, high]: readonly [bigint, bigint],
 ): Value {
   const type = computeType(to);
+  const [low, high] = integerRange(to);
   // First float at or above 2^bits: everything from there on is out of range.
   const above = b.lessEqual(b.literal(source, Number(high + 1n)), whole);
   const below = b.less(whole, b.literal(source, Number(low)));
-  const outside = b.or(above, below);
-  const inside = b.select(outside, b.literal(source, 0), whole);
-  const converted = b.convert(inside, type);
-  const least = b.literal(type, low);
-  if (!saturate) return b.select(outside, isSigned(to) ? least : b.literal(type, 0), converted);
-  return b.select(above, b.literal(type, high), b.select(below, least, converted));
+  const inside = b.select(b.or(above, below), b.literal(source, 0), whole);
+  const limited = b.select(below, b.literal(type, low), b.convert(inside, type));
+  return b.select(above, b.literal(type, high), limited);
 }
 
 function saturateInteger(b: KernelBuilder, from: IntegerType, to: DType, x: Value): Value {
