@@ -14,6 +14,31 @@ export {
   loadExternalData,
   locationProblem,
 } from './onnx/external.js';
+export {
+  analyzeModel,
+  type ImportedModel,
+  type ImportOptions,
+  type InputFacts,
+  importModel,
+  type ModelValue,
+  type Slot,
+} from './onnx/import/import.js';
+export { operators as onnxOperators } from './onnx/import/operators.js';
+export { factsOf, specializeModel } from './onnx/import/specialize.js';
+export type { Refusal } from './onnx/import/state.js';
+export {
+  type CaseResult,
+  casesOf,
+  type Execute,
+  type Outcome,
+  runCase,
+  runSuite,
+  type SuiteCase,
+  type SuiteOptions,
+} from './onnx/import/suite.js';
+export { type Comparison, compareValues } from './onnx/import/suite-compare.js';
+export { disputedCases } from './onnx/import/suite-disputed.js';
+export { buildOutput, flattenInputs } from './onnx/import/suite-values.js';
 export { defaultReadLimits, type ReadLimits, readLimits } from './onnx/limits.js';
 export { mapTensors } from './onnx/map-tensors.js';
 export * from './onnx/model.js';

@@ -5,7 +5,7 @@ import type { OperatorCall } from './context.js';
 import { build, isFloat, isInteger, type Node, type Size, size } from './core.js';
 import { foldConstant } from './fold.js';
 import type { OperatorTable } from './registry.js';
-import { elementSizes } from './sizes.js';
+import { elementSizes, namedIfData } from './sizes.js';
 import { anyInteger } from './slices.js';
 import { hostValue, type Result } from './value.js';
 
@@ -58,7 +58,7 @@ function range(call: OperatorCall): Node {
   if (isInteger(dtype)) {
     const sizes = [start, limit, delta].map((each) => elementSizes(each, anyInteger)?.[0]);
     const [a, b, c] = sizes as [Size, Size, Size];
-    count = countInSizes(a, b, c);
+    count = namedIfData(countInSizes(a, b, c), 0);
   } else {
     const span = build.subtract(build.cast(limit, 'f64'), build.cast(start, 'f64'));
     const steps = build.ceil(build.divide(span, build.cast(delta, 'f64')));

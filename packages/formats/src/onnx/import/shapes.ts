@@ -2,6 +2,7 @@
 import type { OperatorCall } from './context.js';
 import { build, type Node, type Size, size } from './core.js';
 import type { OperatorTable } from './registry.js';
+import { named, namedIfData } from './sizes.js';
 import { constantStrings, isStrings } from './text-shapes.js';
 import type { Result } from './value.js';
 
@@ -43,7 +44,7 @@ export function resolveShape(
     if (typeof each === 'number') return each === 0 ? own : each;
     // A size of another tensor means itself; only an element read from data may be a mark.
     if (size.lowerBound(each) >= 0) return each;
-    return size.choose(size.equalTo(each, 0), own, each);
+    return named(size.choose(size.equalTo(each, 0), own, each), -1);
   });
   const open = kept.filter((each) => each === -1).length;
   const rest = size.product(kept.filter((each) => each !== -1));
@@ -55,8 +56,11 @@ export function resolveShape(
   // One of several may turn out to be −1: the product's magnitude is that of the others.
   const product = size.product(kept);
   const magnitude = size.maximum(size.maximum(product, size.negate(product)), 1);
-  const left = size.floorDivide(total, magnitude);
-  return kept.map((each) => size.choose(size.equalTo(each, -1), left, each));
+  const left = named(size.floorDivide(total, magnitude), 0);
+  return kept.map((each) => {
+    if (typeof each === 'number' && each >= 0) return each;
+    return named(size.choose(size.equalTo(each, -1), left, each), 0);
+  });
 }
 
 function reshape(call: OperatorCall): Result {
@@ -131,7 +135,7 @@ function broadcastExtent(call: OperatorCall, own: Size, asked: Size): Size {
   const result = size.provablyAtLeast(own, 2) ? own : size.choose(size.equalTo(own, 1), asked, own);
   const needed = size.choose(size.equalTo(asked, 1), result, asked);
   call.require('equal', needed, result, 'expanded size');
-  return result;
+  return namedIfData(result, 0);
 }
 
 function expand(call: OperatorCall): Node {

@@ -2,6 +2,7 @@
  * Shape arithmetic: the elements of small integer tensors as size expressions, found by following
  * the primitives that made them, so that `Shape → Gather → Concat → Reshape` stays symbolic.
  */
+import { clampInteger } from './attributes.js';
 import { build, isInteger, type Node, type Size, size } from './core.js';
 
 /** Tensors with more elements are data, not shapes. */
@@ -22,12 +23,48 @@ export function knownSizes(node: Node): Sizes | undefined {
 
 /** The same, with symbols for elements that are known at run time only. */
 export function elementSizes(node: Node, minimum: number): Sizes | undefined {
-  const exact = knownSizes(node);
-  if (exact !== undefined) return exact;
   const count = smallCount(node);
   if (count === undefined || !isInteger(node.dtype)) return undefined;
-  return Array.from({ length: count }, (_, i) => build.elementSize(node, i, { minimum }));
+  return partlyKnown(node, count).map(
+    (known, i) => known ?? build.elementSize(node, i, { minimum }),
+  );
 }
+
+/** Elements that are known; joined lists may hold some beside others that are not. */
+function partlyKnown(node: Node, count: number): readonly (Size | undefined)[] {
+  const exact = knownSizes(node);
+  if (exact !== undefined) return exact;
+  if (node.op === 'constant') {
+    const { data } = node.attributes.tensor;
+    return Array.from(data as ArrayLike<number | bigint>, (each) => clampInteger(BigInt(each)));
+  }
+  const input = node.inputs[0];
+  if (node.op === 'reshape' && input !== undefined) return partlyKnown(input, count);
+  if (node.op === 'concat' && node.shape.length === 1) {
+    return node.inputs.flatMap((part) => partlyKnown(part, smallCount(part) ?? 0));
+  }
+  return Array<undefined>(count).fill(undefined);
+}
+
+/**
+ * One symbol for an expression over elements read from data, so that shapes stay short; the
+ * expression is calculated on the host. Equal expressions have equal symbols.
+ */
+export function named(value: Size, minimum: number): Size {
+  if (typeof value === 'number' || build.loneVariable(value) !== undefined) return value;
+  return build.elementSize(build.reshape(build.size(value), [1]), 0, { minimum });
+}
+
+/** Whether a size depends on an element of a tensor. */
+export function readsData(value: Size): boolean {
+  return [...size.variablesOf(value).values()].some(
+    (symbol) => build.elementSourceOf(symbol) !== undefined,
+  );
+}
+
+/** `named` where the expression depends on data; others stay exact. */
+export const namedIfData = (value: Size, minimum: number): Size =>
+  readsData(value) ? named(value, minimum) : value;
 
 export function staticShape(node: Node): readonly number[] | undefined {
   return node.shape.every((extent) => typeof extent === 'number')

@@ -2,6 +2,7 @@
 import type { OperatorCall } from './context.js';
 import { build, type Node, type Size, size } from './core.js';
 import type { OperatorTable } from './registry.js';
+import { namedIfData } from './sizes.js';
 
 /** What an element of starts, ends or pads may be at least; INT64_MIN is a mark. */
 export const anyInteger = -(2 ** 53) + 1;
@@ -61,8 +62,8 @@ function slice(call: OperatorCall): Node {
   });
   const flipped = ranges.flatMap((range, axis) => (range.flipped ? [axis] : []));
   return build.slice(build.flip(x, flipped), {
-    starts: ranges.map((range) => (range.count === 0 ? 0 : range.start)),
-    sizes: ranges.map((range) => range.count),
+    starts: ranges.map((range) => (range.count === 0 ? 0 : namedIfData(range.start, 0))),
+    sizes: ranges.map((range) => namedIfData(range.count, 0)),
     steps: ranges.map((range) => Math.min(range.step, far)),
   });
 }
@@ -91,7 +92,7 @@ function bordersOf(call: OperatorCall, rank: number): Border {
 
 /** Takes away what negative amounts ask for. */
 function crop(x: Node, { before, after }: Border): Node {
-  const cut = (amount: Size): Size => size.maximum(size.negate(amount), 0);
+  const cut = (amount: Size): Size => namedIfData(size.maximum(size.negate(amount), 0), 0);
   return build.slice(x, {
     starts: before.map(cut),
     sizes: x.shape.map((extent, axis) =>
@@ -103,10 +104,8 @@ function crop(x: Node, { before, after }: Border): Node {
 /** Pads with a value that may be computed at run time. */
 export function padWith(x: Node, border: Border, value: Node | undefined): Node {
   const inner = crop(x, border);
-  const amounts = {
-    before: border.before.map((amount) => size.maximum(amount, 0)),
-    after: border.after.map((amount) => size.maximum(amount, 0)),
-  };
+  const grow = (amount: Size): Size => namedIfData(size.maximum(amount, 0), 0);
+  const amounts = { before: border.before.map(grow), after: border.after.map(grow) };
   if (value === undefined) return build.pad(inner, amounts);
   if (value.op === 'constant') {
     const { tensor } = value.attributes;
