@@ -52,7 +52,7 @@ function partlyKnown(node: Node, count: number): readonly (Size | undefined)[] {
  */
 export function named(value: Size, minimum: number): Size {
   if (typeof value === 'number' || build.loneVariable(value) !== undefined) return value;
-  return build.elementSize(build.reshape(build.size(value), [1]), 0, { minimum });
+  return build.elementSymbol(build.size(value), 0, minimum);
 }
 
 /** Whether a size depends on an element of a tensor. */
