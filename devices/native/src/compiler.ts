@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { failure } from '@open-claw/core/device';
+import { failure, isFailure } from '@open-claw/core/device';
 import { type Cache, hashOf } from './cache.js';
 
 export interface Compiler {
@@ -89,8 +89,8 @@ async function identify(path: string): Promise<Compiler | undefined> {
 }
 
 /**
- * The first compiler on PATH, or the wanted one, for which `works` resolves. Throws OC-NATIVE-03 with the reason of
- * the first failure where there is none.
+ * The first compiler on PATH, or the wanted one, for which `works` resolves. Throws OC-NATIVE-03
+ * with the reason of the first failure where there is none.
  */
 export async function findCompiler<T>(
   works: (compiler: Compiler) => Promise<T>,
@@ -106,6 +106,8 @@ export async function findCompiler<T>(
     try {
       return { compiler, made: await works(compiler) };
     } catch (error) {
+      // A full disk is not the compiler's doing, and another one would not help.
+      if (isFailure(error) && error.code !== 'OC-DEVICE-07') throw error;
       if (cause !== undefined) continue;
       cause = error;
       reason = `${path}: ${error instanceof Error ? error.message : String(error)}`;

@@ -44,15 +44,6 @@ export function splitSource(text: string, count: number): readonly string[] {
   );
 }
 
-/** The status word is the last buffer, listed by the program or not. */
-const statusBuffer = 'status';
-
-function buffersOf(program: TileProgram): TileProgram['buffers'] {
-  const listed = program.buffers.at(-1)?.name === statusBuffer;
-  if (!program.mayFail || listed) return program.buffers;
-  return [...program.buffers, { name: statusBuffer, memory: 'i32', access: 'readWrite' }];
-}
-
 function scratchOffsets(program: TileProgram): readonly number[] {
   const offsets = [0];
   for (const { memory, length } of program.scratch) {
@@ -64,12 +55,13 @@ function scratchOffsets(program: TileProgram): readonly number[] {
 }
 
 function entryOf(program: TileProgram): Entry {
+  const buffers = program.buffers.map(({ name, access }) => ({ name, write: access !== 'read' }));
   return {
     name: program.name,
     group: [1, 1, 1],
     sharedBytes: 0,
     scratchBytes: scratchOffsets(program).at(-1) as number,
-    buffers: buffersOf(program).map(({ name, access }) => ({ name, write: access !== 'read' })),
+    buffers: program.mayFail ? [...buffers, { name: 'status', write: true }] : buffers,
     sizes: program.sizes,
     indexType: program.indexType,
     axes: program.grid.length,
@@ -80,7 +72,7 @@ function printKernel(program: TileProgram, target: Target, prelude: Prelude): st
   if (program.contract !== 1) throw refused('kernel', `contract ${program.contract} is unknown`);
   const body: string[] = [];
   const memory = new Map<string, MemoryType>([
-    ...buffersOf(program).map((b) => [b.name, b.memory] as const),
+    ...program.buffers.map((b) => [b.name, b.memory] as const),
     ...program.scratch.map((s) => [s.name, s.memory] as const),
   ]);
   const kernel: Kernel = {
@@ -114,11 +106,11 @@ function printKernel(program: TileProgram, target: Target, prelude: Prelude): st
 }
 
 function parameters(program: TileProgram): readonly string[] {
-  const buffers = buffersOf(program).map(({ name, memory, access }, i) => {
+  const buffers = program.buffers.map(({ name, memory, access }, i) => {
     const type = access === 'read' ? `const ${memory}` : memory;
     return `${type} *const ${bufferName(name)} = buffers[${i}];`;
   });
-  const status = program.mayFail ? [`i32 *const status = ${bufferName(statusBuffer)};`] : [];
+  const status = program.mayFail ? [`i32 *const status = buffers[${buffers.length}];`] : [];
   const sizes = program.sizes.map((name, i) => `const i64 ${indexName(name)} = sizes[${i}];`);
   const offsets = scratchOffsets(program);
   const scratch = program.scratch.map(
