@@ -1,9 +1,9 @@
 /**
  * The whole compiler: a graph and a target → a program. Pure: no chip, no file, no clock.
  *
- *   graph ─ openComposites ─▶ primitives ─ schedule ─▶ steps ─ lower ─▶ tile programs
- *                                            │                             │ emit
- *                                            └──────── assemble ───────────┴─▶ Program
+ *   graph ─ openComposites ─ simplify ─▶ primitives ─ schedule ─▶ steps ─ lower ─▶ tile programs
+ *                                                                  │                  │ emit
+ *                                                                  └──── assemble ────┴─▶ Program
  *
  * Bodies of regions become procedures of the same program, in the same source.
  */
@@ -13,9 +13,11 @@ import { assemble } from './codegen/assemble.js';
 import { type KernelTable, kernelTable, type Refusal } from './codegen/kernel-table.js';
 import type { Language } from './codegen/language.js';
 import type { Fallback, Procedure, Program } from './codegen/program.js';
+import { interpretNode } from './graph/interpret.js';
 import type { Graph } from './graph/node.js';
+import { simplify } from './graph/simplify.js';
 import type { Tuning } from './kernel/lowered.js';
-import { openComposites } from './schedule/open.js';
+import { openComposites, splitConcats } from './schedule/open.js';
 import { schedule } from './schedule/schedule.js';
 import { verifySteps } from './schedule/verify.js';
 
@@ -31,7 +33,7 @@ export function compile(
   options: CompileOptions = {},
 ): Program {
   const table = kernelTable(target, language, options.tuning ?? {});
-  const main = procedureOf(openComposites(graph), target, table, false);
+  const main = procedureOf(primitivesOf(graph), target, table, false);
   const [first, ...others] = table.refusals;
   if (first !== undefined && others.length === 0) throw first.error;
   if (first !== undefined) {
@@ -42,6 +44,11 @@ export function compile(
   const { operators, programs } = table;
   const program = { target: target.id, main, operators, fallbacks: [] };
   return programs.length === 0 ? program : { ...program, source: language.emit(programs, target) };
+}
+
+/** The graph as the schedule takes it: primitives only, simplified. */
+export function primitivesOf(graph: Graph): Graph {
+  return splitConcats(simplify(openComposites(graph), { evaluate: interpretNode }));
 }
 
 function procedureOf(graph: Graph, target: Target, table: KernelTable, body: boolean): Procedure {
@@ -61,7 +68,7 @@ export interface CheckReport {
 /** What compiling would refuse, without compiling for a card. */
 export function check(graph: Graph, target: Target, language: Language): CheckReport {
   const table = kernelTable(target, language, {});
-  const main = procedureOf(openComposites(graph), target, table, false);
+  const main = procedureOf(primitivesOf(graph), target, table, false);
   const constants = main.buffers.filter((buffer) => buffer.role === 'constant');
   const constantBytes = constants.reduce((total, { bytes }) => total + Number(bytes), 0);
   return { refusals: table.refusals, fallbacks: [], constantBytes };

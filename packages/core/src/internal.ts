@@ -7,6 +7,7 @@ export * from './base/float-format.js';
 export * from './base/host-tensor.js';
 export * from './base/target.js';
 export type * from './codegen/program.js';
+export { primitivesOf } from './compile.js';
 export * from './graph/bounds.js';
 export * from './graph/build.js';
 export * from './graph/composites.js';

@@ -1,60 +1,69 @@
 /**
- * Opens composites: each is replaced by its body in primitives, in the bodies of regions too; and
- * a long concatenation becomes a tree of short ones. Takes and gives a graph.
+ * Graph passes before scheduling: composites are replaced by their bodies in primitives, and a
+ * long concatenation by a tree of short ones; in the bodies of regions too.
  */
 import { concat } from '../graph/build.js';
 import { make } from '../graph/make.js';
 import type { Attributes, Graph, Node, OpName } from '../graph/node.js';
-import { inline, type Replacement, rewrite } from '../graph/rewrite.js';
+import { inline, rewrite, type Visit } from '../graph/rewrite.js';
 import { bodiesOf } from '../graph/symbols.js';
 
 /** Pieces that one kernel tells apart by comparing the index. */
 const mostPieces = 8;
 
-const opened = new WeakMap<Graph, Graph>();
+type Pass = (graph: Graph) => Graph;
 
-/** The graph without composites; the same object where it has none. */
-export function openComposites(graph: Graph): Graph {
-  const known = opened.get(graph);
-  if (known !== undefined) return known;
-  const made = rewrite(graph, openNode);
-  opened.set(graph, made);
-  return made;
+/** A pass over a graph and the bodies of its regions; the same object where nothing changes. */
+function deepPass(visitOf: (pass: Pass) => Visit): Pass {
+  const done = new WeakMap<Graph, Graph>();
+  const pass: Pass = (graph) => {
+    const known = done.get(graph);
+    if (known !== undefined) return known;
+    const visit = visitOf(pass);
+    const made = rewrite(graph, (node, original) => {
+      const replaced = visit(node, original);
+      if (replaced !== undefined) return replaced;
+      if (bodiesOf(node).every((body) => pass(body) === body)) return undefined;
+      return make(node.op, node.inputs, withBodies(node, pass));
+    });
+    done.set(graph, made);
+    return made;
+  };
+  return pass;
 }
 
-function openNode(node: Node): Replacement | undefined {
-  if (node.op === 'composite') return inline(openComposites(node.attributes.body), node.inputs);
-  if (node.op === 'concat' && node.inputs.length > mostPieces) {
-    return concatTree(node.inputs, node.attributes.axis);
-  }
-  const bodies = bodiesOf(node);
-  if (bodies.every((body) => openComposites(body) === body)) return undefined;
-  return make(node.op, node.inputs, openBodies(node));
-}
-
-function openBodies(node: Node): Attributes[OpName] {
+function withBodies(node: Node, pass: Pass): Attributes[OpName] {
   switch (node.op) {
     case 'if': {
       const { then: yes, else: no } = node.attributes;
-      return { then: openComposites(yes), else: openComposites(no) };
+      return { then: pass(yes), else: pass(no) };
     }
     case 'loop':
-      return { ...node.attributes, body: openComposites(node.attributes.body) };
+      return { ...node.attributes, body: pass(node.attributes.body) };
     case 'while':
-      return { ...node.attributes, body: openComposites(node.attributes.body) };
+      return { ...node.attributes, body: pass(node.attributes.body) };
     default:
       return node.attributes;
   }
 }
 
-function concatTree(pieces: readonly Node[], axis: number): Node {
-  let level = pieces;
+/** The graph without composites. */
+export const openComposites: Pass = deepPass((pass) => (node) => {
+  if (node.op !== 'composite') return undefined;
+  return inline(pass(node.attributes.body), node.inputs);
+});
+
+/** The graph with at most eight pieces in each concatenation. */
+export const splitConcats: Pass = deepPass(() => (node) => {
+  if (node.op !== 'concat' || node.inputs.length <= mostPieces) return undefined;
+  const { axis } = node.attributes;
+  let level = node.inputs;
   while (level.length > mostPieces) {
     const groups = Math.ceil(level.length / mostPieces);
-    level = Array.from({ length: groups }, (_, i) => {
-      const group = level.slice(i * mostPieces, (i + 1) * mostPieces);
-      return group.length === 1 ? (group[0] as Node) : concat(group, axis);
-    });
+    const pieces = level;
+    level = Array.from({ length: groups }, (_, i) =>
+      concat(pieces.slice(i * mostPieces, (i + 1) * mostPieces), axis),
+    );
   }
   return concat(level, axis);
-}
+});
