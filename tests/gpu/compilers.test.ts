@@ -8,11 +8,13 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { openCl } from './opencl.js';
 import {
   arithmeticKernel,
+  buffersOf,
   indexKernel,
   matrixProduct,
   rowKernel,
   type Sample,
   threadsTarget,
+  valuesOf,
 } from './programs.js';
 
 const types = ['f32', 'f64', 'i32', 'u32', 'i64', 'u64'] as const;
@@ -86,36 +88,6 @@ describe('GPU text compiles', () => {
   }
 });
 
-const arrayOf = {
-  f32: Float32Array,
-  f64: Float64Array,
-  i8: Int8Array,
-  i16: Int16Array,
-  i32: Int32Array,
-  i64: BigInt64Array,
-  u8: Uint8Array,
-  u16: Uint16Array,
-  u32: Uint32Array,
-  u64: BigUint64Array,
-};
-
-/** Buffers of small numbers, the status word last if the program may fail. */
-function buffersOf(sample: Sample): Uint8Array[] {
-  const buffers = sample.program.buffers.map((b, at) => {
-    const array = new arrayOf[b.memory](sample.lengths[at] as number);
-    const input = b.access === 'read';
-    for (let i = 0; i < array.length; i++) {
-      const value = input ? ((i * 7919 + at) % 61) - (b.memory.startsWith('u') ? 0 : 19) : 0;
-      const wide = array instanceof BigInt64Array || array instanceof BigUint64Array;
-      if (wide) array[i] = BigInt(value);
-      else array[i] = b.memory.startsWith('f') ? value / 4 : value;
-    }
-    return new Uint8Array(array.buffer);
-  });
-  const status = new Uint8Array(Int32Array.of(0x7fffffff).buffer);
-  return sample.program.mayFail ? [...buffers, status] : buffers;
-}
-
 const cl = openCl();
 
 describe('OpenCL text gives the numbers of the script language', () => {
@@ -130,14 +102,7 @@ describe('OpenCL text gives the numbers of the script language', () => {
       const actual = buffersOf(sample);
       const source = gpuLanguage('opencl').emit([program], threadsTarget);
       cl.run(source, program.name, tasks + 1, actual, sizes);
-      for (const [i, bytes] of actual.entries()) {
-        const memory = program.buffers[i]?.memory ?? 'i32';
-        const values = (b: Uint8Array) => new arrayOf[memory](b.buffer);
-        expect([program.buffers[i]?.name, values(bytes)]).toEqual([
-          program.buffers[i]?.name,
-          values(expected[i] as Uint8Array),
-        ]);
-      }
+      expect(valuesOf(sample, actual)).toEqual(valuesOf(sample, expected));
     });
   }
 });

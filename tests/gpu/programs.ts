@@ -60,7 +60,7 @@ export interface Sample {
   readonly lengths: readonly number[];
 }
 
-const buffersOf = (
+const parametersOf = (
   reads: Readonly<Record<string, MemoryType>>,
   writes: Readonly<Record<string, MemoryType>>,
 ): TileProgram['buffers'] => [
@@ -176,7 +176,7 @@ export function matrixProduct(
   const [rows, columns, depth] = [2 * tile.m - 3, tile.n + 5, 2 * tile.k + 2];
   return {
     program: kernel('product0', group, indexType, {
-      buffers: buffersOf({ a: 'f32', b: 'f32', bias: 'f32' }, { c: 'f32' }),
+      buffers: parametersOf({ a: 'f32', b: 'f32', bias: 'f32' }, { c: 'f32' }),
       sizes: ['m', 'n', 'k'],
       grid: [
         { name: 'i', extent: ceilDivide(m, tile.m) },
@@ -201,7 +201,7 @@ export function rowKernel(indexType: 'i32' | 'i64', group: number): Sample {
   });
   return {
     program: kernel('rows0', group, indexType, {
-      buffers: buffersOf({ a: 'f32' }, { c: 'f32', t: 'f32', prefix: 'f32' }),
+      buffers: parametersOf({ a: 'f32' }, { c: 'f32', t: 'f32', prefix: 'f32' }),
       sizes: ['n'],
       grid: [{ name: 'g', extent: variable('n') }],
       body: [
@@ -236,7 +236,7 @@ export function indexKernel(indexType: 'i32' | 'i64', group: number): Sample {
   const plain = (buffer: string) => ({ buffer, address: 0, strides: [1] });
   return {
     program: kernel('index0', group, indexType, {
-      buffers: buffersOf(
+      buffers: parametersOf(
         { bytes: 'u8', shorts: 'i16' },
         { out: 'i32', narrow: 'u8', total: 'i32' },
       ),
@@ -363,11 +363,51 @@ export function arithmeticKernel(
     Object.fromEntries(dtypes.map((dtype) => [`${prefix}_${dtype}`, dtype]));
   return {
     program: kernel('arithmetic0', group, 'i32', {
-      buffers: buffersOf(named('a'), named('c')),
+      buffers: parametersOf(named('a'), named('c')),
       body,
     }),
     sizes: [],
     grid: [1],
     lengths: Array.from({ length: 2 * dtypes.length }, () => width),
   };
+}
+
+const arrayOf = {
+  f32: Float32Array,
+  f64: Float64Array,
+  i8: Int8Array,
+  i16: Int16Array,
+  i32: Int32Array,
+  i64: BigInt64Array,
+  u8: Uint8Array,
+  u16: Uint16Array,
+  u32: Uint32Array,
+  u64: BigUint64Array,
+};
+
+/** Buffers of small numbers, the status word last if the program may fail. */
+export function buffersOf(sample: Sample): Uint8Array<ArrayBuffer>[] {
+  const buffers = sample.program.buffers.map((b, at) => {
+    const array = new arrayOf[b.memory](sample.lengths[at] as number);
+    const input = b.access === 'read';
+    for (let i = 0; i < array.length; i++) {
+      const value = input ? ((i * 7919 + at) % 61) - (b.memory.startsWith('u') ? 0 : 19) : 0;
+      const wide = array instanceof BigInt64Array || array instanceof BigUint64Array;
+      if (wide) array[i] = BigInt(value);
+      else array[i] = b.memory.startsWith('f') ? value / 4 : value;
+    }
+    return new Uint8Array(array.buffer);
+  });
+  const status = new Uint8Array(Int32Array.of(0x7fffffff).buffer);
+  return sample.program.mayFail ? [...buffers, status] : buffers;
+}
+
+/** Contents of buffers by name, as numbers. */
+export function valuesOf(sample: Sample, buffers: readonly Uint8Array<ArrayBuffer>[]): object {
+  return Object.fromEntries(
+    buffers.map((bytes, i) => {
+      const buffer = sample.program.buffers[i];
+      return [buffer?.name ?? 'status', new arrayOf[buffer?.memory ?? 'i32'](bytes.buffer)];
+    }),
+  );
 }

@@ -25,6 +25,7 @@ export { gpuLanguage } from './codegen/gpu.js';
 export { type GpuDialectName, gpuDialects } from './codegen/gpu-dialects.table.js';
 export * from './codegen/language.js';
 export { scriptLanguage } from './codegen/script.js';
+export { shaderLanguage } from './codegen/shader.js';
 export { wasmLanguage } from './codegen/wasm.js';
 export type * from './kernel/tile.js';
 export * from './runtime/contract.js';

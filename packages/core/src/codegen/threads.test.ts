@@ -467,24 +467,22 @@ describe('threads', () => {
   });
 
   it('passes a dot on to another dot and to a reduction, through shared memory', () => {
-    const program = programOf(
-      { a: 'f32', b: 'f32', c: 'f32', t: 'f32', r: 'f32' },
-      [
-        set(0, 'f32', [4, 6], { kind: 'load', access: at('a', 0, [6, 1]) }),
-        set(1, 'f32', [6, 4], { kind: 'load', access: at('b', 0, [1, 6]) }),
-        set(2, 'f32', [], { kind: 'literal', value: 1 }),
-        set(3, 'f32', [4, 4], { kind: 'broadcast', a: 2, axis: 0 }),
-        set(4, 'f32', [4, 4], { kind: 'dot', a: 0, b: 1, accumulator: 3 }),
-        set(5, 'f32', [4], { kind: 'reduce', name: 'maximum', a: 4, axis: 1 }),
-        set(6, 'f32', [4, 4], { kind: 'broadcast', a: 5, axis: 0 }),
-        set(7, 'f32', [4, 4], { kind: 'binary', name: 'subtract', a: 4, b: 6 }),
-        set(8, 'f32', [4, 6], { kind: 'dot', a: 7, b: 0, accumulator: 9 }),
-        { kind: 'store', access: at('c', 0, [6, 1]), value: 8 },
-        set(10, 'f32', [4, 4], { kind: 'transpose', a: 4 }),
-        { kind: 'store', access: at('t', 0, [4, 1]), value: 10 },
-        { kind: 'store', access: at('r', 0), value: 5 },
-      ].toSpliced(8, 0, set(9, 'f32', [4, 6], { kind: 'broadcast', a: 2, axis: 0 })),
-    );
+    const program = programOf({ a: 'f32', b: 'f32', c: 'f32', t: 'f32', r: 'f32' }, [
+      set(0, 'f32', [4, 6], { kind: 'load', access: at('a', 0, [6, 1]) }),
+      set(1, 'f32', [6, 4], { kind: 'load', access: at('b', 0, [1, 6]) }),
+      set(2, 'f32', [], { kind: 'literal', value: 1 }),
+      set(3, 'f32', [4, 4], { kind: 'broadcast', a: 2, axis: 0 }),
+      set(4, 'f32', [4, 4], { kind: 'dot', a: 0, b: 1, accumulator: 3 }),
+      set(5, 'f32', [4], { kind: 'reduce', name: 'maximum', a: 4, axis: 1 }),
+      set(6, 'f32', [4, 4], { kind: 'broadcast', a: 5, axis: 0 }),
+      set(7, 'f32', [4, 4], { kind: 'binary', name: 'subtract', a: 4, b: 6 }),
+      set(9, 'f32', [4, 6], { kind: 'broadcast', a: 2, axis: 0 }),
+      set(8, 'f32', [4, 6], { kind: 'dot', a: 7, b: 0, accumulator: 9 }),
+      { kind: 'store', access: at('c', 0, [6, 1]), value: 8 },
+      set(10, 'f32', [4, 4], { kind: 'transpose', a: 4 }),
+      { kind: 'store', access: at('t', 0, [4, 1]), value: 10 },
+      { kind: 'store', access: at('r', 0), value: 5 },
+    ]);
     agree(program, [floats(24), floats(24), ...[24, 16, 4].map((k) => new Float32Array(k))]);
   });
 
@@ -545,12 +543,9 @@ describe('threads', () => {
             set(3, 'i64', [16], { kind: 'binary', name: 'add', a: 1, b: 0 }),
             set(4, 'i64', [16], { kind: 'binary', name: 'add', a: 3, b: 2 }),
             { kind: 'store', access: at('c', add(p, 1)), value: 4 },
+            set(5, 'i64', [1], { kind: 'broadcast', a: 0, axis: 0 }),
             { kind: 'store', access: at('hold', subtract(3, p), [0]), value: 5 },
-          ].toSpliced(
-            5,
-            0,
-            set(5, 'i64', [1], { kind: 'broadcast', a: 0, axis: 0 }) as never,
-          ) as Statement[],
+          ],
         },
       ],
       { scratch: [{ name: 'hold', memory: 'i64', length: 16, space: 'scratch' }] },
