@@ -1,5 +1,5 @@
 /** Rules of elementwise operations that change no bit of any result. */
-import { isFloat, isInteger } from '../base/dtype.js';
+import { isFloat, isInteger, isUnsigned } from '../base/dtype.js';
 import { cast, multiply, select } from './build-elementwise.js';
 import { expand, sameShape } from './build-views.js';
 import { make } from './make.js';
@@ -81,7 +81,9 @@ export const elementwiseSimplifications: Readonly<Partial<Record<OpName, Rule>>>
   absolute: (node) => {
     const x = inputOf(node, 0);
     if (x.op === 'absolute') return x;
-    return x.op === 'negate' ? make('absolute', [inputOf(x, 0)], {}) : undefined;
+    // The negative of an unsigned number is another number.
+    const turned = x.op === 'negate' && !isUnsigned(x.dtype);
+    return turned ? make('absolute', [inputOf(x, 0)], {}) : undefined;
   },
   add: addition,
   subtract: subtraction,

@@ -30,6 +30,8 @@ describe('simplify', () => {
     expect(opsOf(simpler([x], [b.add(x, 0)]))).toContain('add');
     // 0 · ∞ is NaN.
     expect(opsOf(simpler([x], [b.multiply(x, 0)]))).toContain('multiply');
+    const u = b.input('u', { dtype: 'u32', shape: [3] });
+    expect(opsOf(simpler([u], [b.absolute(b.negate(u))]))).toContain('negate');
     const i = b.input('i', { dtype: 'i32', shape: [3] });
     expect(opsOf(simpler([i], [b.add(i, 0)]))).toEqual(['input']);
   });
