@@ -77,7 +77,10 @@ export interface OneHotOptions {
   readonly dtype?: DType;
 }
 
-/** A new axis of `depth` that is `on` at the index, else `off`; negative indices count from the end. */
+/**
+ * A new axis of `depth` that is `on` at the index, else `off`; negative indices count from the
+ * end.
+ */
 export function oneHot(indices: Node, depth: Size, options: OneHotOptions = {}): Node {
   const rank = indices.shape.length + 1;
   const axis = normalizeAxis('oneHot', options.axis ?? -1, rank);

@@ -56,6 +56,9 @@ function printValue(value: unknown, names: Names): string {
   return quoteText(String(value));
 }
 
+const printPair = (name: string, count: Size, carried: number, names: Names): string =>
+  ` {${name}: ${printSize(count, names)}, carried: ${carried}}`;
+
 /** Attributes that the types of the line do not already show. */
 function printAttributes(node: Node, names: Names): string {
   switch (node.op) {
@@ -71,9 +74,9 @@ function printAttributes(node: Node, names: Names): string {
     case 'iota':
       return ` {axis: ${node.attributes.axis}}`;
     case 'loop':
-      return ` {trip: ${printSize(node.attributes.trip, names)}, carried: ${node.attributes.carried}}`;
+      return printPair('trip', node.attributes.trip, node.attributes.carried, names);
     case 'while':
-      return ` {limit: ${printSize(node.attributes.limit, names)}, carried: ${node.attributes.carried}}`;
+      return printPair('limit', node.attributes.limit, node.attributes.carried, names);
     case 'composite': {
       const { name, parameters } = node.attributes;
       const shown = Object.keys(parameters).length === 0 ? '' : ` ${printValue(parameters, names)}`;
