@@ -145,7 +145,7 @@ export type Attributes = Readonly<Record<UnaryName | BinaryName, None>> & {
   readonly sort: { readonly axis: number; readonly descending: boolean };
   /** mask bool[n], values[n, …] → values with the chosen first (rest zero), count i64[]. */
   readonly compact: None;
-  /** data, piece, offsets i64[rank]: data with the piece written at the offsets (clamped inside). */
+  /** data, piece, offsets i64[rank]: data with the piece written at the offsets (kept inside). */
   readonly update: None;
   /** Picks result `index` of a node with several. */
   readonly part: { readonly index: number };
