@@ -9,10 +9,11 @@ import {
   isInteger,
   type Node,
   type Size,
+  size,
   valuesOf,
 } from './core.js';
 import { elementSizes, knownSizes } from './sizes.js';
-import { type Frame, lookUp, RefusedNode } from './state.js';
+import { type Frame, lookUp, type Need, RefusedNode } from './state.js';
 import { describeValue, nodesOf, type Value } from './value.js';
 
 /** What of a call needs the walk over bodies. */
@@ -55,7 +56,7 @@ export function makeCall(site: CallSite, bodies: BodyImports): OperatorCall {
     return found === undefined ? undefined : constantOf(found);
   };
   const needValue = (of: number | Value, reason: string): Error =>
-    new RefusedNode(reason, modelInputs(frame, nodesOf(typeof of === 'number' ? value(of) : of)));
+    new RefusedNode(reason, valueNeeds(frame, nodesOf(typeof of === 'number' ? value(of) : of)));
   const needConstant = (index: number): HostTensor => {
     const found = constant(index);
     if (found !== undefined) return found;
@@ -108,27 +109,23 @@ export function makeCall(site: CallSite, bodies: BodyImports): OperatorCall {
       throw needValue(index, `input ${index} is no short list of integers`);
     },
     knownSizes: (index) => knownSizes(tensor(index)),
-    staticSize: (size, what) => {
-      if (typeof size === 'number') return size;
-      throw new RefusedNode(`${what} is not known before the run`);
+    staticSize: (value, what) => {
+      if (typeof value === 'number') return value;
+      const reason = `${what} is not known before the run`;
+      throw new RefusedNode(reason, sizeNeeds(frame, [value]));
     },
     axis: (axis, rank) => {
       const normal = axis < 0 ? axis + rank : axis;
       if (normal >= 0 && normal < rank) return normal;
       throw new RefusedNode(`axis ${axis} is outside a tensor of rank ${rank}`);
     },
-    require: (relation, left: Size, right: Size, what) => {
+    require: (relation, left, right, what) => {
       // A region's sizes have no meaning outside it; its own operations check them.
       if (!frame.inRegion) frame.state.requirements.push({ relation, left, right, what });
     },
     refuse: (reason) => new RefusedNode(reason),
     needValue,
-    needShape: (index, reason) => {
-      const sources = build
-        .variablesOfNode(tensor(index))
-        .flatMap((symbol) => build.elementSourceOf(symbol)?.node ?? []);
-      return new RefusedNode(reason, modelInputs(frame, sources));
-    },
+    needShape: (index, reason) => new RefusedNode(reason, sizeNeeds(frame, tensor(index).shape)),
   };
 }
 
@@ -150,8 +147,8 @@ function floatsOf(tensor: HostTensor | undefined): readonly number[] | undefined
   return valuesOf(tensor).map(Number);
 }
 
-/** Names of the model's inputs that nodes depend on; none when a region's input is among them. */
-function modelInputs(frame: Frame, nodes: readonly Node[]): readonly string[] {
+/** The model's inputs whose values nodes depend on; none when a region's input is among them. */
+function valueNeeds(frame: Frame, nodes: readonly Node[]): readonly Need[] {
   const names = new Set<string>();
   const seen = new Set<Node>();
   const open = [...nodes];
@@ -165,5 +162,20 @@ function modelInputs(frame: Frame, nodes: readonly Node[]): readonly string[] {
     }
     open.push(...node.inputs);
   }
-  return [...names];
+  return [...names].map((input) => ({ input, what: 'value' }));
+}
+
+/** What the symbols in sizes stand for: shapes of inputs, and values that sizes are read from. */
+function sizeNeeds(frame: Frame, sizes: readonly Size[]): readonly Need[] {
+  const needs: Need[] = [];
+  const symbols = new Map(sizes.flatMap((each) => [...size.variablesOf(each)]));
+  for (const symbol of symbols.values()) {
+    const source = build.elementSourceOf(symbol);
+    if (source !== undefined) needs.push(...valueNeeds(frame, [source.node]));
+    for (const [node, input] of frame.state.inputNames) {
+      const own = node.shape.some((extent) => size.variablesOf(extent).has(symbol.name));
+      if (own) needs.push({ input, what: 'shape' });
+    }
+  }
+  return needs;
 }

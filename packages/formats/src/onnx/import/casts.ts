@@ -79,7 +79,7 @@ export function castTo(call: OperatorCall, dtype: DType): Result {
   if (dtype === 'f8e8m0' && x.dtype !== 'f8e8m0') return toScale(call, x);
   const { bits } = dtypeFacts[dtype];
   if (!isFloat(dtype)) {
-    // Out of range is undefined; the reference clamped to four bits before version 24 and wraps since.
+    // Out of range is undefined; the reference clamped four bits before version 24, and wraps now.
     return build.cast(x, dtype, { saturate: isFloat(x.dtype) && bits === 4 && call.version < 24 });
   }
   if (dtype === 'f4e2m1' && call.version < 24 && isFloat(x.dtype)) {

@@ -1,4 +1,4 @@
-/** Tensors made from nothing or from positions: Constant, Range, EyeLike, OneHot, Trilu, Where, … */
+/** Tensors made from nothing or from positions: Constant, Range, EyeLike, OneHot, Trilu, … */
 
 import { readSparseTensor } from '../read-tensor.js';
 import type { OperatorCall } from './context.js';

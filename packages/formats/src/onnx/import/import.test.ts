@@ -337,6 +337,26 @@ describe('control flow', () => {
   });
 });
 
+describe('shapes that must be known before the run', () => {
+  it('are asked for by name and fixed without the values', () => {
+    const model = buildModel({
+      inputs: [buildValue('x', ['n', 'm'])],
+      nodes: [
+        buildNode('SplitToSequence', ['x'], ['s']),
+        buildNode('ConcatFromSequence', ['s'], ['y'], [int('axis', 0)]),
+      ],
+      outputs: [buildValue('y', null)],
+    });
+    const given = tensors({ x: f32([3, 2], [1, 2, 3, 4, 5, 6]) });
+    const imported = specializeModel(model, given);
+    expect(imported.shaped).toEqual(['x']);
+    expect(imported.fixed).toEqual([]);
+    expect(imported.graph.inputs[0]?.shape).toEqual([3, 2]);
+    const results = interpret(imported.graph, flattenInputs(imported, given));
+    expect(valuesOf(results[0] as HostTensor)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+});
+
 describe('values that must be known before the run', () => {
   const model = buildModel({
     inputs: [buildValue('x', [2, 3]), buildValue('axes', [1], 7)],
@@ -345,7 +365,7 @@ describe('values that must be known before the run', () => {
   });
 
   it('are asked for by name, and no others are fixed', () => {
-    expect(analyzeModel(model).refusals[0]?.needs).toEqual(['axes']);
+    expect(analyzeModel(model).refusals[0]?.needs).toEqual([{ input: 'axes', what: 'value' }]);
     const given = tensors({ x: f32([2, 3], [1, 2, 3, 4, 5, 6]), axes: i64([1], [1]) });
     const imported = specializeModel(model, given);
     expect(imported.fixed).toEqual(['axes']);

@@ -208,7 +208,9 @@ function importInput(
 ): readonly [Value, Slot] {
   if (type?.kind === 'sequence') {
     if (facts?.kind !== 'sequence') {
-      throw new RefusedNode('the length of a sequence must be known before the run', [name]);
+      throw new RefusedNode('the length of a sequence must be known before the run', [
+        { input: name, what: 'value' },
+      ]);
     }
     const items = facts.items.map((item) => importInput(type.element, item, name, maker));
     const dtype = type.element.kind === 'tensor' ? dtypeOfNumber(type.element.dataType) : null;
@@ -221,7 +223,9 @@ function importInput(
   }
   if (type?.kind === 'optional') {
     if (facts?.kind !== 'optional') {
-      throw new RefusedNode('whether an optional is there must be known before the run', [name]);
+      throw new RefusedNode('whether an optional is there must be known before the run', [
+        { input: name, what: 'value' },
+      ]);
     }
     if (facts.value === null) {
       return [
@@ -245,9 +249,12 @@ function importInput(
   const dtype = dtypeOfNumber(type.dataType);
   if (dtype === null) throw new RefusedNode(`data type ${type.dataType} has no dtype here`);
   if (dtype === 'string') {
-    throw new RefusedNode('strings must be known before the run', [name]);
+    throw new RefusedNode('strings must be known before the run', [{ input: name, what: 'value' }]);
   }
   const shape = known?.shape ?? type.shape?.map(maker.extent);
-  if (shape === undefined) throw new RefusedNode('its rank must be known before the run', [name]);
+  if (shape === undefined)
+    throw new RefusedNode('its rank must be known before the run', [
+      { input: name, what: 'shape' },
+    ]);
   return maker.make(dtype, shape, name);
 }

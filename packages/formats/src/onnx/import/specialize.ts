@@ -21,29 +21,32 @@ export function factsOf(value: OnnxValue, withElements: boolean): InputFacts {
   }
 }
 
-const attempts = 4;
+const attempts = 6;
 
 /**
- * Imports, and where nodes are refused only because values of inputs are unknown, again with those
- * values fixed. `fixed` names the inputs that the program is now made for.
+ * Imports, and where nodes are refused only because values or shapes of inputs are unknown, again
+ * with those fixed. `fixed` names the inputs whose values, `shaped` those whose sizes the program
+ * is now made for.
  */
 export function specializeModel(
   model: ModelProto,
   values: ReadonlyMap<string, OnnxValue>,
   options: ImportOptions = {},
-): ImportedModel & { readonly fixed: readonly string[] } {
+): ImportedModel & { readonly fixed: readonly string[]; readonly shaped: readonly string[] } {
   const inputs = new Map(options.inputs);
-  const fixed: string[] = [];
+  const fixed = new Set<string>();
+  const shaped = new Set<string>();
   let imported = analyzeModel(model, options);
   for (let round = 0; round < attempts && imported.refusals.length > 0; round++) {
-    const needs = new Set(imported.refusals.flatMap((each) => each.needs));
-    const fresh = [...needs].filter((name) => !fixed.includes(name) && values.has(name));
-    if (fresh.length === 0) break;
-    for (const name of fresh) {
-      inputs.set(name, factsOf(values.get(name) as OnnxValue, true));
-      fixed.push(name);
+    const before = fixed.size + shaped.size;
+    for (const { input, what } of imported.refusals.flatMap((each) => each.needs)) {
+      const value = values.get(input);
+      if (value === undefined || fixed.has(input)) continue;
+      (what === 'value' ? fixed : shaped).add(input);
+      inputs.set(input, factsOf(value, what === 'value'));
     }
+    if (fixed.size + shaped.size === before) break;
     imported = analyzeModel(model, { ...options, inputs });
   }
-  return { ...imported, fixed };
+  return { ...imported, fixed: [...fixed], shaped: [...shaped].filter((name) => !fixed.has(name)) };
 }

@@ -20,8 +20,13 @@ export interface Refusal {
   /** Name and place of the node, safe to print. */
   readonly node: string;
   readonly reason: string;
-  /** Inputs of the model whose values would make it importable. */
-  readonly needs: readonly string[];
+  /** Inputs of the model whose values or shapes would make it importable. */
+  readonly needs: readonly Need[];
+}
+
+export interface Need {
+  readonly input: string;
+  readonly what: 'value' | 'shape';
 }
 
 /** Names of one body; `outer` is the graph around a subgraph. */
@@ -69,9 +74,9 @@ export function lookUp(scope: Scope, name: string): Value | undefined {
 
 /** A refusal on its way from an operator's import to the list. */
 export class RefusedNode extends Error {
-  readonly needs: readonly string[];
+  readonly needs: readonly Need[];
 
-  constructor(reason: string, needs: readonly string[] = []) {
+  constructor(reason: string, needs: readonly Need[] = []) {
     super(reason);
     this.name = 'RefusedNode';
     this.needs = needs;

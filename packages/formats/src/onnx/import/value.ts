@@ -1,4 +1,4 @@
-/** Values between ONNX nodes while a model is imported. Lists and optionals are known statically. */
+/** Values between ONNX nodes during an import. Lists and optionals are known statically. */
 import { build, type DType, type HostTensor, type Node } from './core.js';
 
 export type Value =
