@@ -231,11 +231,15 @@ const avx512: Entries = [
   ],
   [
     'gather_f32x8_i64',
-    token('gatherdiv16sf', (f) => `return ${f}((f32x8){0}, p, index, (u8)-1, 4);`),
+    token('gatherdiv16sf', (f) => {
+      return `return ${f}((f32x8){0}, p, (${longLongs})index, (u8)-1, 4);`;
+    }),
   ],
   [
     'gather_f64x8_i64',
-    token('gatherdiv8df', (f) => `return ${f}((f64x8){0}, p, index, (u8)-1, 8);`),
+    token('gatherdiv8df', (f) => {
+      return `return ${f}((f64x8){0}, p, (${longLongs})index, (u8)-1, 8);`;
+    }),
   ],
   ...stream('f32 i32 u32', 16, 64, 'ps512', 'f32'),
   ...stream('f64 i64 u64', 8, 64, 'pd512', 'f64'),
