@@ -167,6 +167,76 @@ export function smallPrograms(): readonly SmallProgram[] {
         },
       }),
     ),
+    program('no iterations', [f(37, 3)], (x) => [
+      ...core.loop({
+        trip: 0,
+        carried: [node(x)],
+        body: ([a]) => ({ carried: [core.add(node(a), 1)], stacked: [node(a)] }),
+      }),
+      ...core.whileLoop({
+        condition: core.scalar('bool', 0),
+        limit: 4,
+        carried: [node(x)],
+        body: ([a]) => ({
+          condition: core.scalar('bool', 1),
+          carried: [core.add(node(a), 1)],
+          stacked: [node(a)],
+        }),
+      }),
+    ]),
+    program('regions inside regions', [f(38, 4), f(39, 4)], (x, y) =>
+      core.loop({
+        trip: 5,
+        carried: [node(x), node(y)],
+        invariants: [node(y)],
+        body: ([a, b], [c], i) => {
+          const step = core.size(i);
+          const isEven = core.equal(core.remainder(step, 2n), 0n);
+          const values = [node(a), node(b), node(c)];
+          const [p] = core.ifThen(
+            isEven,
+            values,
+            ([u, v]) => [core.add(node(u), node(v))],
+            ([u, , w]) => [core.multiply(node(u), node(w))],
+          );
+          const [q] = core.loop({
+            trip: 3,
+            carried: [node(b)],
+            invariants: [node(p)],
+            body: ([u], [v]) => ({
+              carried: [core.subtract(node(v), core.multiply(node(u), 0.5))],
+            }),
+          });
+          return { carried: [node(q), node(a)], stacked: [node(p), step] };
+        },
+      }),
+    ),
+    program('sizes inside a loop', [f(40, 9)], (x) =>
+      core.loop({
+        trip: 3,
+        carried: [node(x), core.scalar('f32', 0)],
+        body: ([a, total]) => {
+          const [values, count] = core.compact(core.less(0, node(a)), node(a));
+          const sizes = [core.elementSize(count, 0)];
+          const kept = core.slice(values, { starts: [0], sizes, steps: [1] });
+          const sum = core.reduce('sum', core.multiply(kept, 2));
+          return {
+            carried: [core.subtract(node(a), 0.5), core.add(node(total), sum)],
+            stacked: [count],
+          };
+        },
+      }),
+    ),
+    program('branches of other sizes', [f(41, 6), ints(1)], (x, way) => {
+      const condition = core.reshape(core.cast(node(way), 'bool'), []);
+      const [y] = core.ifThen(
+        condition,
+        [node(x)],
+        ([a]) => [core.sliceAxis(node(a), 0, 1, 3)],
+        ([a]) => [core.concat([node(a), node(a)], 0)],
+      );
+      return [core.multiply(node(y), 2)];
+    }),
     program('sizes from data', [f(29, 12), ints(3, 4)], (x, s) => {
       const [rows, columns] = [0, 1].map((i) => core.elementSize(node(s), i)) as [
         core.Size,

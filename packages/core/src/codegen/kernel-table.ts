@@ -6,7 +6,7 @@ import { isFailure, type OpenClawError } from '../base/errors.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { lower } from '../kernel/lower.js';
-import { failReasons, type LoweredKernel, type Tuning, type Workspace } from '../kernel/lowered.js';
+import type { LoweredKernel, Tuning, Workspace } from '../kernel/lowered.js';
 import type { TileProgram } from '../kernel/tile.js';
 import { signatureOf } from '../schedule/signature.js';
 import type { KernelStep } from '../schedule/step.js';
@@ -30,7 +30,6 @@ export interface KernelTable {
 
 /** Times that tiles are halved before a kernel is refused. */
 const mostHalvings = 4;
-const reasons = Object.keys(failReasons).length;
 
 export function kernelTable(target: Target, language: Language, tuning: Tuning): KernelTable {
   const programs: TileProgram[] = [];
@@ -60,7 +59,7 @@ export function kernelTable(target: Target, language: Language, tuning: Tuning):
       if (seen !== undefined) return moved(seen.kernels, seen.nodes, signature.nodes);
       const kernels = lowerNew(step, operator);
       // A kernel that may fail names its own step in the status word.
-      if (kernels.every((kernel) => !kernel.program.mayFail) && reasons < 8) {
+      if (kernels.every((kernel) => !kernel.program.mayFail)) {
         known.set(signature.text, { nodes: signature.nodes, kernels });
       }
       return kernels;
