@@ -5,17 +5,20 @@
 import {
   type Attributes,
   add,
+  attention,
   cast,
   compact,
   composite,
   concat,
   constantOf,
   contract,
+  crossEntropy,
   cumulate,
   expand,
   flip,
   floor,
   gather,
+  gelu,
   gradient,
   graphOf,
   type HostTensor,
@@ -23,10 +26,14 @@ import {
   ifThen,
   input,
   interpret,
+  layerNormalization,
+  logSoftmax,
   loop,
+  lstm,
   make,
   maximum,
   minimum,
+  mish,
   multiply,
   type Node,
   negate,
@@ -38,16 +45,22 @@ import {
   randomBits,
   reduce,
   reshape,
+  rmsNormalization,
   ruleOf,
   scalar,
   scatter,
   select,
+  sigmoid,
+  silu,
   sin,
   size,
   sizeSymbol,
   slice,
+  softmax,
+  softplus,
   sort,
   sum,
+  topK,
   transpose,
   update,
   valuesOf,
@@ -495,6 +508,62 @@ describe.each(opNames.filter((op) => ruleOf(op).differentiable))('derivative of 
       check(inputs, first!, tensorsOf(sample));
     });
   }
+});
+
+const composites: Readonly<Record<string, Sample>> = {
+  sigmoid: { shapes: [[4]], build: ([x]) => sigmoid(x!) },
+  softplus: { shapes: [[4]], build: ([x]) => softplus(x!) },
+  gelu: { shapes: [[4]], build: ([x]) => gelu(x!) },
+  'gelu by tanh': { shapes: [[4]], build: ([x]) => gelu(x!, 'tanh') },
+  silu: { shapes: [[4]], build: ([x]) => silu(x!) },
+  mish: { shapes: [[4]], build: ([x]) => mish(x!) },
+  softmax: { shapes: [[2, 3]], build: ([x]) => softmax(x!, 1) },
+  logSoftmax: { shapes: [[2, 3]], build: ([x]) => logSoftmax(x!, 0) },
+  layerNormalization: {
+    shapes: [[2, 3], [3], [3]],
+    build: ([x, scale, bias]) => layerNormalization(x!, { scale: scale!, bias: bias! }),
+  },
+  rmsNormalization: {
+    shapes: [[2, 3], [3]],
+    build: ([x, scale]) => rmsNormalization(x!, { scale: scale! }),
+  },
+  'cross entropy': {
+    shapes: [[2, 3]],
+    build: ([x]) => crossEntropy(x!, i64([2, 0]))[0],
+  },
+  attention: {
+    shapes: [
+      [1, 1, 2, 3],
+      [1, 1, 3, 3],
+      [1, 1, 3, 2],
+    ],
+    second: false,
+    build: ([q, k, v]) => attention(q!, k!, v!, { causal: true }),
+  },
+  lstm: {
+    shapes: [
+      [3, 1, 2],
+      [8, 2],
+      [8, 2],
+    ],
+    second: false,
+    build: ([x, weights, recurrence]) =>
+      lstm({ x: x!, weights: weights!, recurrence: recurrence! })[0],
+  },
+  topK: { shapes: [[2, 4]], build: ([x]) => topK(x!, 2)[0] },
+};
+
+describe.each(Object.entries(composites))('derivative of %s', (_, sample) => {
+  test('first', () => {
+    const inputs = inputsOf(sample);
+    check(inputs, sample.build(inputs), tensorsOf(sample));
+  });
+  test.skipIf(sample.second === false)('second', () => {
+    const inputs = inputsOf(sample);
+    const output = sample.build(inputs);
+    const [first] = gradient([output], inputs, [weightsFor(output)]);
+    check(inputs, first!, tensorsOf(sample));
+  });
 });
 
 test('what is constant between steps has the derivative zero', () => {

@@ -3,8 +3,8 @@
  * integers up to 32 bits are numbers in a Float64Array; 64-bit integers are bigint; strings text.
  */
 import { type DType, dtypeFacts, type IntegerType, integerRange, isWide } from '../base/dtype.js';
-import { decodeFloat, encodeFloat } from '../base/float-format.js';
 import { allocateArray, elementCount, type HostTensor } from '../base/host-tensor.js';
+import { decodeTable, smallEncoding, smallRounding } from './interpret-rounding.js';
 import type { ReductionKind } from './node.js';
 
 export type Wides = BigInt64Array | BigUint64Array;
@@ -48,7 +48,8 @@ export function decode(tensor: HostTensor): Value {
   const decoded = new Float64Array(stored.length);
   if (float === undefined || dtype === 'f32') decoded.set(stored);
   else {
-    for (let i = 0; i < decoded.length; i++) decoded[i] = decodeFloat(float, stored[i]!);
+    const table = decodeTable(float);
+    for (let i = 0; i < decoded.length; i++) decoded[i] = table[stored[i]!]!;
   }
   return { dtype, shape, data: decoded };
 }
@@ -62,7 +63,8 @@ export function encode(value: Value): HostTensor {
   const stored = allocateArray(dtype, numbers.length) as Float32Array;
   if (float === undefined || dtype === 'f32') stored.set(numbers);
   else {
-    for (let i = 0; i < stored.length; i++) stored[i] = encodeFloat(float, numbers[i]!, false);
+    const encodeSmall = smallEncoding(float);
+    for (let i = 0; i < stored.length; i++) stored[i] = encodeSmall(numbers[i]!);
   }
   return { dtype, shape, data: stored };
 }
@@ -76,7 +78,7 @@ export function rounding(dtype: DType, saturate = false): (x: number) => number 
   if (dtype === 'f64') return (x) => x;
   if (dtype === 'f32') return Math.fround;
   if (float !== undefined) {
-    return (x) => decodeFloat(float, encodeFloat(float, x, saturate));
+    return smallRounding(float, saturate);
   }
   if (kind === 'bool') return (x) => (x !== 0 ? 1 : 0);
   const unused = 32 - bits;

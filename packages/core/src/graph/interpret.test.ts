@@ -1,11 +1,14 @@
 import { expect, test } from 'vitest';
-import type { DType } from '../base/dtype.js';
+import { type DType, dtypeFacts } from '../base/dtype.js';
+import { decodeFloat, encodeFloat } from '../base/float-format.js';
 import { type HostValue, hostTensor, valuesOf } from '../base/host-tensor.js';
 import * as g from './build.js';
 import { interpret, interpretNode } from './interpret.js';
 import { erf } from './interpret-erf.js';
 import { philox } from './interpret-random.js';
+import { decodeTable, smallEncoding, smallRounding } from './interpret-rounding.js';
 import type { Node } from './node.js';
+import { chanceFrom } from './random-graph-chance.js';
 
 /** Values of an output of a program without inputs. */
 function run(node: Node): HostValue[] {
@@ -265,4 +268,27 @@ test('interpretNode computes one node', () => {
   const sum = g.add(f32([1]), f32([2]));
   const inputs = [hostTensor('f32', [1], [4]), hostTensor('f32', [1], [5])];
   expect(valuesOf(interpretNode(sum, inputs)[0]!)).toEqual([9]);
+});
+
+test('rounding to small floats agrees with encoding and decoding', () => {
+  const chance = chanceFrom(3);
+  for (const { float, storage } of Object.values(dtypeFacts)) {
+    if (float === undefined || storage === 'f64' || storage === 'f32') continue;
+    const codes = decodeTable(float);
+    const encode = smallEncoding(float);
+    const wrong = [...codes].filter((x) => encode(x) !== encodeFloat(float, x, false));
+    expect(wrong).toEqual([]);
+    for (const saturate of [false, true]) {
+      const round = smallRounding(float, saturate);
+      const check = (x: number): void => {
+        expect(round(x)).toBe(decodeFloat(float, encodeFloat(float, x, saturate)));
+      };
+      for (const x of [0, -0, nan, infinity, -infinity, 1e300, -1e300, 1e-300]) check(x);
+      for (let i = 0; i < 1500; i++) {
+        const x = chance.between(-1, 1) * 2 ** (chance.below(40) - 20);
+        const [a, b] = [codes[chance.below(codes.length)]!, codes[chance.below(codes.length)]!];
+        for (const y of [x, a, (a + b) / 2, a * (1 + 2 ** -float.mantissaBits / 2)]) check(y);
+      }
+    }
+  }
 });
