@@ -20,6 +20,8 @@ import {
   type RandomOptions,
   type RandomProgram,
   randomProgram,
+  type Size,
+  sizeSymbol,
   valuesOf,
 } from '@open-claw/core/internal';
 
@@ -68,7 +70,8 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   const failures: FuzzFailure[] = [];
   let passed = 0;
   for (let seed = first; seed < first + options.count; seed++) {
-    const program = randomProgram(seed, options.program);
+    const concrete = randomProgram(seed, options.program);
+    const program = seed % 3 === 0 ? withSymbol(concrete) : concrete;
     const outcome = await tryProgram(program, options.run);
     if (outcome.kind === 'passed') passed++;
     else if (outcome.kind === 'refused') {
@@ -196,8 +199,8 @@ function* smaller(program: RandomProgram): Generator<RandomProgram> {
     if (graph.outputs.includes(node) || node.op === 'constant') continue;
     yield cut(program, node);
   }
-  const sizes = new Set(graph.inputs.flatMap((node) => node.shape as readonly number[]));
-  for (const from of [...sizes].sort((a, b) => b - a)) {
+  const sizes = numericSizes(graph);
+  for (const from of [...new Set(sizes)].sort((a, b) => b - a)) {
     for (const to of [1, 2, 3, 4, 8, 16, from - 1]) {
       const made = to < from && to > 0 ? resize(program, from, to) : undefined;
       if (made !== undefined) yield made;
@@ -241,9 +244,26 @@ function rebuild(
   return graph.outputs.map((output) => made.get(output) ?? output);
 }
 
-/** Every size `from` as `to`, inputs cut to fit; undefined where shapes then disagree. */
-function resize({ graph, inputs }: RandomProgram, from: number, to: number) {
-  const size = (value: number): number => (value === from ? to : value);
+const numericSizes = (graph: Graph): readonly number[] =>
+  graph.inputs.flatMap((node) => node.shape.filter((size) => typeof size === 'number'));
+
+/** The program with the size that its inputs have most often as a symbol. */
+function withSymbol(program: RandomProgram): RandomProgram {
+  const sizes = numericSizes(program.graph).filter((size) => size > 1);
+  const often = (size: number): number => sizes.filter((other) => other === size).length;
+  const [from] = [...sizes].sort((a, b) => often(b) - often(a));
+  if (from === undefined) return program;
+  return resize(program, from, from, sizeSymbol()) ?? program;
+}
+
+/** Every size `from` as `to` (or as a symbol that stands for it), inputs cut to fit; undefined where shapes then disagree. */
+function resize(
+  { graph, inputs }: RandomProgram,
+  from: number,
+  to: number,
+  symbol: Size = to,
+): RandomProgram | undefined {
+  const size = (value: Size): Size => (value === from ? symbol : value);
   const change = (value: unknown): unknown => {
     if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
     if ('data' in value || 'symbols' in value) return value;
@@ -257,9 +277,14 @@ function resize({ graph, inputs }: RandomProgram, from: number, to: number) {
   };
   try {
     const made = new Map<Node, Node>();
-    const tensors = inputs.map((tensor) => cutTensor(tensor, tensor.shape.map(size)));
+    const tensors = inputs.map((tensor) =>
+      cutTensor(
+        tensor,
+        tensor.shape.map((extent) => (extent === from ? to : extent)),
+      ),
+    );
     graph.inputs.forEach(({ attributes }, i) => {
-      const shape = tensors[i]!.shape;
+      const shape = attributes.type.shape.map(size);
       made.set(
         graph.inputs[i] as Node,
         input(attributes.name, { dtype: attributes.type.dtype, shape }),
