@@ -82,10 +82,15 @@ const textOf = (name: GpuDialectName): string =>
 describe('C for GPUs', () => {
   it('says a kernel in CUDA', () => {
     expect(textOf('cuda')).toMatchInlineSnapshot(`
-      "extern "C" __global__ void __launch_bounds__(32) positive0(const float *__restrict__ x, float *total, int *status, int n) {
+      "extern "C" __global__ void __launch_bounds__(32) positive0(
+          const float *__restrict__ x,
+          float *total,
+          int *status,
+          int n) {
         __shared__ float exchange_f32[32];
         const int lane = (int)threadIdx.x;
-        const int task = (int)blockIdx.x + (int)gridDim.x * ((int)blockIdx.y + (int)gridDim.y * (int)blockIdx.z);
+        const int group_row = (int)(blockIdx.y + gridDim.y * blockIdx.z);
+        const int task = (int)blockIdx.x + (int)gridDim.x * group_row;
         if (!(task < ((n + 63) / 64))) return;
         const int g = task;
         const float v0_0 = lane < (n - g * 64) ? x[g * 64 + lane] : 0.0f;
@@ -140,10 +145,15 @@ describe('C for GPUs', () => {
   it('says it in OpenCL C', () => {
     expect(textOf('opencl')).toMatchInlineSnapshot(`
       "#pragma OPENCL FP_CONTRACT OFF
-      __attribute__((reqd_work_group_size(32, 1, 1))) __kernel void positive0(const __global float *restrict x, __global float *total, __global int *status, int n) {
+      __attribute__((reqd_work_group_size(32, 1, 1))) __kernel void positive0(
+          const __global float *restrict x,
+          __global float *total,
+          __global int *status,
+          int n) {
         __local float exchange_f32[32];
         const int lane = (int)get_local_id(0);
-        const int task = (int)get_group_id(0) + (int)get_num_groups(0) * ((int)get_group_id(1) + (int)get_num_groups(1) * (int)get_group_id(2));
+        const int group_row = (int)(get_group_id(1) + get_num_groups(1) * get_group_id(2));
+        const int task = (int)get_group_id(0) + (int)get_num_groups(0) * group_row;
         if (!(task < ((n + 63) / 64))) return;
         const int g = task;
         const float v0_0 = lane < (n - g * 64) ? x[g * 64 + lane] : 0.0f;
@@ -201,7 +211,8 @@ describe('C for GPUs', () => {
     expect(lines.filter((line) => !common.has(line))).toMatchInlineSnapshot(`
       [
         "  const int lane = (int)thread_idx.x;",
-        "  const int task = (int)block_idx.x + (int)grid_dim.x * ((int)block_idx.y + (int)grid_dim.y * (int)block_idx.z);",
+        "  const int group_row = (int)(block_idx.y + grid_dim.y * block_idx.z);",
+        "  const int task = (int)block_idx.x + (int)grid_dim.x * group_row;",
       ]
     `);
   });
@@ -252,7 +263,10 @@ describe('WGSL', () => {
       @group(0) @binding(3) var<uniform> positive0_sizes: positive0_sizes_type;
       var<workgroup> positive0_exchange_f32: array<f32, 32>;
       @compute @workgroup_size(32)
-      fn positive0(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) block: vec3<u32>, @builtin(num_workgroups) blocks: vec3<u32>) {
+      fn positive0(
+          @builtin(local_invocation_index) thread: u32,
+          @builtin(workgroup_id) block: vec3<u32>,
+          @builtin(num_workgroups) blocks: vec3<u32>) {
         let n = positive0_sizes.n;
         let lane = i32(thread);
         let task = i32(block.x + blocks.x * (block.y + blocks.y * block.z));

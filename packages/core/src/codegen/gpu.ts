@@ -124,13 +124,13 @@ function kernelText(program: ThreadProgram, context: ScalarContext): string {
   const integer = types[indexType];
   const [x, y, z] = dialect.block;
   const [across, down] = dialect.blocks;
-  const group = [x, y, z].map((text) => `(${integer})${text}`);
-  const linear = `${group[0]} + (${integer})${across} * (${group[1]} + (${integer})${down} * ${group[2]})`;
   write(p, `const ${integer} lane = (${integer})${dialect.thread};`);
-  write(p, `const ${integer} task = ${linear};`);
+  write(p, `const ${integer} group_row = (${integer})(${y} + ${down} * ${z});`);
+  write(p, `const ${integer} task = (${integer})${x} + (${integer})${across} * group_row;`);
   statements(p, program.body);
   const head = dialect.kernel.replace('{group}', String(program.group));
-  return `${head} ${program.name}(${parameters.join(', ')}) {\n${p.lines.join('\n')}\n}`;
+  const listed = parameters.map((parameter) => `\n    ${parameter}`).join(',');
+  return `${head} ${program.name}(${listed}) {\n${p.lines.join('\n')}\n}`;
 }
 
 function checkType(target: Target, dtype: ComputeType): void {

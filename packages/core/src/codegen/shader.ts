@@ -163,7 +163,8 @@ function kernelText(program: ThreadProgram, target: Target): string {
     '@builtin(num_workgroups) blocks: vec3<u32>',
   ];
   const head = `@compute @workgroup_size(${program.group})\nfn ${program.name}(`;
-  return [...declarations, `${head}${builtins.join(', ')}) {`, ...p.lines, '}'].join('\n');
+  const listed = builtins.map((builtin) => `\n    ${builtin}`).join(',');
+  return [...declarations, `${head}${listed}) {`, ...p.lines, '}'].join('\n');
 }
 
 const sharedWord = (dtype: ComputeType): string => (dtype === 'bool' ? 'u32' : shaderType(dtype));
