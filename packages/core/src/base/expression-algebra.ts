@@ -196,7 +196,9 @@ const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a 
 
 /** floor(a / d), d ≥ 1. */
 export function floorDivide(a: Expression, d: Expression): Expression {
-  if (typeof a === 'number' && typeof d === 'number') return d === 0 ? 0 : Math.floor(a / d);
+  // Nothing is ever walked along an axis of size 0, so any value does.
+  if (d === 0) return 0;
+  if (typeof a === 'number' && typeof d === 'number') return Math.floor(a / d);
   if (d === 1 || a === 0) return a;
   if (equal(a, d)) return 1;
   const [quotient, remainder] = splitConstant(a, d);
@@ -230,8 +232,8 @@ function onlyAtom(e: Expression): Atom | undefined {
 
 /** a − d·floor(a / d), d ≥ 1: in [0, d). */
 export function modulo(a: Expression, d: Expression): Expression {
-  if (typeof a === 'number' && typeof d === 'number')
-    return d === 0 ? 0 : a - d * Math.floor(a / d);
+  if (d === 0) return 0;
+  if (typeof a === 'number' && typeof d === 'number') return a - d * Math.floor(a / d);
   if (d === 1 || equal(a, d)) return 0;
   const [, remainder] = splitConstant(a, d);
   if (inRange(remainder, d)) return remainder;
