@@ -20,6 +20,8 @@ export interface Printer {
   readonly values: Map<ValueId, Value>;
   readonly variableTypes: Map<number, { dtype: ComputeType; lanes: number }>;
   readonly lines: string[];
+  /** Names of 64-bit integer variables, which live outside of the function. */
+  readonly outside: string[];
   indent: number;
 }
 

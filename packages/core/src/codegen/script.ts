@@ -76,6 +76,7 @@ function kernelText(kernel: TileProgram, target: Target): string {
     values: new Map(),
     variableTypes: new Map(),
     lines: [],
+    outside: [],
     indent: 1,
   };
   kernel.buffers.forEach((b, i) => {
@@ -97,7 +98,9 @@ function kernelText(kernel: TileProgram, target: Target): string {
     writeTask(p, kernel);
     statements(p, kernel.body);
   });
-  return `function ${kernel.name}(buffers, sizes, begin, end) {\n${p.lines.join('\n')}\n}\n`;
+  const text = `function ${kernel.name}(buffers, sizes, begin, end) {\n${p.lines.join('\n')}\n}`;
+  if (p.outside.length === 0) return `${text}\n`;
+  return `const ${kernel.name} = (() => {\nlet ${p.outside.join(', ')};\nreturn ${text};\n})();\n`;
 }
 
 /** Grid coordinates of a linear task number; the last axis runs fastest. */
@@ -135,7 +138,12 @@ function statement(p: Printer, s: Statement): void {
       const initial = printed(p, s.initial);
       const lanes = countOf(shape);
       p.variableTypes.set(s.id, { dtype, lanes });
-      for (let i = 0; i < lanes; i++) write(p, `let x${s.id}_${i} = ${lane(initial, i)};`);
+      // V8 in Node 20 crashes where it optimizes a local bigint that changes.
+      const wide = dtype === 'i64' || dtype === 'u64';
+      for (let i = 0; i < lanes; i++) {
+        if (wide) p.outside.push(`x${s.id}_${i}`);
+        write(p, `${wide ? '' : 'let '}x${s.id}_${i} = ${lane(initial, i)};`);
+      }
       return;
     }
     case 'assign': {

@@ -177,7 +177,7 @@ function lowerBool(b: KernelBuilder, name: BinaryName, x: Value, y: Value): Valu
   throw refused(`${name} of bool`, 'it has no meaning for truth values');
 }
 
-/** Amounts of the bit width and more give 0, or the sign. */
+/** Amounts count modulo the bit width. */
 function shift(
   b: KernelBuilder,
   name: 'shiftLeft' | 'shiftRight',
@@ -185,17 +185,8 @@ function shift(
   x: Value,
   y: Value,
 ): Value {
-  const type = computeType(dtype);
-  const { bits } = dtypeFacts[dtype];
-  const width = type === 'i64' || type === 'u64' ? 64 : 32;
-  const amount = b.and(y, b.literal(type, width - 1));
-  const shifted = settle(b, dtype, b.binary(name, x, amount));
-  const fits = b.and(b.lessEqual(b.literal(type, 0), y), b.less(y, b.literal(type, bits)));
-  const rest =
-    name === 'shiftRight' && isSigned(dtype)
-      ? b.binary('shiftRight', x, b.literal(type, width - 1))
-      : b.literal(type, 0);
-  return b.select(fits, shifted, rest);
+  const amount = b.and(y, b.literal(computeType(dtype), dtypeFacts[dtype].bits - 1));
+  return settle(b, dtype, b.binary(name, x, amount));
 }
 
 /** A divisor that hardware accepts, with zero reported. */
