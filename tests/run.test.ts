@@ -1,6 +1,16 @@
 /** Every small program on every device that is there, against the interpreter. */
 import { closeDevices, compile, type HostTensor, load, openDevice } from '@open-claw/core';
-import { interpret, readElement } from '@open-claw/core/internal';
+import {
+  add,
+  graphOf,
+  hostTensor,
+  input,
+  interpret,
+  loop,
+  multiply,
+  type Node,
+  readElement,
+} from '@open-claw/core/internal';
 import { afterAll, describe, expect, it } from 'vitest';
 import { useDevices } from './devices.js';
 import { smallPrograms } from './programs.js';
@@ -21,6 +31,20 @@ function expectClose(actual: HostTensor, expected: HostTensor): void {
 }
 
 describe.each(found)('%s', (id) => {
+  it('stops a long loop when the caller aborts', async () => {
+    const opened = await openDevice(id);
+    const x = input('x', { dtype: 'f32', shape: [64] });
+    const body = ([a]: readonly Node[]) => ({ carried: [multiply(add(a as Node, 1), 0.5)] });
+    const graph = graphOf([x], loop({ trip: 3_000_000, carried: [x], body }));
+    const executable = await load(compile(graph, opened.target, opened.plugin.language), opened);
+    const stopped = new AbortController();
+    setTimeout(() => stopped.abort(), 20);
+    const values = hostTensor('f32', [64], Array(64).fill(1));
+    const run = executable.run([values], { signal: stopped.signal });
+    await expect(run).rejects.toThrow('OC-DEVICE-05');
+    await executable.dispose();
+  });
+
   it.each(smallPrograms())('runs $name', async ({ graph, inputs }) => {
     const opened = await openDevice(id);
     const executable = await load(compile(graph, opened.target, opened.plugin.language), opened);

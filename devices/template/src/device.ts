@@ -52,6 +52,7 @@ export class TemplateDevice implements Device {
   readonly lost: Promise<Lost> = new Promise(() => {});
   private freeBytes: number;
   private closed = false;
+  private yielded = 0;
   /** The last piece of work; everything new waits for it. */
   private tail: Promise<void> = Promise.resolve();
   /** The first failure that no read or sync has reported; commands are skipped until then. */
@@ -125,6 +126,7 @@ export class TemplateDevice implements Device {
     this.enqueue(async () => {
       for (const [at, command] of commands.entries()) {
         if (this.failed !== undefined) return;
+        await this.yieldTurn();
         try {
           await run(command, check);
         } catch (error) {
@@ -148,6 +150,13 @@ export class TemplateDevice implements Device {
   async close(): Promise<void> {
     this.closed = true;
     await this.tail;
+  }
+
+  /** Many short commands must not hold the event loop either. */
+  private async yieldTurn(): Promise<void> {
+    if (performance.now() - this.yielded < sliceMilliseconds) return;
+    await new Promise<void>((resume) => setImmediate(resume));
+    this.yielded = performance.now();
   }
 
   private enqueue(work: () => Promise<void>): void {

@@ -7,6 +7,7 @@
  *
  * Bodies of regions become procedures of the same program, in the same source.
  */
+import { trace } from './base/debug.js';
 import { failure } from './base/errors.js';
 import type { Target } from './base/target.js';
 import { assemble } from './codegen/assemble.js';
@@ -18,6 +19,7 @@ import type { Graph } from './graph/node.js';
 import { simplify } from './graph/simplify.js';
 import type { Tuning } from './kernel/lowered.js';
 import { openComposites, splitConcats } from './schedule/open.js';
+import { printSteps } from './schedule/print.js';
 import { schedule } from './schedule/schedule.js';
 import { verifySteps } from './schedule/verify.js';
 
@@ -53,6 +55,7 @@ export function primitivesOf(graph: Graph): Graph {
 
 function procedureOf(graph: Graph, target: Target, table: KernelTable, body: boolean): Procedure {
   const steps = schedule(graph, target, { body });
+  trace(2, () => printSteps(steps));
   verifySteps(graph, steps);
   const inner = (innerGraph: Graph): Procedure => procedureOf(innerGraph, target, table, true);
   return assemble(graph, steps, table, { body, inner });

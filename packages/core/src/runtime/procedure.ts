@@ -82,6 +82,7 @@ export class ProcedureRunner implements Runner {
         const step = procedure.steps[at] as ProgramStep;
         if (step.kind === 'launch') await this.launch(step, segment, frame);
         else await this.other(step, frame);
+        if (at % 256 === 255) await session.breathe();
       }
       open = checkRequirements(open, environment);
       session.check();

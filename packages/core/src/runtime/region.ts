@@ -67,6 +67,7 @@ export class RegionRunner {
     let count = 0;
     while (goesOn && count < trip) {
       session.check();
+      await session.breathe();
       const environment = new Map(frame.environment).set(step.iteration, count);
       const results = await body.run(environment, new Map(), [...current, ...invariants]);
       const made = isWhile ? results.slice(1) : results;

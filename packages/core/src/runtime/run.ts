@@ -3,6 +3,7 @@
  *
  *   Program ─ load ─▶ Executable ─ run(inputs) ─▶ outputs
  */
+import { debug, trace } from '../base/debug.js';
 import { failure } from '../base/errors.js';
 import { elementCount, type HostTensor } from '../base/host-tensor.js';
 import type { Parameter, Program, Result } from '../codegen/program.js';
@@ -98,7 +99,11 @@ class DeviceExecutable implements Executable {
   }
 
   run(inputs: readonly HostTensor[], options: RunOptions = {}): Promise<HostTensor[]> {
-    return this.queue(() => this.runNow(inputs, options));
+    if (debug.level === 0) return this.queue(() => this.runNow(inputs, options));
+    return this.profile(inputs, options).then(({ outputs, steps }) => {
+      for (const step of steps) trace(1, () => printTime(step));
+      return [...outputs];
+    });
   }
 
   profile(inputs: readonly HostTensor[], options: RunOptions = {}): Promise<Profile> {
@@ -163,6 +168,9 @@ class DeviceExecutable implements Executable {
     return tensors;
   }
 }
+
+const printTime = ({ operator, entry, milliseconds }: StepTime): string =>
+  `${milliseconds.toFixed(3).padStart(10)} ms  ${entry}  ${operator}`;
 
 function deliver(tensor: HostTensor, index: number, into: HostTensor | undefined): HostTensor {
   if (into === undefined) return tensor;

@@ -28,6 +28,8 @@ export interface StepTime {
 const noFailure = 0x7fffffff;
 /** Commands of one submit; a long program is handed over in pieces. */
 const mostPending = 4096;
+/** Milliseconds of making commands without a pause. */
+const longestBreath = 4;
 
 export class Session {
   readonly opened: OpenDevice;
@@ -45,6 +47,7 @@ export class Session {
   private limits: RunLimits = {};
   private deadline = Number.POSITIVE_INFINITY;
   private lost: OpenClawError | undefined;
+  private breathed = 0;
 
   constructor(opened: OpenDevice, program: Program, module: Module | undefined, limit: number) {
     this.opened = opened;
@@ -80,6 +83,7 @@ export class Session {
   begin(limits: RunLimits): void {
     this.limits = limits;
     this.pending = [];
+    this.breathed = Date.now();
     const { timeLimit } = limits;
     this.deadline = timeLimit === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeLimit;
     this.check();
@@ -111,6 +115,15 @@ export class Session {
         ? { timeLimit: Math.max(this.deadline - Date.now(), 1) }
         : {}),
     });
+  }
+
+  /** Lets the device's other work and the caller's timers have a turn, now and then. */
+  async breathe(): Promise<void> {
+    if (Date.now() - this.breathed < longestBreath) return;
+    this.flush();
+    await this.opened.device.sync();
+    this.breathed = Date.now();
+    this.check();
   }
 
   copy(from: MemoryArgument, to: MemoryArgument, bytes: number): void {
