@@ -3,7 +3,7 @@
  * Stateful while a kernel is being written; `finish` hands out the frozen program.
  */
 import { internal } from '../base/errors.js';
-import { type Expression, keyOf, variable } from '../base/expression.js';
+import { type Expression, keyOf, termsOf, variable } from '../base/expression.js';
 import type { ComputeType } from '../base/target.js';
 import type {
   Access,
@@ -61,6 +61,11 @@ function operationKey(operation: Operation, type: TileType): string {
   });
   return `${parts.join('|')}:${type.dtype}[${type.shape.join(',')}]`;
 }
+
+/** A variable with a constant: nothing to save by naming it. */
+const isPlain = (e: Expression): boolean =>
+  termsOf(e).length === 1 &&
+  termsOf(e).every((term) => term.atoms.length === 1 && term.atoms[0]?.kind === 'variable');
 
 export class KernelBuilder {
   private readonly scopes: Scope[] = [{ statements: [], known: new Map() }];
@@ -226,6 +231,14 @@ export class KernelBuilder {
     const name = `u${this.nextName++}`;
     this.push({ kind: 'name', name, value: value.id });
     return variable(name, extent, extent === undefined ? Number.MIN_SAFE_INTEGER : 0);
+  }
+
+  /** A non-negative expression under a name, so that its uses do not repeat its arithmetic. */
+  bind(e: Expression): Expression {
+    if (typeof e === 'number' || isPlain(e)) return e;
+    const name = `u${this.nextName++}`;
+    this.push({ kind: 'name', name, value: this.scalar(e).id });
+    return variable(name);
   }
 
   variable(initial: Value, type: TileType = initial.type): Variable {

@@ -138,17 +138,18 @@ class RegisterWriter {
     const count = subtract(end, start);
     const whole = multiply(floorDivide(count, rows), rows);
     const rest = modulo(count, rows);
-    const middle = add(start, whole);
+    const middle = b.bind(add(start, whole));
     if (!equal(whole, 0)) b.for(start, middle, rows, (row) => body(row, rows));
     if (equal(rest, 0)) return;
     if (typeof rest === 'number') {
       body(middle, rest);
       return;
     }
+    const left = b.bind(rest);
     for (let height = largestPower(rows - 1); height >= 1; height /= 2) {
-      const before = subtract(rest, modulo(rest, multiply(2, height)));
-      const wanted = modulo(floorDivide(rest, height), 2);
-      b.if(wanted, () => body(add(middle, before), height));
+      const before = subtract(left, modulo(left, multiply(2, height)));
+      const wanted = modulo(floorDivide(left, height), 2);
+      b.if(wanted, () => body(b.bind(add(middle, before)), height));
     }
   }
 

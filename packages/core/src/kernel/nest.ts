@@ -112,12 +112,15 @@ export function writeTiles(
   const count = subtract(end, start);
   const whole = multiply(floorDivide(count, tile), tile);
   const rest = modulo(count, tile);
-  const middle = add(start, whole);
+  const middle = b.bind(add(start, whole));
   if (!equal(whole, 0)) {
     if (equal(whole, tile)) body(start, undefined);
     else b.for(start, middle, tile, (base) => body(base, undefined));
   }
   if (equal(rest, 0)) return;
   if (provablyAtLeast(rest, 1)) body(middle, rest);
-  else b.if(rest, () => body(middle, rest));
+  else {
+    const tail = b.bind(rest);
+    b.if(tail, () => body(middle, tail));
+  }
 }
