@@ -2,12 +2,13 @@
  * sin, cos, tan and their inverses as tile arithmetic on f32 or f64.
  *
  * Arguments are reduced by multiples of π/2 whose constant is split into short parts (Cody and
- * Waite): the error bounds hold for |x| ≤ 10^5 in f32 and |x| ≤ 1.6·10^6 in f64.
+ * Waite), large ones in integers.
  * Coefficients are this project's own minimax fits (Remez exchange in 45 digits); the error of a
  * fit relative to the function is stated beside it.
  */
 import type { Value } from './builder.js';
 import type { Floats } from './math-floats.js';
+import { largeAngle, type ReducedAngle, reduceLargeAngle } from './math-large-angle.js';
 
 /** π/2 in parts; n·part is exact for all but the last and n < 2^16 (f32), 2^20 (f64). */
 const halfPi = {
@@ -45,10 +46,26 @@ interface Quadrant {
   readonly odd: Value;
 }
 
-function reduceAngle(m: Floats, x: Value): Quadrant {
+/** Nearest multiple of π/2 and the rest; integer arithmetic where some lane is large. */
+function reduceToQuarter(m: Floats, x: Value): ReducedAngle {
+  const { b } = m;
   const { number, word } = m.nearest(x, 2 / Math.PI);
   const parts = m.pick(halfPi.single, halfPi.double);
-  const r = parts.reduce((rest, part) => m.multiplyAdd(number, -part, rest), x);
+  const near = parts.reduce((rest, part) => m.multiplyAdd(number, -part, rest), x);
+  const a = m.absolute(x);
+  const large = b.and(m.less(a, Number.POSITIVE_INFINITY), m.less(largeAngle(m), a));
+  const r = b.variable(near);
+  const turns = b.variable(word);
+  b.if(b.reduce('or', large), () => {
+    const far = reduceLargeAngle(m, x);
+    b.assign(r, b.select(large, far.r, near));
+    b.assign(turns, b.select(large, far.turns, word));
+  });
+  return { r: b.read(r), turns: b.read(turns) };
+}
+
+function reduceAngle(m: Floats, x: Value): Quadrant {
+  const { r, turns } = reduceToQuarter(m, x);
   const z = m.multiply(r, r);
   const tail = m.polynomial(z, m.pick(sineTail.single, sineTail.double));
   const half = m.multiply(z, 0.5);
@@ -59,8 +76,8 @@ function reduceAngle(m: Floats, x: Value): Quadrant {
   return {
     sine: m.multiplyAdd(m.multiply(r, z), tail, r),
     cosine: m.add(base, m.multiplyAdd(m.multiply(z, z), far, lost)),
-    turns: word,
-    odd: m.b.equal(m.andWord(word, 1n), m.word(1n)),
+    turns,
+    odd: m.b.equal(m.andWord(turns, 1n), m.word(1n)),
   };
 }
 
