@@ -20,6 +20,7 @@ import { foldConstant, isClosed } from './fold.js';
 import { type OperatorEntry, operatorKey, sinceVersion } from './registry.js';
 import { knownSizes } from './sizes.js';
 import {
+  depthLimit,
   type Frame,
   freeNames,
   lookUp,
@@ -173,7 +174,14 @@ function runImport(
   const site = { frame, node, domain, version, opset, inputs };
   const results = entry.import(makeCall(site, bodiesOf(frame)));
   const list = Array.isArray(results) ? results : [results];
-  return list.map((result) => mapNodes(asValue(result), foldConstant));
+  return list.map((result) => mapNodes(asValue(result), settle));
+}
+
+/** Folds, and finds known sizes now: later, a long chain of nodes would be one deep recursion. */
+function settle(node: Node): Node {
+  const folded = foldConstant(node);
+  knownSizes(folded);
+  return folded;
 }
 
 function bodiesOf(frame: Frame): BodyImports {
@@ -212,6 +220,11 @@ function applyOperator(
   return runImport(frame, node, '', opsetOf(frame, ''), values);
 }
 
+function deeper(frame: Frame): number {
+  if (frame.depth < depthLimit) return frame.depth + 1;
+  throw new RefusedNode(`functions and subgraphs are nested deeper than ${depthLimit}`);
+}
+
 /** Writes a function's body in place of a call. */
 function importFunction(
   frame: Frame,
@@ -240,6 +253,7 @@ function importFunction(
     attributes,
     scope: { names, outer: null },
     place: `${frame.place} function "${definition.name}"`,
+    depth: deeper(frame),
   };
   importNodes(inner, definition.nodes);
   return definition.outputs.map((name) => names.get(name) ?? unknownValue);
@@ -265,6 +279,7 @@ function inlineGraph(
     types: statedTypes(graph),
     place: `${frame.place} graph "${graph.name}"`,
     inRegion: frame.inRegion || replacement !== null,
+    depth: deeper(frame),
   };
   if (replacement !== null) {
     for (const name of freeNames(graph)) {

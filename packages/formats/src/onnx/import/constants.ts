@@ -14,12 +14,11 @@ function constant(call: OperatorCall): Result {
   if (tensor !== undefined) return hostValue(tensor);
   const sparse = call.attribute('sparse_value');
   if (sparse?.kind === 'sparseTensor') return hostValue(readSparseTensor(sparse.value));
-  if (call.hasAttribute('value_int')) return build.scalar('i64', BigInt(call.int('value_int')));
+  const whole = call.attribute('value_int');
+  if (whole?.kind === 'int') return build.scalar('i64', whole.value);
   if (call.hasAttribute('value_float')) return build.scalar('f32', call.float('value_float'));
-  if (call.hasAttribute('value_ints')) {
-    const values = call.ints('value_ints');
-    return build.constantOf('i64', [values.length], values.map(BigInt));
-  }
+  const list = call.attribute('value_ints');
+  if (list?.kind === 'ints') return build.constantOf('i64', [list.value.length], list.value);
   if (call.hasAttribute('value_floats')) {
     const values = call.floats('value_floats');
     return build.constantOf('f32', [values.length], values);

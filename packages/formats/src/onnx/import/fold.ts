@@ -44,8 +44,9 @@ export function constantValue(node: Node): HostTensor | undefined {
     return interpret(build.graphOf([], [node]), [])[0];
   } catch (error) {
     // What fails for constants fails at run time in the same way, with the operator's name.
-    if (isFailure(error)) return undefined;
-    throw error;
+    if (!isFailure(error)) throw error;
+    closed.set(node, false);
+    return undefined;
   }
 }
 

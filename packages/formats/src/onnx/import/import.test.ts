@@ -193,6 +193,84 @@ describe('functions', () => {
   });
 });
 
+describe('hostile models', () => {
+  it('bounds the depth of calls', () => {
+    const chain = Array.from({ length: 300 }, (_, i) => ({
+      name: `F${i}`,
+      domain: 'own',
+      overload: '',
+      docString: '',
+      inputs: ['x'],
+      outputs: ['y'],
+      attributeNames: [],
+      attributeDefaults: [],
+      nodes: [
+        i === 299
+          ? buildNode('Neg', ['x'], ['y'])
+          : buildNode(`F${i + 1}`, ['x'], ['y'], [], { domain: 'own' }),
+      ],
+      opsetImport: [
+        { domain: '', version: 21 },
+        { domain: 'own', version: 1 },
+      ],
+      valueInfo: [],
+      metadata: [],
+    }));
+    const model = buildModel(
+      {
+        inputs: [buildValue('x', [2])],
+        nodes: [buildNode('F0', ['x'], ['y'], [], { domain: 'own' })],
+        outputs: [buildValue('y', [2])],
+      },
+      { opsetImport: chain[0]?.opsetImport ?? [], functions: chain },
+    );
+    expect(analyzeModel(model).refusals[0]?.reason).toContain('nested deeper');
+  });
+
+  it('follows a chain of 5,000 additions to a shape', () => {
+    const count = 5_000;
+    const model = buildModel({
+      inputs: [buildValue('x', ['n'])],
+      nodes: [
+        buildNode('Shape', ['x'], ['s0']),
+        constantNode('one', i64([1], [1])),
+        ...Array.from({ length: count }, (_, i) =>
+          buildNode('Add', [`s${i}`, 'one'], [`s${i + 1}`]),
+        ),
+        buildNode('ConstantOfShape', [`s${count}`], ['y']),
+      ],
+      outputs: [buildValue('y', null)],
+    });
+    expect(shapeOf(run(model, { x: f32([3], [1, 2, 3]) })[0])).toEqual([count + 3]);
+  });
+
+  it('bounds the nodes of loops that are written out', () => {
+    const body = buildGraph({
+      inputs: [buildValue('i', [], 7), buildValue('go', [], 9), buildValue('a', null)],
+      nodes: [
+        buildNode('Identity', ['go'], ['on']),
+        buildNode('Concat', ['a', 'a'], ['b'], [int('axis', 0)]),
+      ],
+      outputs: [buildValue('on', [], 9), buildValue('b', null)],
+    });
+    const model = buildModel({
+      inputs: [buildValue('x', [1])],
+      nodes: [
+        constantNode('trips', i64([], [100])),
+        buildNode(
+          'Loop',
+          ['trips', '', 'x'],
+          ['y'],
+          [{ name: 'body', kind: 'graph', value: body }],
+        ),
+      ],
+      outputs: [buildValue('y', null)],
+    });
+    const { refusals } = analyzeModel(model, { nodeLimit: 50 });
+    expect(refusals[0]?.reason).toContain('more than 50 nodes');
+  });
+});
+
 describe('shape arithmetic', () => {
   it('stays symbolic from Shape to Reshape', () => {
     const model = buildModel({

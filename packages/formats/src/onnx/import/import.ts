@@ -100,6 +100,7 @@ export function analyzeModel(model: ModelProto, options: ImportOptions = {}): Im
     types: statedTypes(model.graph),
     place: `graph "${model.graph.name}"`,
     inRegion: false,
+    depth: 0,
   };
   importInitializers(frame, model.graph);
   const inputs = importInputs(frame, model, options);

@@ -3,7 +3,7 @@
  * the primitives that made them, so that `Shape → Gather → Concat → Reshape` stays symbolic.
  */
 import { clampInteger } from './attributes.js';
-import { build, isInteger, type Node, type Size, size } from './core.js';
+import { build, isInteger, isWide, type Node, type Size, size } from './core.js';
 
 /** Tensors with more elements are data, not shapes. */
 export const sizeListLimit = 64;
@@ -25,10 +25,14 @@ export function knownSizes(node: Node): Sizes | undefined {
 export function elementSizes(node: Node, minimum: number): Sizes | undefined {
   const count = smallCount(node);
   if (count === undefined || !isInteger(node.dtype)) return undefined;
+  // Marks such as INT64_MAX are no sizes; what they stand for is the same when clamped.
+  const open = minimum < -1 && isWide(node.dtype) ? build.between(node, -most, most) : node;
   return partlyKnown(node, count).map(
-    (known, i) => known ?? build.elementSize(node, i, { minimum }),
+    (known, i) => known ?? build.elementSize(open, i, { minimum }),
   );
 }
+
+const most = Number.MAX_SAFE_INTEGER;
 
 /** Elements that are known; joined lists may hold some beside others that are not. */
 function partlyKnown(node: Node, count: number): readonly (Size | undefined)[] {

@@ -62,7 +62,12 @@ export interface Frame {
   readonly place: string;
   /** Whether the body becomes a region of its own. */
   readonly inRegion: boolean;
+  /** Functions and subgraphs around. */
+  readonly depth: number;
 }
+
+/** Deeper nesting is refused: each level takes part of the host's call stack. */
+export const depthLimit = 128;
 
 export function lookUp(scope: Scope, name: string): Value | undefined {
   for (let at: Scope | null = scope; at !== null; at = at.outer) {
