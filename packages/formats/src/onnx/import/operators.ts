@@ -4,6 +4,10 @@ import { constantOperators } from './constants.js';
 import { controlOperators } from './control.js';
 import { elementwiseOperators } from './elementwise.js';
 import { lookupOperators } from './lookups.js';
+import { activationOperators } from './nn-activations.js';
+import { lossOperators } from './nn-losses.js';
+import { matrixOperators } from './nn-matmul.js';
+import { quantizedOperators } from './nn-quantized.js';
 import { reductionOperators } from './reductions.js';
 import { mergeTables } from './registry.js';
 import { scanOperators } from './scan.js';
@@ -26,4 +30,8 @@ export const operators = mergeTables(
   scanOperators,
   sequenceOperators,
   stringOperators,
+  activationOperators,
+  matrixOperators,
+  quantizedOperators,
+  lossOperators,
 );
