@@ -210,7 +210,13 @@ function* smaller(program: RandomProgram): Generator<RandomProgram> {
 
 function withOutputs({ graph, inputs }: RandomProgram, outputs: readonly Node[]): RandomProgram {
   const needed = new Set(nodesOf({ ...graph, inputs: [], outputs }));
-  const kept = graph.inputs.flatMap((node, i) => (needed.has(node as Node) ? [i] : []));
+  // An input that nothing reads may still give the symbol its number.
+  const gives = (i: number): boolean =>
+    graph.inputs[i]!.shape.some((size) => typeof size !== 'number');
+  const places = graph.inputs.map((_, i) => i);
+  const read = places.filter((i) => needed.has(graph.inputs[i] as Node));
+  const giver = read.some(gives) ? undefined : places.find(gives);
+  const kept = giver === undefined ? read : [giver, ...read];
   return {
     graph: graphOf(
       kept.map((i) => graph.inputs[i] as Node),
@@ -256,7 +262,10 @@ function withSymbol(program: RandomProgram): RandomProgram {
   return resize(program, from, from, sizeSymbol()) ?? program;
 }
 
-/** Every size `from` as `to` (or as a symbol that stands for it), inputs cut to fit; undefined where shapes then disagree. */
+/**
+ * Every size `from` as `to` (or as a symbol that stands for it), inputs cut to fit; undefined
+ * where shapes then disagree.
+ */
 function resize(
   { graph, inputs }: RandomProgram,
   from: number,
