@@ -2,7 +2,7 @@
  * The kernels of a program: lowers each step once per signature, gives re-tiled ones where the
  * language finds a tile too large, and collects what is refused.
  */
-import { isFailure, type OpenClawError } from '../base/errors.js';
+import { isFailure, type OpenClawError, refused } from '../base/errors.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { lower } from '../kernel/lower.js';
@@ -37,6 +37,9 @@ export function kernelTable(target: Target, language: Language, tuning: Tuning):
   const refusals: Refusal[] = [];
   const known = new Map<string, { nodes: readonly Node[]; kernels: readonly LoweredKernel[] }>();
   const lowerNew = (step: KernelStep, operator: number): readonly LoweredKernel[] => {
+    const missing = missingTypes(step, target);
+    refusals.push(...missing);
+    if (missing.length > 0) return [];
     const names = { name: `k${programs.length}`, failBase: operator * 8 };
     try {
       const kernels = fitting(step, target, language, tuning, names);
@@ -65,6 +68,17 @@ export function kernelTable(target: Target, language: Language, tuning: Tuning):
       return kernels;
     },
   };
+}
+
+/** One refusal for each dtype of the step that the target's memory cannot hold. */
+function missingTypes(step: KernelStep, target: Target): Refusal[] {
+  const byType = new Map([...step.inputs, ...step.outputs].map((node) => [node.dtype, node.op]));
+  return [...byType]
+    .filter(([dtype]) => !target.storage.includes(dtype))
+    .map(([dtype, operator]) => {
+      const reason = `${target.id} has no memory type for it`;
+      return { operator, error: refused(`dtype ${dtype}`, reason, operator) };
+    });
 }
 
 /** Lowers, and lowers again with smaller tiles while the language says too large. */

@@ -89,6 +89,21 @@ describe('schedule', () => {
     expect(patterns(stepsOf([x], two(cheap)))).toEqual(['reduction', 'reduction']);
   });
 
+  it('merges maps of one shape that read each other or the same value', () => {
+    const [x, y] = [f32('x', 16, 16), f32('y', 16, 16)];
+    const a = b.exp(b.add(x, y));
+    const c = b.multiply(b.tanh(a), y);
+    const steps = stepsOf([x, y], [a, c]);
+    expect(patterns(steps)).toEqual(['map']);
+    expect((steps[0] as KernelStep).outputs).toEqual([a, c]);
+    // Another index of the same value: two kernels.
+    expect(patterns(stepsOf([x, y], [a, b.exp(b.flip(a, [0]))]))).toEqual(['map', 'map']);
+    // A kernel between them needs the first.
+    const between = b.add(b.matmul(a, x), y);
+    const last = b.exp(b.permute(between, [1, 0]));
+    expect(patterns(stepsOf([x, y], [a, b.multiply(last, y)]))).toEqual(['map', 'contract', 'map']);
+  });
+
   it('cuts a kernel that would bind too many values', () => {
     const xs = Array.from({ length: 40 }, (_, i) => f32(`x${i}`, 8));
     const sum = xs.reduce((a, c) => b.add(a, c));

@@ -1,7 +1,7 @@
 /**
  * The schedule: which nodes become one kernel, in what order.
  *
- *   graph ─ orderOf ─▶ order ─ planHost ─▶ host ─ fuse ─▶ memory, groups ─▶ steps, unused removed
+ *   graph ─ orderOf ─▶ order ─ planHost ─▶ host ─ fuse ─▶ memory, groups ─▶ steps ─ removeUnused ─ mergeMaps ─▶ steps
  */
 import type { Target } from '../base/target.js';
 import { part } from '../graph/build.js';
@@ -10,6 +10,7 @@ import { fuse } from './fuse.js';
 import { type HostPlan, planHost } from './host.js';
 import { kernelSteps, resultsOf } from './kernel-step.js';
 import { isInlineable, kindOf } from './kinds.js';
+import { mergeMaps } from './merge.js';
 import { orderOf } from './order.js';
 import type { Pattern, Region, Step } from './step.js';
 import { memoryRoot } from './views.js';
@@ -49,7 +50,8 @@ export function schedule(graph: Graph, target: Target, options: ScheduleOptions 
     if (host.downloaded.has(node)) steps.push({ kind: 'download', node });
     steps.push(...(binds.get(node) ?? []));
   }
-  return mergeHost(removeUnused(steps, graph, host));
+  const used = removeUnused(steps, graph, host);
+  return mergeMaps(mergeHost(used), target.maxBindings, readsOf);
 }
 
 function bindsOf(graph: Graph): ReadonlyMap<Node, readonly Step[]> {
