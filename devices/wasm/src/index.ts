@@ -76,7 +76,7 @@ export function wasmDevice(options: WasmOptions = {}): DevicePlugin {
 
     async open(wanted: string): Promise<Device> {
       const rows = (await available()).map((target) => target.id);
-      if (wanted !== id || rows.length === 0) {
+      if ((wanted !== id && !rows.includes(wanted)) || rows.length === 0) {
         throw failure('OC-DEVICE-06', { id: wanted }, { kind: 'unavailable' });
       }
       return new WasmDevice(memoryBytes, rows);

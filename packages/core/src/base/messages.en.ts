@@ -352,4 +352,52 @@ export const messagesEnglish = {
     what: 'no C compiler works here: {reason}',
     fix: 'install gcc or clang with its C library (on Debian: apt install build-essential)',
   },
+  'OC-USAGE-01': {
+    what: '{reason}',
+    fix: 'see `claw --help`, or `claw COMMAND --help`',
+  },
+  'OC-USAGE-02': {
+    what: '`claw {command}` is not available in this version',
+    fix: 'see `claw --help` for the commands that are',
+  },
+  'OC-USAGE-03': {
+    what: '{path} cannot be read: {reason}',
+    fix: 'name a file that exists and that you may read',
+  },
+  'OC-USAGE-04': {
+    what: '{path} cannot be written: {reason}',
+    fix: 'name a folder that exists and that you may write to',
+  },
+  'OC-USAGE-05': {
+    what: 'the package {name} is needed for this and is not installed',
+    fix: 'install it beside OpenCLAW: npm install {name}',
+  },
+  'OC-PLUGIN-01': {
+    what: 'the plug-in {name} cannot be loaded: {reason}',
+    fix: 'name a module that exports `plugin`, a DevicePlugin; see devices/template',
+  },
+  'OC-INPUT-01': {
+    what: 'input "{name}": {reason}',
+    fix: 'give a tensor of the dtype and shape that `claw inspect` shows',
+  },
+  'OC-INPUT-02': {
+    what: 'the model has no input "{name}"; it has {known}',
+    fix: 'use a name that `claw inspect` shows',
+  },
+  'OC-INPUT-03': {
+    what: 'inputs are missing: {names}',
+    fix: 'give each by --input NAME=FILE, or all by --random SEED; in code, in run({name: value})',
+  },
+  'OC-INPUT-04': {
+    what: 'sizes are not known: {names}',
+    fix: 'give each as --size NAME=NUMBER, or give the inputs themselves',
+  },
+  'OC-INPUT-05': {
+    what: '{path}: {reason}',
+    fix: 'see `claw run --help` for the kinds of input files',
+  },
+  'OC-FETCH-01': {
+    what: '{url} cannot be fetched: {reason}',
+    fix: 'check the address, or download the file and give its path',
+  },
 } as const;

@@ -358,4 +358,52 @@ export const messagesChinese: Table = {
     what: '此处没有可用的 C 编译器：{reason}',
     fix: '请安装 gcc 或 clang 及其 C 库（Debian 上：apt install build-essential）',
   },
+  'OC-USAGE-01': {
+    what: '{reason}',
+    fix: '参见 `claw --help` 或 `claw 命令 --help`',
+  },
+  'OC-USAGE-02': {
+    what: '本版本不提供 `claw {command}`',
+    fix: '可用的命令参见 `claw --help`',
+  },
+  'OC-USAGE-03': {
+    what: '无法读取 {path}：{reason}',
+    fix: '请指定一个存在且可读的文件',
+  },
+  'OC-USAGE-04': {
+    what: '无法写入 {path}：{reason}',
+    fix: '请指定一个存在且可写的文件夹',
+  },
+  'OC-USAGE-05': {
+    what: '此功能需要软件包 {name}，但它没有安装',
+    fix: '请与 OpenCLAW 一起安装：npm install {name}',
+  },
+  'OC-PLUGIN-01': {
+    what: '无法加载插件 {name}：{reason}',
+    fix: '请指定导出 `plugin`（DevicePlugin）的模块；参见 devices/template',
+  },
+  'OC-INPUT-01': {
+    what: '输入“{name}”：{reason}',
+    fix: '请给出与 `claw inspect` 所示数据类型和形状一致的张量',
+  },
+  'OC-INPUT-02': {
+    what: '模型没有输入“{name}”；它的输入是 {known}',
+    fix: '请使用 `claw inspect` 显示的名称',
+  },
+  'OC-INPUT-03': {
+    what: '缺少输入：{names}',
+    fix: '请用 --input 名称=文件 逐个给出，或用 --random 种子 全部随机生成；在代码中写 run({name: value})',
+  },
+  'OC-INPUT-04': {
+    what: '尺寸未知：{names}',
+    fix: '请用 --size 名称=数值 逐个给出，或直接给出输入',
+  },
+  'OC-INPUT-05': {
+    what: '{path}：{reason}',
+    fix: '输入文件的种类参见 `claw run --help`',
+  },
+  'OC-FETCH-01': {
+    what: '无法获取 {url}：{reason}',
+    fix: '请检查地址，或先下载文件再给出其路径',
+  },
 };

@@ -73,8 +73,8 @@ async function probe(plugin: DevicePlugin): Promise<readonly Listing[]> {
 }
 
 /**
- * Opens a device by its id, or the first one of a plug-in by the plug-in's name. One that is open
- * already is shared. Throws OC-DEVICE-06.
+ * Opens a device by its id, the first one of a plug-in by the plug-in's name, or one row of it by
+ * the target's id (`family/row`). One that is open already is shared. Throws OC-DEVICE-06.
  */
 export async function openDevice(id: string): Promise<OpenDevice> {
   const shared = open.get(id);
@@ -83,7 +83,11 @@ export async function openDevice(id: string): Promise<OpenDevice> {
   const isWanted = (name: string, plugin: string): boolean =>
     name === id || plugin === id || name.split(/[:/]/)[0] === id;
   for (const listing of listings) {
-    if ('found' in listing && isWanted(listing.found.id, listing.plugin)) return openFound(listing);
+    if (!('found' in listing)) continue;
+    if (isWanted(listing.found.id, listing.plugin)) return openFound(listing);
+    const row = known.get(listing.plugin)?.targets.find((target) => target.id === id);
+    if (row !== undefined)
+      return openFound({ ...listing, found: { ...listing.found, id, target: row } });
   }
   const missing = listings.find(
     (listing) => 'absent' in listing && isWanted(listing.absent.id, listing.plugin),
