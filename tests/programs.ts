@@ -237,6 +237,20 @@ export function smallPrograms(): readonly SmallProgram[] {
       );
       return [core.multiply(node(y), 2)];
     }),
+    program('composites', [f(42, 2, 4, 6, 8), f(43, 5, 12), f(44, 12)], (x, y, g) => [
+      core.attention(node(x), node(x), node(x), { causal: true }),
+      core.gelu(core.layerNormalization(node(y), { scale: node(g), bias: node(g) })),
+      core.softmax(core.rmsNormalization(node(y), { scale: node(g) }), 0),
+      core.argMax(node(y), 1),
+      ...core.topK(node(y), 3),
+      core.groupNormalization(node(x), 2, {}),
+    ]),
+    program('lstm', [f(45, 5, 2, 3), f(46, 16, 3), f(47, 16, 4), f(48, 16)], (x, w, r, b) =>
+      core.lstm({ x: node(x), weights: node(w), recurrence: node(r), bias: node(b) }),
+    ),
+    program('gru, reversed', [f(49, 5, 2, 3), f(50, 12, 3), f(51, 12, 4)], (x, w, r) =>
+      core.gru({ x: node(x), weights: node(w), recurrence: node(r), reverse: true }),
+    ),
     program('sizes from data', [f(29, 12), ints(3, 4)], (x, s) => {
       const [rows, columns] = [0, 1].map((i) => core.elementSize(node(s), i)) as [
         core.Size,

@@ -81,7 +81,7 @@ export async function openDevice(id: string): Promise<OpenDevice> {
   if (shared !== undefined) return shared;
   const listings = await listDevices();
   const isWanted = (name: string, plugin: string): boolean =>
-    name === id || plugin === id || name.split(/[:/]/)[0] === id;
+    name === id || plugin === id || name.startsWith(`${id}:`) || name.startsWith(`${id}/`);
   for (const listing of listings) {
     if (!('found' in listing)) continue;
     if (isWanted(listing.found.id, listing.plugin)) return openFound(listing);

@@ -6,6 +6,7 @@ import type { Node } from '../graph/node.js';
 import { openComposites } from './open.js';
 import { printSteps } from './print.js';
 import { schedule } from './schedule.js';
+import { signatureOf } from './signature.js';
 import type { KernelStep, Step } from './step.js';
 import { verifySteps } from './verify.js';
 
@@ -102,6 +103,19 @@ describe('schedule', () => {
     const between = b.add(b.matmul(a, x), y);
     const last = b.exp(b.permute(between, [1, 0]));
     expect(patterns(stepsOf([x, y], [a, b.multiply(last, y)]))).toEqual(['map', 'contract', 'map']);
+  });
+
+  it('gives steps one signature when they differ in values only', () => {
+    const [x, y] = [f32('x', 4, 4), f32('y', 4, 4)];
+    const sign = (inputs: readonly Node[], output: Node): string =>
+      signatureOf(stepsOf(inputs, [output])[0] as KernelStep).text;
+    const total = (v: Node, axis: number): Node => b.cumulate('sum', v, axis);
+    expect(sign([x], total(x, 0))).toBe(sign([y], total(y, 0)));
+    expect(sign([x], total(x, 0))).not.toBe(sign([x], total(x, 1)));
+    const scale = (v: Node, by: number): Node => b.multiply(v, b.scalar('f32', by));
+    expect(sign([x], scale(x, 2))).toBe(sign([y], scale(y, 2)));
+    expect(sign([x], scale(x, 2))).not.toBe(sign([x], scale(x, 3)));
+    expect(sign([x, y], b.subtract(x, y))).not.toBe(sign([x], b.subtract(x, b.exp(x))));
   });
 
   it('cuts a kernel that would bind too many values', () => {
