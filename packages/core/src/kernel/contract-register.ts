@@ -23,7 +23,7 @@ import type { KernelBuilder, Value, Variable } from './builder.js';
 import { panelAddress, panelType } from './contract-pack.js';
 import { panelsOf } from './contract-panels.js';
 import { type ContractPlan, extentOf, type MergedGroups } from './contract-plan.js';
-import { computeType, lowerCast, rawType } from './elementwise.js';
+import { computeType, lowerCast, rawType, settle } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
@@ -296,7 +296,8 @@ class RegisterWriter {
     const { builder: b, plan, tile } = this;
     const { target } = this.frame;
     const { accumulate } = plan.node.attributes;
-    const sum = lowerCast(b, target, accumulate, plan.node.dtype, false, b.read(accumulator));
+    const total = settle(b, accumulate, b.read(accumulator));
+    const sum = lowerCast(b, target, accumulate, plan.node.dtype, false, total);
     const lanes: TileAxis = { name: laneName, count: tile.columns };
     const bounds = [this.rowBound(row, height), this.columnBound(first)];
     const place: Place = {

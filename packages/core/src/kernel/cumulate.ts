@@ -2,6 +2,7 @@
 import { add, type Expression, multiply, subtract } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node, NodeOf } from '../graph/node.js';
+import { accumulateType } from '../graph/ops.js';
 import type { KernelStep } from '../schedule/step.js';
 import { literalOf, lowerBinary } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -25,6 +26,8 @@ export function lowerCumulate(
   const outer = taskAxis(b, around.outer);
   const inner = taskAxis(b, around.inner);
   const start = lineAddress(around, outer.index, inner.index);
+  // As the op table's bound: narrow floats are rounded in the results, not in the running total.
+  const running = accumulateType(node.dtype);
   const total = b.variable(literalOf(b, node.dtype, identityOf(kind, node.dtype)));
   const name = kind === 'sum' ? 'add' : kind === 'product' ? 'multiply' : kind;
   b.for(0, around.length, 1, (i: Expression) => {
@@ -32,7 +35,7 @@ export function lowerCumulate(
     const address = add(start, multiply(position, around.inner));
     const before = b.read(total);
     const value = loadElement(b, from, x, address);
-    const after = lowerBinary(b, target, name, node.dtype, before, value, () => {});
+    const after = lowerBinary(b, target, name, running, before, value, () => {});
     storeElement(b, to, node, address, exclusive ? before : after);
     b.assign(total, after);
   });

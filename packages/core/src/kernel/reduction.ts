@@ -15,7 +15,7 @@ import type { Node } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import { type Axis, isAtLeast } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
-import { computeType, lowerBinary, lowerCast } from './elementwise.js';
+import { computeType, lowerBinary, lowerCast, settle } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { hasWideTiles, placeAt, planAxes, type Root, storeAt, vectorLanes } from './fused.js';
 import { identityOf, tileReductions } from './identity.js';
@@ -290,7 +290,8 @@ class ReductionWriter {
     if (accumulate === 'bool') {
       return this.builder.notEqual(value, this.builder.literal('u32', 0));
     }
-    return lowerCast(this.builder, this.frame.target, accumulate, reduce.dtype, false, value);
+    const total = settle(this.builder, accumulate, value);
+    return lowerCast(this.builder, this.frame.target, accumulate, reduce.dtype, false, total);
   }
 
   private writeRowRoots(tile: number): void {

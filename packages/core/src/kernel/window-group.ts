@@ -11,7 +11,7 @@ import {
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Value } from './builder.js';
-import { computeType, lowerBinary, lowerCast } from './elementwise.js';
+import { computeType, lowerBinary, lowerCast, settle } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
 import { identityOf } from './identity.js';
@@ -118,7 +118,14 @@ export function writeWindowGroup(
     const sum =
       plan.accumulate === 'bool'
         ? b.notEqual(total, b.literal('u32', 0))
-        : lowerCast(b, target, plan.accumulate, plan.node.dtype, false, total);
+        : lowerCast(
+            b,
+            target,
+            plan.accumulate,
+            plan.node.dtype,
+            false,
+            settle(b, plan.accumulate, total),
+          );
     const final: Place = {
       ...place,
       known: (node) => (node.id === plan.node.id ? sum : undefined),

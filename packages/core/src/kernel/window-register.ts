@@ -17,7 +17,7 @@ import {
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
-import { computeType, fromMemory, lowerBinary, lowerCast, rawType } from './elementwise.js';
+import { computeType, fromMemory, lowerBinary, lowerCast, rawType, settle } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
 import { identityOf } from './identity.js';
@@ -266,7 +266,14 @@ class WindowWriter {
     const sum =
       plan.accumulate === 'bool'
         ? b.notEqual(total, b.literal('u32', 0))
-        : lowerCast(b, target, plan.accumulate, plan.node.dtype, false, total);
+        : lowerCast(
+            b,
+            target,
+            plan.accumulate,
+            plan.node.dtype,
+            false,
+            settle(b, plan.accumulate, total),
+          );
     const last = plan.spatial.length - 1;
     const replacement = (name: string): Expression | undefined => {
       if (name === rowAxisName) return add(row, height === 1 ? 0 : variable(rowName, height));
