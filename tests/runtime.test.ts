@@ -45,6 +45,14 @@ function gatherGraph(): core.Graph {
   return core.graphOf([x, i], [core.gather(x, i, 0)]);
 }
 
+/** A program that takes longer than a few milliseconds. */
+function manyAdditions(): core.Graph {
+  const x = input('x', 'f32', 400_000);
+  let y = x;
+  for (let i = 0; i < 60; i++) y = core.add(core.multiply(y, x), core.squareRoot(y));
+  return core.graphOf([x], [y]);
+}
+
 describe('a failing run', () => {
   it('names the operator, and the next run is sound', async () => {
     const executable = await loadOn(await openTemplate(), gatherGraph());
@@ -53,6 +61,21 @@ describe('a failing run', () => {
     const [y] = await executable.run([x, i64(3, 0, 1)]);
     expect([...(y as HostTensor).data]).toEqual([4, 1, 2]);
     await expect(executable.run([x, i64(0, -1, 1)])).rejects.toThrow('OC-RUN-03');
+  });
+
+  it('fails alone when two programs share a device', async () => {
+    const opened = await openTemplate();
+    const [slow, good] = await Promise.all([
+      loadOn(opened, manyAdditions()),
+      loadOn(opened, gatherGraph()),
+    ]);
+    const values = randomTensor(1, [400_000]);
+    const results = await Promise.allSettled([
+      slow.run([values], { timeLimit: 2 }),
+      good.run([f32(1, 2, 3, 4), i64(3, 0, 1)]),
+      slow.run([values], { timeLimit: 2 }),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected']);
   });
 
   it('does not touch the array that was to receive the output', async () => {
@@ -83,10 +106,7 @@ describe('a failing run', () => {
   });
 
   it('stops at an abort and at a time limit', async () => {
-    const x = input('x', 'f32', 400_000);
-    let y = x;
-    for (let i = 0; i < 60; i++) y = core.add(core.multiply(y, x), core.squareRoot(y));
-    const executable = await loadOn(await openTemplate(), core.graphOf([x], [y]));
+    const executable = await loadOn(await openTemplate(), manyAdditions());
     const values = randomTensor(1, [400_000]);
     const stopped = new AbortController();
     stopped.abort();
