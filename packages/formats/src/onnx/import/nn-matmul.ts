@@ -1,6 +1,6 @@
 /** Matrix products: MatMul, Gemm, and the products of quantized integers. */
 import type { OperatorCall } from './context.js';
-import { build, isFloat, type Node, type Size } from './core.js';
+import { build, isFloat, type Node } from './core.js';
 import { einsum } from './nn-einsum.js';
 import { alignedParameter, quantize } from './nn-quantized.js';
 import type { OperatorTable } from './registry.js';

@@ -31,7 +31,11 @@ export function quantize(
   zero: Node | undefined,
   axis: number,
   dtype: DType,
-  options: { readonly block?: number; readonly saturate?: boolean; readonly precision?: DType } = {},
+  options: {
+    readonly block?: number;
+    readonly saturate?: boolean;
+    readonly precision?: DType;
+  } = {},
 ): Node {
   const { block = 0, saturate = true } = options;
   const wide = options.precision ?? scale.dtype;
@@ -71,8 +75,7 @@ function quantizeLinear(call: OperatorCall): Node {
   const [x, scale, zero] = [call.tensor(0), call.tensor(1), call.optionalTensor(2)];
   const { axis, block } = placingOf(call, x, scale);
   const asked = call.int('output_dtype', 0) === 0 ? undefined : call.dtypeAttribute('output_dtype');
-  const precision =
-    call.int('precision', 0) === 0 ? undefined : call.dtypeAttribute('precision');
+  const precision = call.int('precision', 0) === 0 ? undefined : call.dtypeAttribute('precision');
   return quantize(x, scale, zero, axis, zero?.dtype ?? asked ?? 'u8', {
     block,
     saturate: call.int('saturate', 1) !== 0,

@@ -5,6 +5,8 @@ import { controlOperators } from './control.js';
 import { elementwiseOperators } from './elementwise.js';
 import { lookupOperators } from './lookups.js';
 import { activationOperators } from './nn-activations.js';
+import { attentionOperators } from './nn-attention.js';
+import { linearAttentionOperators } from './nn-linear-attention.js';
 import { lossOperators } from './nn-losses.js';
 import { matrixOperators } from './nn-matmul.js';
 import { quantizedOperators } from './nn-quantized.js';
@@ -31,6 +33,8 @@ export const operators = mergeTables(
   sequenceOperators,
   stringOperators,
   activationOperators,
+  attentionOperators,
+  linearAttentionOperators,
   matrixOperators,
   quantizedOperators,
   lossOperators,
