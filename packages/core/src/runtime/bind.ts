@@ -6,25 +6,28 @@ import type { Parameter, Procedure } from '../codegen/program.js';
 import type { Requirement } from '../graph/node.js';
 import { type Environment, evaluatorOf } from './sizes.js';
 
+/** A value that is given: on the host, or (without `data`) already on the device. */
+type Given = Pick<HostTensor, 'dtype' | 'shape'> & Partial<Pick<HostTensor, 'data'>>;
+
 /** Numbers of the symbols that the inputs' sizes give. Throws OC-RUN-05, 06, 07. */
 export function bindInputs(
   { parameters, symbols }: Procedure,
-  inputs: readonly HostTensor[],
+  inputs: readonly Given[],
 ): Map<string, number> {
   if (inputs.length !== parameters.length) {
     throw failure('OC-RUN-05', { given: inputs.length, expected: parameters.length });
   }
   const environment = new Map<string, number>();
-  const byNode = new Map(parameters.map(({ node }, i) => [node, inputs[i] as HostTensor]));
+  const byNode = new Map(parameters.map(({ node }, i) => [node, inputs[i] as Given]));
   parameters.forEach((parameter, i) => {
-    checkType(parameter, inputs[i] as HostTensor);
+    checkType(parameter, inputs[i] as Given);
   });
   for (const [name, source] of symbols) {
     if (source.from !== 'size') continue;
     environment.set(name, byNode.get(source.input)?.shape[source.axis] as number);
   }
   parameters.forEach((parameter, i) => {
-    const { shape } = inputs[i] as HostTensor;
+    const { shape } = inputs[i] as Given;
     const fits = parameter.shape.every((size, axis) => {
       const known = [...variablesOf(size).keys()].every((name) => environment.has(name));
       return !known || evaluatorOf(size)(environment) === shape[axis];
@@ -34,13 +37,14 @@ export function bindInputs(
   return environment;
 }
 
-function checkType(parameter: Parameter, { dtype, shape, data }: HostTensor): void {
+function checkType(parameter: Parameter, { dtype, shape, data }: Given): void {
   const { name } = parameter;
   if (dtype !== parameter.dtype) {
     throw failure('OC-RUN-06', { name, given: dtype, expected: parameter.dtype });
   }
   const count = shape.reduce((product, size) => product * size, 1);
-  if (shape.length !== parameter.shape.length || data.length !== count) {
+  const isWhole = data === undefined || data.length === count;
+  if (shape.length !== parameter.shape.length || !isWhole) {
     throw wrongShape(parameter, shape);
   }
 }

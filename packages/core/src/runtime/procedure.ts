@@ -41,17 +41,21 @@ export class ProcedureRunner implements Runner {
   private readonly launches = new Map<LaunchStep, ReadyLaunch>();
   private readonly regions = new Map<ProgramStep, RegionRunner>();
 
-  /** `fixed` holds constants and what was made from them; see constants.ts. */
+  /**
+   * `fixed` holds constants and what was made from them; see constants.ts. Buffers in `kept` have
+   * memory that the caller gives with every run.
+   */
   constructor(
     session: Session,
     procedure: Procedure,
     isBody: boolean,
     fixed: ReadonlyMap<Procedure, ReadonlyMap<number, MemoryArgument>>,
+    kept: ReadonlySet<number> = new Set(),
   ) {
     this.session = session;
     this.procedure = procedure;
     this.fixed = fixed.get(procedure) ?? new Map();
-    this.segments = segmentsOf(session, procedure, isBody);
+    this.segments = segmentsOf(session, procedure, isBody, kept);
     for (const step of procedure.steps) {
       if (step.kind === 'launch') this.launches.set(step, readyLaunch(step));
       if (step.kind !== 'region') continue;
@@ -69,9 +73,10 @@ export class ProcedureRunner implements Runner {
     environment: Map<string, number>,
     host: Map<Node, HostTensor>,
     given?: readonly MemoryArgument[],
+    kept: ReadonlyMap<number, MemoryArgument> = new Map(),
   ): Promise<readonly Outcome[]> {
     const { session, procedure } = this;
-    const frame: Frame = { environment, host, places: new Map(this.fixed) };
+    const frame: Frame = { environment, host, places: new Map([...this.fixed, ...kept]) };
     let open = checkRequirements(procedure.requirements, environment);
     this.giveInputs(frame, given);
     for (const segment of this.segments) {
@@ -217,7 +222,12 @@ const microsecondsOf = (flops: number, bytes: number): number =>
   Math.ceil(Math.max(flops / 4000, bytes / 8000)) + 1;
 
 /** Steps between binds, each with the memory that is first needed there. */
-function segmentsOf(session: Session, procedure: Procedure, isBody: boolean): Segment[] {
+function segmentsOf(
+  session: Session,
+  procedure: Procedure,
+  isBody: boolean,
+  kept: ReadonlySet<number>,
+): Segment[] {
   const { steps, buffers } = procedure;
   const starts = [0];
   steps.forEach((step, i) => {
@@ -225,8 +235,8 @@ function segmentsOf(session: Session, procedure: Procedure, isBody: boolean): Se
       starts.push(i + 1);
     }
   });
-  const isPlaced = ({ role }: Buffer): boolean =>
-    role === 'temporary' || (role === 'input' && !isBody);
+  const isPlaced = ({ id, role }: Buffer): boolean =>
+    !kept.has(id) && (role === 'temporary' || (role === 'input' && !isBody));
   const placed: Buffer[][] = starts.map(() => []);
   let segment = 0;
   for (const buffer of buffers.filter(isPlaced).toSorted((a, b) => a.first - b.first)) {

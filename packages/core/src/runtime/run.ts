@@ -10,9 +10,11 @@ import type { Parameter, Program, Result } from '../codegen/program.js';
 import type { Node } from '../graph/node.js';
 import { bindInputs } from './bind.js';
 import { Constants } from './constants.js';
+import type { Device } from './contract.js';
 import type { Outcome } from './frame.js';
 import { emptyTensor, ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
+import { keptBuffers, type Resident, runResident } from './resident.js';
 import { type RunLimits, Session, type StepTime, tensorBytes } from './session.js';
 
 export interface RunOptions extends RunLimits {
@@ -46,12 +48,34 @@ export interface Executable {
   dispose(): Promise<void>;
 }
 
+/** A program on a device: it also runs on values that stay there. */
+export interface LoadedExecutable extends Executable {
+  /** Inputs and results in device memory; the caller releases both (see resident.ts). */
+  runResident(inputs: readonly Resident[], limits?: RunLimits): Promise<(Resident | HostTensor)[]>;
+}
+
+/** The last piece of work of each device. */
+const tails = new WeakMap<Device, Promise<unknown>>();
+
+/**
+ * Work of all programs on a device, one after the other: a failure that the device reports at the
+ * next read belongs to the program that is running.
+ */
+function inTurn<T>(device: Device, work: () => Promise<T>): Promise<T> {
+  const result = (tails.get(device) ?? Promise.resolve()).then(work);
+  tails.set(
+    device,
+    result.catch(() => {}),
+  );
+  return result;
+}
+
 /** Compiles the source for the device, loads it, and writes the constants. */
 export async function load(
   program: Program,
   opened: OpenDevice,
   options: LoadOptions = {},
-): Promise<Executable> {
+): Promise<LoadedExecutable> {
   const { device, plugin, target } = opened;
   const { source } = program;
   const module =
@@ -61,7 +85,7 @@ export async function load(
   if (options.now !== undefined) session.now = options.now;
   const constants = new Constants(session);
   try {
-    await constants.prepare(program.main);
+    await inTurn(device, () => constants.prepare(program.main));
   } catch (error) {
     await session.recover();
     constants.release();
@@ -71,12 +95,12 @@ export async function load(
   return new DeviceExecutable(session, program, constants);
 }
 
-class DeviceExecutable implements Executable {
+class DeviceExecutable implements LoadedExecutable {
   private readonly session: Session;
   private readonly program: Program;
   private readonly constants: Constants;
   private readonly runner: ProcedureRunner;
-  private tail: Promise<unknown> = Promise.resolve();
+  private residentRunner: ProcedureRunner | undefined;
   private isReleased = false;
 
   constructor(session: Session, program: Program, constants: Constants) {
@@ -118,20 +142,35 @@ class DeviceExecutable implements Executable {
     });
   }
 
+  runResident(inputs: readonly Resident[], limits: RunLimits = {}): ReturnType<typeof runResident> {
+    return this.queue(() => {
+      const { session, program, constants } = this;
+      const { main } = program;
+      this.residentRunner ??= new ProcedureRunner(
+        session,
+        main,
+        true,
+        constants.places,
+        keptBuffers(main),
+      );
+      return runResident({ session, program, runner: this.residentRunner }, inputs, limits);
+    });
+  }
+
   async dispose(): Promise<void> {
     if (this.isReleased) return;
     this.isReleased = true;
-    await this.tail.catch(() => {});
-    this.runner.release();
-    this.constants.release();
-    this.session.release();
+    await inTurn(this.session.opened.device, async () => {
+      this.runner.release();
+      this.residentRunner?.release();
+      this.constants.release();
+      this.session.release();
+    });
   }
 
   private queue<T>(work: () => Promise<T>): Promise<T> {
     if (this.isReleased) return Promise.reject(failure('OC-RUN-08'));
-    const result = this.tail.then(work, work);
-    this.tail = result.catch(() => {});
-    return result;
+    return inTurn(this.session.opened.device, work);
   }
 
   private async runNow(inputs: readonly HostTensor[], options: RunOptions): Promise<HostTensor[]> {

@@ -1,0 +1,214 @@
+/**
+ * Values that stay in device memory between runs: inputs are read where they lie, results get
+ * memory of their own, and only `readResident` brings numbers back.
+ */
+import { bytesOf, type DType } from '../base/dtype.js';
+import { elementCount, type HostTensor } from '../base/host-tensor.js';
+import type { Procedure, Program } from '../codegen/program.js';
+import type { Node } from '../graph/node.js';
+import { bindInputs } from './bind.js';
+import type { Device, Memory, MemoryArgument } from './contract.js';
+import type { Outcome } from './frame.js';
+import { emptyTensor, type ProcedureRunner } from './procedure.js';
+import type { OpenDevice } from './registry.js';
+import { type RunLimits, type Session, tensorBytes } from './session.js';
+import { shapeOf } from './sizes.js';
+
+/** A tensor in the memory of one device; whoever holds it releases it. */
+export interface Resident {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly opened: OpenDevice;
+  readonly memory: Memory;
+}
+
+/** Bytes that a device's pool keeps for the next values. */
+const mostPooled = 2 ** 28;
+
+/** Memory of released values by size: a training loop asks for the same sizes again and again. */
+class Pool {
+  private readonly device: Device;
+  private readonly spare = new Map<number, Memory[]>();
+  private bytes = 0;
+
+  constructor(device: Device) {
+    this.device = device;
+  }
+
+  async allocate(bytes: number): Promise<Memory> {
+    const known = this.spare.get(bytes)?.pop();
+    if (known !== undefined) {
+      this.bytes -= bytes;
+      return known;
+    }
+    try {
+      return await this.device.allocate(bytes);
+    } catch (error) {
+      if (this.bytes === 0) throw error;
+      this.clear();
+      return this.device.allocate(bytes);
+    }
+  }
+
+  /** Commands made so far still see the memory: the device's order of calls is order of work. */
+  release(memory: Memory): void {
+    if (this.bytes + memory.bytes > mostPooled) {
+      this.device.free(memory);
+      return;
+    }
+    const list = this.spare.get(memory.bytes) ?? [];
+    list.push(memory);
+    this.spare.set(memory.bytes, list);
+    this.bytes += memory.bytes;
+  }
+
+  private clear(): void {
+    for (const list of this.spare.values()) for (const memory of list) this.device.free(memory);
+    this.spare.clear();
+    this.bytes = 0;
+  }
+}
+
+const pools = new WeakMap<Device, Pool>();
+
+function poolOf({ device }: OpenDevice): Pool {
+  const pool = pools.get(device) ?? new Pool(device);
+  pools.set(device, pool);
+  return pool;
+}
+
+const bytesFor = (dtype: DType, shape: readonly number[]): number =>
+  bytesOf(dtype) * elementCount(shape);
+
+async function allocate(
+  opened: OpenDevice,
+  dtype: DType,
+  shape: readonly number[],
+): Promise<Resident> {
+  const memory = await poolOf(opened).allocate(Math.max(bytesFor(dtype, shape), 1));
+  return { dtype, shape, opened, memory };
+}
+
+/** Copies a host tensor to the device; its array may be reused afterwards. */
+export async function uploadResident(opened: OpenDevice, tensor: HostTensor): Promise<Resident> {
+  const resident = await allocate(opened, tensor.dtype, tensor.shape);
+  const bytes = tensorBytes(tensor);
+  if (bytes.byteLength > 0) await opened.device.write(resident.memory, 0, bytes);
+  return resident;
+}
+
+export async function readResident(resident: Resident): Promise<HostTensor> {
+  const tensor = emptyTensor(resident.dtype, resident.shape);
+  const bytes = tensorBytes(tensor);
+  if (bytes.byteLength > 0) await resident.opened.device.read(resident.memory, 0, bytes);
+  return tensor;
+}
+
+/** Gives the memory back; the value must not be used afterwards. */
+export function releaseResident({ opened, memory }: Resident): void {
+  poolOf(opened).release(memory);
+}
+
+const placeOf = ({ memory, dtype, shape }: Resident): MemoryArgument => ({
+  memory,
+  offset: 0,
+  bytes: bytesFor(dtype, shape),
+  access: 'readWrite',
+});
+
+/** Buffers of results that get memory of their own, each for the first result that names it. */
+export function keptBuffers({ results, buffers }: Procedure): ReadonlySet<number> {
+  const isKept = (id: number): boolean => {
+    const buffer = buffers.find((other) => other.id === id);
+    return buffer?.role === 'temporary' && typeof buffer.bytes === 'number';
+  };
+  return new Set(
+    results.flatMap(({ buffer }) => (buffer === undefined ? [] : [buffer])).filter(isKept),
+  );
+}
+
+/** Inputs that steps on the host look at. */
+function inputsOnHost({ parameters, steps, results }: Procedure): ReadonlySet<Node> {
+  const seen = new Set<Node>();
+  for (const step of steps) {
+    if (step.kind === 'host')
+      for (const { inputs } of step.nodes) for (const x of inputs) seen.add(x);
+    if (step.kind === 'bind' || step.kind === 'upload') seen.add(step.node);
+  }
+  for (const { host } of results) if (host !== undefined) seen.add(host);
+  return new Set(parameters.map(({ node }) => node).filter((node) => seen.has(node)));
+}
+
+interface ResidentRun {
+  readonly session: Session;
+  readonly program: Program;
+  /** Made with `keptBuffers` of the program's main procedure. */
+  readonly runner: ProcedureRunner;
+}
+
+/**
+ * Runs on values that lie on the device. Results lie there too, except those that the host
+ * computed. Rejects as `Executable.run` does; then nothing new is held.
+ */
+export async function runResident(
+  { session, program: { main }, runner }: ResidentRun,
+  inputs: readonly Resident[],
+  limits: RunLimits,
+): Promise<(Resident | HostTensor)[]> {
+  const environment = bindInputs(main, inputs);
+  const { opened } = session;
+  const held: Resident[] = [];
+  const hold = async (dtype: DType, shape: readonly number[]): Promise<Resident> => {
+    const resident = await allocate(opened, dtype, shape);
+    held.push(resident);
+    return resident;
+  };
+  session.begin(limits);
+  try {
+    const host = new Map<Node, HostTensor>();
+    const onHost = inputsOnHost(main);
+    for (const [i, { node }] of main.parameters.entries()) {
+      if (onHost.has(node)) host.set(node, await readResident(inputs[i] as Resident));
+    }
+    const kept = new Map<number, Resident>();
+    const wanted = keptBuffers(main);
+    for (const { buffer, dtype, shape } of main.results) {
+      if (buffer === undefined || !wanted.has(buffer) || kept.has(buffer)) continue;
+      kept.set(buffer, await hold(dtype, shapeOf(shape, environment)));
+    }
+    const places = new Map([...kept].map(([id, resident]) => [id, placeOf(resident)] as const));
+    const given = inputs.map(placeOf);
+    const outcomes = await runner.run(environment, host, given, places);
+    const results: (Resident | HostTensor)[] = [];
+    for (const [i, outcome] of outcomes.entries()) {
+      const { buffer = -1, dtype } = main.results[i] as Procedure['results'][number];
+      const own = kept.get(buffer);
+      kept.delete(buffer);
+      results.push(
+        own === undefined
+          ? await copied(session, dtype, outcome, hold)
+          : { ...own, shape: outcome.shape },
+      );
+    }
+    await session.read([]);
+    await session.settle();
+    return results;
+  } catch (error) {
+    await session.recover();
+    for (const resident of held) releaseResident(resident);
+    throw error;
+  }
+}
+
+async function copied(
+  session: Session,
+  dtype: DType,
+  outcome: Outcome,
+  hold: (dtype: DType, shape: readonly number[]) => Promise<Resident>,
+): Promise<Resident | HostTensor> {
+  if ('tensor' in outcome) return outcome.tensor;
+  const resident = await hold(dtype, outcome.shape);
+  const to = placeOf(resident);
+  session.copy(outcome.place, to, to.bytes);
+  return resident;
+}
