@@ -201,20 +201,22 @@ class Verifier {
   }
 
   /** Shapes that a machine of so many lanes can hold. */
-  private tile({ shape }: TileType): void {
+  private tile({ shape }: TileType, perRow = false): void {
     this.require(shape.length <= 2, `a tile of ${shape.length} axes`);
     for (const size of shape) {
       this.require(Number.isInteger(size) && size > 0, `a tile axis of ${size}`);
     }
     const { lanes, group } = this.program;
     const last = shape.at(-1) ?? 1;
-    const fits = group > 1 || last === 1 || last % lanes === 0;
+    const fits = perRow || group > 1 || last === 1 || last % lanes === 0;
     this.require(fits, `a tile [${shape.join(',')}] in a kernel of ${lanes} lanes`);
   }
 
   private define({ id, type, operation }: Extract<Statement, { kind: 'let' }>): void {
     this.require(!this.madeValues.has(id), `value ${id} is made twice`);
-    this.tile(type);
+    // One value per row of a tile: as many as there are rows.
+    const perRow = operation.kind === 'iota' || operation.kind === 'reduce';
+    this.tile(type, perRow && type.shape.length === 1);
     this.operation(id, operation, type);
     this.madeValues.add(id);
     this.scope.values.set(id, type);
