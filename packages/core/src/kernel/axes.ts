@@ -22,7 +22,8 @@ export interface Axis {
 /** Index variables of an iteration space, one per axis. */
 export function axesOf(shape: readonly Size[], reduced: readonly number[] = []): Axis[] {
   return shape.map((extent, axis) => ({
-    name: `i${axis}`,
+    // A sign that no size symbol has: axis variables are replaced before any code is written.
+    name: `$i${axis}`,
     extent,
     reduced: reduced.includes(axis),
   }));

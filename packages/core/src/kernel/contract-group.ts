@@ -15,7 +15,7 @@ import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from './builder.js';
 import type { ContractPlan, MergedGroups } from './contract-plan.js';
-import { computeType, lowerCast } from './elementwise.js';
+import { computeType, lowerCast, settle } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
@@ -106,7 +106,8 @@ export function writeGroupContract(
         value,
         place.tile.map((a) => a.count),
       );
-      const mask = values.tailMask();
+      // A plain load gives 0 beyond the edge; anything computed from it may not.
+      const mask = frame.input(node) === undefined ? values.tailMask() : undefined;
       return mask === undefined ? wide : b.select(mask, wide, b.literal(type, 0));
     };
     const shape = [tile.rows, tile.columns];
@@ -123,7 +124,8 @@ export function writeGroupContract(
         b.assign(accumulator, b.dot(a, c, b.read(accumulator)));
       });
     });
-    const sum = lowerCast(b, target, accumulate, plan.node.dtype, false, b.read(accumulator));
+    const total = settle(b, accumulate, b.read(accumulator));
+    const sum = lowerCast(b, target, accumulate, plan.node.dtype, false, total);
     const place = placeFor([rowAxis, columnAxis], undefined, (node) =>
       node.id === plan.node.id ? sum : undefined,
     );

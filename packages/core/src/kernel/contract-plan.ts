@@ -32,7 +32,7 @@ export interface ContractPlan {
 }
 
 function axesFor(stem: string, sizes: readonly Size[], reduced: boolean): Axis[] {
-  return sizes.map((extent, i) => ({ name: `${stem}${i}`, extent, reduced }));
+  return sizes.map((extent, i) => ({ name: `$${stem}${i}`, extent, reduced }));
 }
 
 export function planContract(step: KernelStep): ContractPlan {

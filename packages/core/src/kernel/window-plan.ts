@@ -51,10 +51,10 @@ export interface WindowPlan {
   readonly anchorIndex: readonly Expression[];
 }
 
-export const batchName = 'p0';
-export const groupName = 'q0';
-export const rowAxisName = 'm0';
-export const spatialName = (axis: number): string => `s${axis}`;
+export const batchName = '$p0';
+export const groupName = '$q0';
+export const rowAxisName = '$m0';
+export const spatialName = (axis: number): string => `$s${axis}`;
 
 function spatialOf(node: NodeOf<'window'>, axis: number): Spatial {
   const { attributes } = node;
