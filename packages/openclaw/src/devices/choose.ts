@@ -1,0 +1,58 @@
+/** Chooses and opens the device that work runs on. */
+import {
+  type Evidence,
+  type Fallback,
+  isFailure,
+  listDevices,
+  type OpenDevice,
+  openDevice,
+} from '@open-claw/core';
+
+/** Where a model runs: a device, or the interpreter, which defines every operation. */
+export type Backend =
+  | { readonly kind: 'interpreter'; readonly skipped: readonly Fallback[] }
+  | {
+      readonly kind: 'device';
+      readonly opened: OpenDevice;
+      /** Devices that were wished for and are not there. */
+      readonly skipped: readonly Fallback[];
+    };
+
+export interface BackendFacts {
+  readonly device: string;
+  readonly driver: string;
+  readonly evidence: Evidence;
+}
+
+export function factsOf(backend: Backend): BackendFacts {
+  if (backend.kind === 'interpreter') {
+    return { device: 'interpreter', driver: 'none', evidence: 'none' };
+  }
+  const { id, found, evidence } = backend.opened;
+  return { device: id, driver: found.driver, evidence };
+}
+
+/** Opens the first of the ids that is there; all others before it are told in `skipped`. */
+export async function openBackend(ids: readonly string[]): Promise<Backend> {
+  const wanted = ids.length > 0 ? ids : await foundIds();
+  const skipped: Fallback[] = [];
+  let first: unknown;
+  for (const id of wanted) {
+    if (id === 'interpreter') return { kind: 'interpreter', skipped };
+    try {
+      return { kind: 'device', opened: await openDevice(id), skipped };
+    } catch (error) {
+      if (!isFailure(error) || !['unavailable', 'refused'].includes(error.kind)) throw error;
+      first ??= error;
+      const reason = error.where === '' ? error.what : `${error.what}: ${error.where}`;
+      skipped.push({ op: 'device', node: id, reason });
+    }
+  }
+  throw first;
+}
+
+/** Devices that are there, in the order in which the plug-ins were made known: fastest first. */
+async function foundIds(): Promise<readonly string[]> {
+  const listings = await listDevices();
+  return listings.flatMap((listing) => ('found' in listing ? [listing.found.id] : []));
+}

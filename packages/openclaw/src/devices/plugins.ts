@@ -1,0 +1,136 @@
+/** Which plug-ins are known on Node: the default devices, and what the user names. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type DevicePlugin, isFailure, plugins, use } from '@open-claw/core';
+import { failure } from '@open-claw/core/internal';
+import { plugin as wasmPlugin } from '@open-claw/device-wasm';
+import { absentPlugin } from './absent.js';
+
+export interface DeviceOptions {
+  /** Ids in order of preference, with commas between: the first that is there is taken. */
+  readonly device?: string;
+  /** A plug-in, or the path or package name of a module that exports `plugin`. */
+  readonly plugin?: DevicePlugin | string | readonly (DevicePlugin | string)[];
+  /** Threads of the CPU device; all cores where absent. */
+  readonly threads?: number;
+}
+
+/** Addresses of the modules behind plug-ins, for processes that load them again. */
+const addresses = new Map<string, string>();
+
+export const pluginAddresses = (): readonly string[] => [...addresses.values()];
+
+const familyOf = (id: string): string => id.split(/[:/]/)[0] as string;
+
+/** Makes the default devices known, then those that the options and CLAW_DEVICE name. */
+export async function usePlugins(options: DeviceOptions): Promise<void> {
+  await useNative(options.threads);
+  if (!isKnown('wasm')) use(wasmPlugin);
+  addresses.set('wasm', import.meta.resolve('@open-claw/device-wasm'));
+  const given = options.plugin ?? [];
+  for (const each of Array.isArray(given) ? given : [given]) {
+    use(typeof each === 'string' ? await importPlugin(each) : each);
+  }
+  for (const id of wantedIds(options)) {
+    const family = familyOf(id);
+    if (family !== 'interpreter' && !isKnown(family)) await useByName(family);
+  }
+}
+
+/** The ids to try, best first; without a wish those of the options' plug-ins and the defaults. */
+export function wantedIds(options: DeviceOptions): readonly string[] {
+  const text = options.device ?? process.env['CLAW_DEVICE'] ?? '';
+  return text
+    .split(',')
+    .map((id) => id.trim())
+    .filter((id) => id !== '');
+}
+
+const isKnown = (name: string): boolean => plugins().some((plugin) => plugin.name === name);
+
+/** The CPU device is optional: its package needs a prebuilt library for the platform. */
+async function useNative(threads: number | undefined): Promise<void> {
+  if (isKnown('native') && threads === undefined) return;
+  try {
+    const { nativeDevice, plugin } = await import('@open-claw/device-native');
+    use(threads === undefined ? plugin : nativeDevice({ threads }));
+    addresses.set('native', import.meta.resolve('@open-claw/device-native'));
+  } catch (error) {
+    const fix = 'npm install @open-claw/device-native';
+    use(absentPlugin('native', isFailure(error) ? error.what : String(error), fix));
+  }
+}
+
+/** A family that is not known may be an installed package of the usual name. */
+async function useByName(family: string): Promise<void> {
+  if (!/^[a-z0-9-]{1,40}$/.test(family)) return;
+  const name = `@open-claw/device-${family}`;
+  try {
+    use(await importPlugin(name));
+  } catch (error) {
+    if (!isFailure(error) || error.details['missing'] !== true) throw error;
+  }
+}
+
+/** Imports the module at a path or of a package. Throws OC-PLUGIN-01. */
+export async function importPlugin(name: string): Promise<DevicePlugin> {
+  const address = addressOf(name);
+  let module: { readonly plugin?: unknown };
+  try {
+    module = (await import(address)) as typeof module;
+  } catch (cause) {
+    throw unusable(name, cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+  const { plugin } = module;
+  if (!isPlugin(plugin)) throw unusable(name, 'it exports no `plugin` of the device contract');
+  addresses.set(plugin.name, address);
+  return plugin;
+}
+
+function isPlugin(value: unknown): value is DevicePlugin {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, contract, probe } = value as Record<string, unknown>;
+  return typeof name === 'string' && contract !== undefined && typeof probe === 'function';
+}
+
+function unusable(
+  name: string,
+  reason: string,
+  more: { readonly missing?: boolean; readonly cause?: unknown } = {},
+): Error {
+  const details = { name, reason, missing: more.missing === true };
+  return failure('OC-PLUGIN-01', details, { kind: 'unavailable', cause: more.cause });
+}
+
+/** A path is taken from the working folder; a package from here, then from the working folder. */
+function addressOf(name: string): string {
+  const path = resolve(name);
+  if (existsSync(path)) return pathToFileURL(entryOf(path, name)).href;
+  try {
+    return import.meta.resolve(name);
+  } catch {
+    try {
+      const found = createRequire(join(process.cwd(), 'here.js')).resolve(name);
+      return pathToFileURL(found).href;
+    } catch (cause) {
+      throw unusable(name, 'there is no such file or package', { missing: true, cause });
+    }
+  }
+}
+
+/** The module file of a path: itself, or what a folder's package.json exports. */
+function entryOf(path: string, name: string): string {
+  if (!statSync(path).isDirectory()) return path;
+  try {
+    const text = readFileSync(join(path, 'package.json'), 'utf8');
+    const { exports: given, main } = JSON.parse(text) as {
+      readonly exports?: { readonly '.'?: { readonly default?: string } };
+      readonly main?: string;
+    };
+    return join(path, given?.['.']?.default ?? main ?? 'index.js');
+  } catch (cause) {
+    throw unusable(name, 'the folder has no package.json', { cause });
+  }
+}

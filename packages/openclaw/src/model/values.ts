@@ -1,0 +1,155 @@
+/** What callers may give as an input, made into the values that the importer works with. */
+import {
+  allocateArray,
+  type DType,
+  elementCount,
+  type HostArray,
+  type HostTensor,
+} from '@open-claw/core';
+import { failure } from '@open-claw/core/internal';
+import { jsonTensor, type OnnxValue, type ValueType } from '@open-claw/formats';
+import type { ModelPort } from './ports.js';
+
+/** A tensor of the tensor interface: its numbers come back by `read`. */
+export interface Readable {
+  read(): Promise<HostTensor>;
+}
+
+export type Nested = number | bigint | boolean | string | readonly Nested[];
+
+/**
+ * A tensor in host memory, a typed array (the shape is taken from the model where it is known,
+ * else it is one axis), numbers nested in arrays, a lazy tensor; for a sequence an array of these,
+ * for an optional null or the value.
+ */
+export type InputValue =
+  | HostTensor
+  | Exclude<HostArray, readonly string[]>
+  | Nested
+  | Readable
+  | null
+  | readonly InputValue[];
+
+const wrong = (name: string, reason: string): Error =>
+  failure('OC-INPUT-01', { name, reason }, { kind: 'usage' });
+
+/** Throws OC-INPUT-01. */
+export async function toValue(
+  given: InputValue,
+  port: ModelPort,
+  type: ValueType | null,
+): Promise<OnnxValue> {
+  if (type?.kind === 'sequence') {
+    if (!Array.isArray(given)) throw wrong(port.name, 'a sequence is given as an array of tensors');
+    const inner = { ...port, kind: 'tensor' as const };
+    const parts = given.map((each: InputValue) => toValue(each, inner, type.element));
+    return { kind: 'sequence', elements: await Promise.all(parts) };
+  }
+  if (type?.kind === 'optional') {
+    if (given === null) return { kind: 'optional', value: null };
+    return { kind: 'optional', value: await toValue(given, port, type.element) };
+  }
+  return { kind: 'tensor', tensor: await toTensor(given, port) };
+}
+
+async function toTensor(given: InputValue, port: ModelPort): Promise<HostTensor> {
+  const { name, dtype } = port;
+  if (given === null) throw wrong(name, 'nothing is given');
+  if (ArrayBuffer.isView(given)) return fromArray(given, port);
+  if (isReadable(given)) return given.read();
+  if (isTensor(given)) return given;
+  try {
+    return jsonTensor(plainValues(given as Nested), dtype, `input "${name}"`);
+  } catch (error) {
+    throw wrong(name, error instanceof Error ? firstLine(error.message) : String(error));
+  }
+}
+
+const firstLine = (text: string): string =>
+  (text.split('\n')[0] as string).replace(/^OC-\S+\s+/, '');
+
+const isReadable = (value: object | Nested): value is Readable =>
+  typeof value === 'object' && 'read' in value && typeof value.read === 'function';
+
+const isTensor = (value: object | Nested): value is HostTensor =>
+  typeof value === 'object' && 'dtype' in value && 'shape' in value && 'data' in value;
+
+/** Exact integers as text, which the reader of nested values takes. */
+function plainValues(value: Nested): unknown {
+  if (typeof value === 'bigint') return String(value);
+  return Array.isArray(value) ? value.map(plainValues) : value;
+}
+
+function fromArray(
+  data: Exclude<HostArray, readonly string[]>,
+  { name, dtype, shape }: ModelPort,
+): HostTensor {
+  const chosen = dtype ?? 'f32';
+  const wanted = chosen === 'string' ? undefined : allocateArray(chosen, 0).constructor;
+  if (data.constructor !== wanted) {
+    const reason = `${data.constructor.name} where ${chosen} needs ${wanted?.name ?? 'text'}`;
+    throw wrong(name, reason);
+  }
+  return { dtype: chosen, shape: shapeFor(data.length, shape, name), data };
+}
+
+/** The declared shape; one size that is not known follows from the length. */
+function shapeFor(length: number, shape: ModelPort['shape'], name: string): readonly number[] {
+  if (shape === undefined) return [length];
+  const open = shape.filter((size) => typeof size !== 'number').length;
+  const known = shape.filter((size) => typeof size === 'number');
+  const rest = elementCount(known);
+  if (open > 1) throw wrong(name, 'its shape is not known: give {dtype, shape, data}');
+  const missing = rest === 0 ? 0 : length / rest;
+  if (open === 0 ? rest !== length : !Number.isInteger(missing)) {
+    throw wrong(name, `${length} elements for the shape [${shape.map((s) => s ?? '?').join(',')}]`);
+  }
+  return shape.map((size) => (typeof size === 'number' ? size : missing));
+}
+
+/** Random numbers of a seed, the same everywhere: mulberry32. */
+function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const isFloatArray = (dtype: DType): boolean => dtype === 'f32' || dtype === 'f64';
+
+/**
+ * Random values: floats in [−1, 1), integers 0 or 1 (valid indices of nearly everything), bools.
+ * Throws OC-INPUT-01 for strings and OC-INPUT-04 where sizes are not known.
+ */
+export function randomTensor(
+  port: ModelPort,
+  seed: number,
+  encode: (dtype: DType, shape: readonly number[], values: readonly number[]) => HostTensor,
+): HostTensor {
+  const { name, kind, dtype, shape } = port;
+  if (kind !== 'tensor' || dtype === undefined || dtype === 'string' || shape === undefined) {
+    throw wrong(name, 'random values are made for tensors of numbers with a known rank only');
+  }
+  const open = shape.flatMap((size, axis) =>
+    typeof size === 'number' ? [] : [size === null || size === '' ? `${name}.${axis}` : size],
+  );
+  if (open.length > 0) {
+    throw failure('OC-INPUT-04', { names: [...new Set(open)].join(', ') }, { kind: 'usage' });
+  }
+  const sizes = shape as readonly number[];
+  const random = randomFrom(seed);
+  const count = elementCount(sizes);
+  if (isFloatArray(dtype)) {
+    const data = allocateArray(dtype, count) as Float32Array;
+    for (let i = 0; i < count; i++) data[i] = random() * 2 - 1;
+    return { dtype, shape: sizes, data };
+  }
+  const isFloat = /^(f|bf)\d/.test(dtype);
+  const values = Array.from({ length: count }, () =>
+    isFloat ? random() * 2 - 1 : Math.floor(random() * 2),
+  );
+  return encode(dtype, sizes, values);
+}
