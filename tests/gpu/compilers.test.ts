@@ -101,7 +101,7 @@ describe('OpenCL text gives the numbers of the script language', () => {
       new Function(script.text as string)()[program.name](expected, sizes, 0, tasks);
       const actual = buffersOf(sample);
       const source = gpuLanguage('opencl').emit([program], threadsTarget);
-      cl.run(source, program.name, tasks + 1, actual, sizes);
+      cl.load(source).run(program.name, tasks, actual, sizes);
       expect(valuesOf(sample, actual)).toEqual(valuesOf(sample, expected));
     });
   }

@@ -4,9 +4,12 @@ import type { Source } from '@open-claw/core/device';
 
 export interface OpenCl {
   readonly name: string;
-  /** Runs entry `entry` with buffers that are read back in place. */
+  load(source: Pick<Source, 'text' | 'entries'>): Loaded;
+}
+
+export interface Loaded {
+  /** Runs an entry with buffers that are read back in place. */
   run(
-    source: Source,
     entry: string,
     groups: number,
     buffers: readonly Uint8Array[],
@@ -59,6 +62,7 @@ function open(koffi: any, library: any): OpenCl {
     'int clEnqueueReadBuffer(void *q, void *b, uint32_t block, size_t off, size_t n, ' +
       'void *into, uint32_t c, void *w, void *ev)',
   );
+  const release = f('int clReleaseMemObject(void *b)');
   const check = (code: number, what: string): void => {
     if (code !== 0) throw new Error(`${what}: OpenCL error ${code}`);
   };
@@ -74,31 +78,45 @@ function open(koffi: any, library: any): OpenCl {
   check(error[0] as number, 'queue');
   return {
     name: new TextDecoder().decode(name).replace(/\0.*$/s, ''),
-    run(source, entryName, groups, buffers, sizes) {
+    load(source) {
       const program = makeProgram(context, 1, [source.text], null, error);
       if (build(program, 0, null, '-cl-std=CL1.2', null, null) !== 0) {
         const log = new Uint8Array(20000);
         buildInfo(program, device[0], 0x1183, log.length, log, null);
         throw new Error(new TextDecoder().decode(log).replace(/\0.*$/s, ''));
       }
-      const kernel = makeKernel(program, entryName, error);
-      check(error[0] as number, 'kernel');
-      const entry = source.entries.find((e) => e.name === entryName);
-      if (entry === undefined) throw new Error(`no entry ${entryName}`);
-      const memories = buffers.map((b) => makeBuffer(context, 0x21n, b.byteLength, b, error));
-      for (const [i, memory] of memories.entries()) {
-        check(setArgument(kernel, i, 8, BigUint64Array.of(koffi.address(memory))), 'buffer');
-      }
-      for (const [i, size] of sizes.entries()) {
-        const wide = entry.indexType === 'i64';
-        const value = wide ? BigInt64Array.of(BigInt(size)) : Int32Array.of(size);
-        check(setArgument(kernel, memories.length + i, value.byteLength, value), 'size');
-      }
-      const group = entry.group[0];
-      check(launch(queue, kernel, 1, null, [groups * group], [group], 0, null, null), 'launch');
-      for (const [i, b] of buffers.entries()) {
-        check(read(queue, memories[i], 1, 0, b.byteLength, b, 0, null, null), 'read');
-      }
+      return {
+        run(entryName, groups, buffers, sizes) {
+          const kernel = makeKernel(program, entryName, error);
+          check(error[0] as number, 'kernel');
+          const entry = source.entries.find((e) => e.name === entryName);
+          if (entry === undefined) throw new Error(`no entry ${entryName}`);
+          const memories = buffers.map((b) =>
+            makeBuffer(
+              context,
+              0x21n,
+              b.byteLength || 4,
+              b.byteLength ? b : new Uint8Array(4),
+              error,
+            ),
+          );
+          for (const [i, memory] of memories.entries()) {
+            check(setArgument(kernel, i, 8, BigUint64Array.of(koffi.address(memory))), 'buffer');
+          }
+          for (const [i, size] of sizes.entries()) {
+            const wide = entry.indexType === 'i64';
+            const value = wide ? BigInt64Array.of(BigInt(size)) : Int32Array.of(size);
+            check(setArgument(kernel, memories.length + i, value.byteLength, value), 'size');
+          }
+          const group = entry.group[0];
+          check(launch(queue, kernel, 1, null, [groups * group], [group], 0, null, null), 'launch');
+          for (const [i, b] of buffers.entries()) {
+            if (b.byteLength > 0 && entry.buffers[i]?.write === true)
+              check(read(queue, memories[i], 1, 0, b.byteLength, b, 0, null, null), 'read');
+            release(memories[i]);
+          }
+        },
+      };
     },
   };
 }

@@ -40,7 +40,7 @@ export const threadsTarget: Target = {
   offsetAlignment: 256,
   sharedBuffers: true,
   indexBits: 64,
-  maxGrid: [65535, 65535, 65535],
+  maxGrid: [2 ** 31 - 1, 65535, 65535],
   memoryBytes: 2 ** 30,
 };
 

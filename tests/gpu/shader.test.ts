@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { type Entry, scriptLanguage, shaderLanguage } from '@open-claw/core/device';
+import { type Entry, scriptLanguage, shaderLanguage, type Target } from '@open-claw/core/device';
 import { describe, expect, it } from 'vitest';
 import {
   arithmeticKernel,
@@ -113,7 +113,8 @@ describe('WGSL gives the numbers of the script language', () => {
       const expected = buffersOf(sample);
       new Function(script.text as string)()[program.name](expected, sizes, 0, tasks);
       const actual = buffersOf(sample);
-      const source = shaderLanguage.emit([program], threadsTarget);
+      const narrow: Target = { ...threadsTarget, maxGrid: [65535, 65535, 65535] };
+      const source = shaderLanguage.emit([program], narrow);
       const entry = source.entries[0] as Entry;
       await run(gpu.device, source.text as string, entry, tasks, actual, sizes);
       expect(valuesOf(sample, actual)).toEqual(valuesOf(sample, expected));

@@ -9,6 +9,8 @@ import { targetsOfGpus } from './targets-gpu.table.js';
 
 const target = targetsOfGpus.find((t) => t.id === 'opencl/generic') as Target;
 
+const webgpu = targetsOfGpus.find((t) => t.id === 'webgpu/default') as Target;
+
 const n = variable('n');
 const g = variable('g', ceilDivide(n, 64));
 const access = (buffer: string) => ({
@@ -89,9 +91,7 @@ describe('C for GPUs', () => {
           int n) {
         __shared__ float exchange_f32[32];
         const int lane = (int)threadIdx.x;
-        const int group_row = (int)(blockIdx.y + gridDim.y * blockIdx.z);
-        const int task = (int)blockIdx.x + (int)gridDim.x * group_row;
-        if (!(task < ((n + 63) / 64))) return;
+        const int task = (int)blockIdx.x;
         const int g = task;
         const float v0_0 = lane < (n - g * 64) ? x[g * 64 + lane] : 0.0f;
         const float v0_1 = (lane + 32) < (n - g * 64) ? x[g * 64 + lane + 32] : 0.0f;
@@ -102,37 +102,37 @@ describe('C for GPUs', () => {
         exchange_f32[lane] = p3_0;
         __syncthreads();
         if (lane < 16) {
-          const float o1 = exchange_f32[lane + 16];
-          p3_0 = p3_0 + o1;
+          const float o_1 = exchange_f32[lane + 16];
+          p3_0 = p3_0 + o_1;
           exchange_f32[lane] = p3_0;
         }
         __syncthreads();
         if (lane < 8) {
-          const float o2 = exchange_f32[lane + 8];
-          p3_0 = p3_0 + o2;
+          const float o_2 = exchange_f32[lane + 8];
+          p3_0 = p3_0 + o_2;
           exchange_f32[lane] = p3_0;
         }
         __syncthreads();
         if (lane < 4) {
-          const float o3 = exchange_f32[lane + 4];
-          p3_0 = p3_0 + o3;
+          const float o_3 = exchange_f32[lane + 4];
+          p3_0 = p3_0 + o_3;
           exchange_f32[lane] = p3_0;
         }
         __syncthreads();
         if (lane < 2) {
-          const float o4 = exchange_f32[lane + 2];
-          p3_0 = p3_0 + o4;
+          const float o_4 = exchange_f32[lane + 2];
+          p3_0 = p3_0 + o_4;
           exchange_f32[lane] = p3_0;
         }
         __syncthreads();
         if (lane < 1) {
-          const float o5 = exchange_f32[lane + 1];
-          p3_0 = p3_0 + o5;
+          const float o_5 = exchange_f32[lane + 1];
+          p3_0 = p3_0 + o_5;
           exchange_f32[lane] = p3_0;
         }
         __syncthreads();
-        const float v3r6_0 = exchange_f32[0];
-        if (lane < 1) total[g] = v3r6_0;
+        const float v3r_6_0 = exchange_f32[0];
+        if (lane < 1) total[g] = v3r_6_0;
         const bool v5_0 = v0_0 < (-1.0f);
         const bool v5_1 = v0_1 < (-1.0f);
         if (v5_0) atomicMin(status, 9);
@@ -152,9 +152,7 @@ describe('C for GPUs', () => {
           int n) {
         __local float exchange_f32[32];
         const int lane = (int)get_local_id(0);
-        const int group_row = (int)(get_group_id(1) + get_num_groups(1) * get_group_id(2));
-        const int task = (int)get_group_id(0) + (int)get_num_groups(0) * group_row;
-        if (!(task < ((n + 63) / 64))) return;
+        const int task = (int)get_group_id(0);
         const int g = task;
         const float v0_0 = lane < (n - g * 64) ? x[g * 64 + lane] : 0.0f;
         const float v0_1 = (lane + 32) < (n - g * 64) ? x[g * 64 + lane + 32] : 0.0f;
@@ -165,37 +163,37 @@ describe('C for GPUs', () => {
         exchange_f32[lane] = p3_0;
         barrier(CLK_LOCAL_MEM_FENCE);
         if (lane < 16) {
-          const float o1 = exchange_f32[lane + 16];
-          p3_0 = p3_0 + o1;
+          const float o_1 = exchange_f32[lane + 16];
+          p3_0 = p3_0 + o_1;
           exchange_f32[lane] = p3_0;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         if (lane < 8) {
-          const float o2 = exchange_f32[lane + 8];
-          p3_0 = p3_0 + o2;
+          const float o_2 = exchange_f32[lane + 8];
+          p3_0 = p3_0 + o_2;
           exchange_f32[lane] = p3_0;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         if (lane < 4) {
-          const float o3 = exchange_f32[lane + 4];
-          p3_0 = p3_0 + o3;
+          const float o_3 = exchange_f32[lane + 4];
+          p3_0 = p3_0 + o_3;
           exchange_f32[lane] = p3_0;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         if (lane < 2) {
-          const float o4 = exchange_f32[lane + 2];
-          p3_0 = p3_0 + o4;
+          const float o_4 = exchange_f32[lane + 2];
+          p3_0 = p3_0 + o_4;
           exchange_f32[lane] = p3_0;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         if (lane < 1) {
-          const float o5 = exchange_f32[lane + 1];
-          p3_0 = p3_0 + o5;
+          const float o_5 = exchange_f32[lane + 1];
+          p3_0 = p3_0 + o_5;
           exchange_f32[lane] = p3_0;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        const float v3r6_0 = exchange_f32[0];
-        if (lane < 1) total[g] = v3r6_0;
+        const float v3r_6_0 = exchange_f32[0];
+        if (lane < 1) total[g] = v3r_6_0;
         const bool v5_0 = v0_0 < (-1.0f);
         const bool v5_1 = v0_1 < (-1.0f);
         if (v5_0) atomic_min(status, 9);
@@ -211,8 +209,7 @@ describe('C for GPUs', () => {
     expect(lines.filter((line) => !common.has(line))).toMatchInlineSnapshot(`
       [
         "  const int lane = (int)thread_idx.x;",
-        "  const int group_row = (int)(block_idx.y + grid_dim.y * block_idx.z);",
-        "  const int task = (int)block_idx.x + (int)grid_dim.x * group_row;",
+        "  const int task = (int)block_idx.x;",
       ]
     `);
   });
@@ -251,7 +248,7 @@ describe('C for GPUs', () => {
 
 describe('WGSL', () => {
   it('says a kernel', () => {
-    expect(shaderLanguage.emit([program], target).text).toMatchInlineSnapshot(`
+    expect(shaderLanguage.emit([program], webgpu).text).toMatchInlineSnapshot(`
       "var<private> nan_bits: u32 = 0x7fc00000u;
       var<private> infinity_bits: u32 = 0x7f800000u;
       fn floor_divide(a: i32, b: i32) -> i32 { return a / b - select(0, 1, a % b < 0); }
@@ -287,38 +284,38 @@ describe('WGSL', () => {
         positive0_exchange_f32[lane] = p3_0;
         workgroupBarrier();
         if (lane < 16i) {
-          let o1: f32 = positive0_exchange_f32[lane + 16i];
-          p3_0 = (p3_0 + o1);
+          let o_1: f32 = positive0_exchange_f32[lane + 16i];
+          p3_0 = (p3_0 + o_1);
           positive0_exchange_f32[lane] = p3_0;
         }
         workgroupBarrier();
         if (lane < 8i) {
-          let o2: f32 = positive0_exchange_f32[lane + 8i];
-          p3_0 = (p3_0 + o2);
+          let o_2: f32 = positive0_exchange_f32[lane + 8i];
+          p3_0 = (p3_0 + o_2);
           positive0_exchange_f32[lane] = p3_0;
         }
         workgroupBarrier();
         if (lane < 4i) {
-          let o3: f32 = positive0_exchange_f32[lane + 4i];
-          p3_0 = (p3_0 + o3);
+          let o_3: f32 = positive0_exchange_f32[lane + 4i];
+          p3_0 = (p3_0 + o_3);
           positive0_exchange_f32[lane] = p3_0;
         }
         workgroupBarrier();
         if (lane < 2i) {
-          let o4: f32 = positive0_exchange_f32[lane + 2i];
-          p3_0 = (p3_0 + o4);
+          let o_4: f32 = positive0_exchange_f32[lane + 2i];
+          p3_0 = (p3_0 + o_4);
           positive0_exchange_f32[lane] = p3_0;
         }
         workgroupBarrier();
         if (lane < 1i) {
-          let o5: f32 = positive0_exchange_f32[lane + 1i];
-          p3_0 = (p3_0 + o5);
+          let o_5: f32 = positive0_exchange_f32[lane + 1i];
+          p3_0 = (p3_0 + o_5);
           positive0_exchange_f32[lane] = p3_0;
         }
         workgroupBarrier();
-        let v3r6_0: f32 = positive0_exchange_f32[0i];
+        let v3r_6_0: f32 = positive0_exchange_f32[0i];
         if (lane < 1i) {
-          positive0_total[g] = v3r6_0;
+          positive0_total[g] = v3r_6_0;
         }
         let v5_0: bool = (v0_0 < (-1.0f));
         let v5_1: bool = (v0_1 < (-1.0f));

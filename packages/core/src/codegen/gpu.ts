@@ -38,9 +38,9 @@ import { mapThreads } from './threads.js';
 
 /**
  * A dialect as a language. Kernels take pointers to the buffers (the status word last), then the
- * sizes as integers of the entry's index type. A launch needs at least as many groups as there are
- * tasks, over up to three axes in any shape: a kernel numbers its groups x first, and groups
- * without a task leave.
+ * sizes as integers of the entry's index type. Where target.maxGrid[0] is 2³¹ − 1 or more, a
+ * launch has exactly as many groups as tasks, along x. Else it has at least as many over up to
+ * three axes in any shape: a kernel numbers its groups x first, and those without a task leave.
  */
 export function gpuLanguage(name: GpuDialectName): Language {
   const dialect: GpuDialect = gpuDialects[name];
@@ -125,8 +125,11 @@ function kernelText(program: ThreadProgram, context: ScalarContext): string {
   const [x, y, z] = dialect.block;
   const [across, down] = dialect.blocks;
   write(p, `const ${integer} lane = (${integer})${dialect.thread};`);
-  write(p, `const ${integer} group_row = (${integer})(${y} + ${down} * ${z});`);
-  write(p, `const ${integer} task = (${integer})${x} + (${integer})${across} * group_row;`);
+  if (program.exactGrid) write(p, `const ${integer} task = (${integer})${x};`);
+  else {
+    write(p, `const ${integer} group_row = (${integer})(${y} + ${down} * ${z});`);
+    write(p, `const ${integer} task = (${integer})${x} + (${integer})${across} * group_row;`);
+  }
   statements(p, program.body);
   const head = dialect.kernel.replace('{group}', String(program.group));
   const listed = parameters.map((parameter) => `\n    ${parameter}`).join(',');

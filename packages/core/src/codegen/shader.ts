@@ -152,7 +152,10 @@ function kernelText(program: ThreadProgram, target: Target): string {
     declarations.push(`var<workgroup> ${m.name}: array<${elementType(m)}, ${s.length}>;`);
   }
   write(p, 'let lane = i32(thread);');
-  write(p, 'let task = i32(block.x + blocks.x * (block.y + blocks.y * block.z));');
+  const number = program.exactGrid
+    ? 'block.x'
+    : 'block.x + blocks.x * (block.y + blocks.y * block.z)';
+  write(p, `let task = i32(${number});`);
   statements(p, program.body);
   for (const dtype of p.uniforms) {
     declarations.push(`var<workgroup> ${uniformName(p, dtype)}: ${sharedWord(dtype)};`);

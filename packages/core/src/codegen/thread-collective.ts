@@ -43,7 +43,7 @@ function readBack(
   addressOf: (register: number) => Expression,
 ): void {
   const { dtype } = w.typeOf(id);
-  const prefix = w.fresh(`v${id}r`);
+  const prefix = w.fresh(`v${id}r_`);
   const count = l === undefined ? 1 : registersOf(l);
   const registers = Array.from({ length: count }, (_, r) =>
     w.define(`${prefix}_${r}`, dtype, {
@@ -132,7 +132,7 @@ function combineThreads(
       const guard = [lessThan(place, count - half), ...owner].filter((part) => part !== 1);
       const inner = w.inside(() => {
         for (const [k, part] of parts.entries()) {
-          const other = w.define(w.fresh('o'), dtype, {
+          const other = w.define(w.fresh('o_'), dtype, {
             kind: 'load',
             element: cell(memory, at(line(k), add(place, half))),
             other: 0,
@@ -165,7 +165,7 @@ export function mapScan(w: ThreadWriter, id: ValueId, o: Scan): void {
       for (const [r, value] of current.entries()) {
         const element = where(layout, r);
         const inner = w.inside(() => {
-          const before = w.define(w.fresh('o'), dtype, {
+          const before = w.define(w.fresh('o_'), dtype, {
             kind: 'load',
             element: cell(memory, add(element, -distance)),
             other: 0,
@@ -198,12 +198,12 @@ export function mapDot(w: ThreadWriter, id: ValueId, o: Dot): void {
   const sums = Array.from({ length: registersOf(layout) }, (_, r) =>
     variableOf(w, w.fresh(`d${id}_`), w.register(o.accumulator, layout, r)),
   );
-  const index = w.fresh('k');
+  const index = w.fresh('k_');
   const k = variable(index, depth);
   const across = layout.columns / layout.threadColumns;
   const body = w.inside(() => {
     const read = (memory: string, address: Expression): Operand =>
-      w.define(w.fresh('o'), dtype, { kind: 'load', element: cell(memory, address), other: 0 });
+      w.define(w.fresh('o_'), dtype, { kind: 'load', element: cell(memory, address), other: 0 });
     const rows = Array.from({ length: layout.rows / layout.threadRows }, (_, i) => {
       const row = add(threadPlace(layout, 0), multiply(layout.threadRows, i));
       return read(a.memory, add(multiply(row, a.pitch), k));

@@ -141,6 +141,8 @@ export interface ThreadProgram {
   readonly indexType: 'i32' | 'i64';
   readonly shared: readonly SharedArray[];
   readonly sharedBytes: number;
+  /** Whether a launch has one axis and exactly as many groups as tasks; else it may have more. */
+  readonly exactGrid: boolean;
   readonly grid: readonly GridAxis[];
   readonly body: readonly ThreadStatement[];
   readonly mayFail: boolean;

@@ -3,7 +3,6 @@ import { internal, refused } from '../base/errors.js';
 import {
   add,
   type Expression,
-  equal,
   keyOf,
   lessThan,
   multiply,
@@ -69,7 +68,7 @@ export function indexed(
   l: Layout | undefined,
   r: number,
 ): Element {
-  const name = c.w.fresh('i');
+  const name = c.w.fresh('i_');
   c.w.push({ kind: 'index', name, value: c.w.register(index, l, r) });
   const guard = mask === undefined ? [] : [c.w.register(mask, l, r)];
   return { ...cell(memory, variable(name)), guard };
@@ -97,7 +96,7 @@ export function mapScalar(
       return define({ kind: 'index', expression: l === undefined ? 0 : (elementOf(l, r)[0] ?? 0) });
     case 'load': {
       const element = elementOfAccess(c, o.access, l, r);
-      if (element.guard.some((part) => typeof part === 'number' && equal(part, 0))) {
+      if (element.guard.includes(0)) {
         return { kind: 'literal', value: o.other ?? 0, dtype };
       }
       // Threads beyond the layout's load too, but only owners store.

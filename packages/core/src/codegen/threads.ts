@@ -54,7 +54,8 @@ export function mapThreads(program: TileProgram, target: Target): ThreadProgram 
     for (const s of placeStatements(l)) if (s.kind === 'index') places.set(s.name, s);
   }
   const atomics = atomicBuffers(program.body);
-  const body = [...taskStatements(program), ...places.values(), ...inner];
+  const exact = target.maxGrid[0] >= wideGrid;
+  const body = [...taskStatements(program, exact), ...places.values(), ...inner];
   const shared = [...w.arrays.values()];
   return {
     name: program.name,
@@ -64,6 +65,7 @@ export function mapThreads(program: TileProgram, target: Target): ThreadProgram 
     indexType: program.indexType,
     shared,
     sharedBytes: sharedBytesOf(shared, target.sharedBytes),
+    exactGrid: exact,
     grid: program.grid,
     body: placeBarriers(body, writable),
     mayFail: program.mayFail,
@@ -81,8 +83,11 @@ function atomicBuffers(
   return into;
 }
 
+/** Groups along the first axis of a launch from which on every kernel fits that axis alone. */
+const wideGrid = 2 ** 31 - 1;
+
 /** Grid coordinates from the number of the group; groups beyond the last task leave. */
-function taskStatements(program: TileProgram): readonly ThreadStatement[] {
+function taskStatements(program: TileProgram, exact: boolean): readonly ThreadStatement[] {
   const task = variable(taskName);
   const total = product(program.grid.map((axis) => axis.extent));
   let rest: Expression = task;
@@ -92,6 +97,8 @@ function taskStatements(program: TileProgram): readonly ThreadStatement[] {
     rest = floorDivide(rest, axis.extent);
     return { kind: 'index', name: axis.name, value };
   });
+  // Without need the barriers of a kernel shall not stand behind a return.
+  if (exact) return coordinates;
   return [{ kind: 'leaveUnless', guard: [lessThan(task, total)] }, ...coordinates];
 }
 
@@ -129,6 +136,7 @@ function mapStatement(c: Context, s: Statement): void {
     case 'store':
       eachOwned(c, [s.value], (l, r) => {
         const element = elementOfAccess(c, s.access, l, r);
+        if (element.guard.includes(0)) return;
         const guard = [...element.guard, ...ownedBy(c, l)];
         w.push({
           kind: 'store',
@@ -196,7 +204,7 @@ function mapStatement(c: Context, s: Statement): void {
 function provenUniform(w: ThreadWriter, id: ValueId): Operand {
   const a = w.uniform(id);
   if (a.kind === 'literal' || w.isProven(id)) return a;
-  return w.define(w.fresh('u'), a.dtype, { kind: 'uniform', a });
+  return w.define(w.fresh('u_'), a.dtype, { kind: 'uniform', a });
 }
 
 /** Layouts of a variable, each with the suffix of its registers' names; undefined: uniform. */
@@ -232,7 +240,7 @@ function mapLet(c: Context, id: ValueId, o: Operation): void {
   if (w.isUniform(id)) {
     if (isProven(c, o)) w.setProven(id);
     if (o.kind === 'reduce') mapReduce(w, id, o);
-    else w.setRegisters(id, undefined, [mapScalar(c, id, o, undefined, 0, `v${id}`)]);
+    else w.setRegisters(id, undefined, [mapScalar(c, id, o, undefined, 0, `v${id}_0`)]);
     return;
   }
   const wanted = [...(w.demands.values.get(id)?.values() ?? [])].map((l) => w.use(l));
