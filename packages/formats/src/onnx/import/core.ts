@@ -14,6 +14,7 @@ export {
   type HostTensor,
   type HostValue,
   hostTensor,
+  integerRange,
   internal,
   interpret,
   isFailure,

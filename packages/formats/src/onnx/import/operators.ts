@@ -6,10 +6,15 @@ import { elementwiseOperators } from './elementwise.js';
 import { lookupOperators } from './lookups.js';
 import { activationOperators } from './nn-activations.js';
 import { attentionOperators } from './nn-attention.js';
+import { convolutionOperators } from './nn-convolutions.js';
 import { linearAttentionOperators } from './nn-linear-attention.js';
 import { lossOperators } from './nn-losses.js';
 import { matrixOperators } from './nn-matmul.js';
+import { poolingOperators } from './nn-pooling.js';
 import { quantizedOperators } from './nn-quantized.js';
+import { regionOperators } from './nn-regions.js';
+import { resizeOperators } from './nn-resize.js';
+import { samplingOperators } from './nn-sampling.js';
 import { reductionOperators } from './reductions.js';
 import { mergeTables } from './registry.js';
 import { scanOperators } from './scan.js';
@@ -37,5 +42,10 @@ export const operators = mergeTables(
   linearAttentionOperators,
   matrixOperators,
   quantizedOperators,
+  convolutionOperators,
+  poolingOperators,
+  resizeOperators,
+  samplingOperators,
+  regionOperators,
   lossOperators,
 );
