@@ -207,6 +207,13 @@ export class KernelBuilder {
     return this.let({ kind: 'reduce', name, a: a.id, axis }, { dtype: a.type.dtype, shape });
   }
 
+  /** Reduces every axis: a uniform value. */
+  reduceAll(name: TileReduction, a: Value): Value {
+    let value = a;
+    while (value.type.shape.length > 0) value = this.reduce(name, value);
+    return value;
+  }
+
   scan(name: TileReduction, a: Value): Value {
     return this.let({ kind: 'scan', name, a: a.id }, a.type);
   }

@@ -112,7 +112,9 @@ export function writePack(
   });
   const shape = { lanes: tile.lanes, group: 1, grid };
   const packNames = { ...names, name: `${names.name}_pack` };
-  return { kernel: frame.finish(packNames, shape, { once: constant }), workspace };
+  // Its own cost: panels of constants are packed before any size of the step is known.
+  const cost = { flops: 0, bytes: multiply(2, workspace.bytes) };
+  return { kernel: frame.finish(packNames, shape, { once: constant, cost }), workspace };
 }
 
 const isDepth = (plan: ContractPlan, name: string): boolean =>

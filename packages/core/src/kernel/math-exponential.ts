@@ -75,6 +75,13 @@ export function exponential(m: Floats, x: Value): Value {
   return exponentialOf(m, m.atLeast(m.atMost(x, high), low));
 }
 
+/** 1 − e^x for x ≤ 0 above −bias·ln 2, with the digits of a small result. */
+export function minusExponentialMinusOne(m: Floats, x: Value): Value {
+  const { k, minusOne } = reduceExponent(m, x);
+  const factor = m.powerOfTwo(k);
+  return m.subtract(m.subtract(1, factor), m.multiply(minusOne, factor));
+}
+
 export interface LogarithmParts {
   /** log x = k·ln 2 + log(1 + f), √½ ≤ 1 + f < √2. */
   readonly k: Value;

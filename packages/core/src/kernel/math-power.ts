@@ -133,7 +133,7 @@ export function floatRemainder(m: Floats, x: Value, y: Value): Value {
   const rest = b.variable(spread(m.select(ordinary, dividend, 0)));
   const least = spread(m.select(ordinary, divisor, 1));
   const scaled = b.variable(least);
-  const any = (lanes: Value): Value => b.reduce('or', lanes);
+  const any = (lanes: Value): Value => b.reduceAll('or', lanes);
   const half = spread(m.multiply(b.read(rest), 0.5));
   b.while(
     () => any(b.lessEqual(b.read(scaled), half)),

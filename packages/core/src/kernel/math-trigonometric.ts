@@ -56,7 +56,7 @@ function reduceToQuarter(m: Floats, x: Value): ReducedAngle {
   const large = b.and(m.less(a, Number.POSITIVE_INFINITY), m.less(largeAngle(m), a));
   const r = b.variable(near);
   const turns = b.variable(word);
-  b.if(b.reduce('or', large), () => {
+  b.if(b.reduceAll('or', large), () => {
     const far = reduceLargeAngle(m, x);
     b.assign(r, b.select(large, far.r, near));
     b.assign(turns, b.select(large, far.turns, word));

@@ -211,7 +211,8 @@ export class ValueLowering {
         return builder.convert(this.index(node.attributes.value), computeType(node.dtype));
       case 'iota': {
         const position = this.index(index[node.attributes.axis] as Expression);
-        return lowerCast(builder, target, 'i64', node.dtype, false, widen(builder, position));
+        const word = wordOf(target);
+        return lowerCast(builder, target, word, node.dtype, false, builder.convert(position, word));
       }
       case 'select': {
         const [condition, a, b] = node.inputs as [Node, Node, Node];
@@ -335,10 +336,11 @@ export class ValueLowering {
 
   /** The position as an index-typed value inside [0, extent); refuses others by the status word. */
   private checked(chosen: Value, extent: Size, guard: Value | undefined): Value {
-    const { builder } = this.place;
-    const wide = widen(builder, chosen);
-    const limit = widen(builder, builder.scalar(extent));
-    const zero = builder.literal('i64', 0);
+    const { builder, target } = this.place;
+    const word = wordOf(target);
+    const wide = builder.convert(chosen, word);
+    const limit = builder.convert(builder.scalar(extent), word);
+    const zero = builder.literal(word, 0);
     const outside = builder.or(builder.less(wide, zero), builder.lessEqual(limit, wide));
     this.fail(outside, guard, 'indexOutOfRange');
     const safe = builder.select(outside, zero, wide);
@@ -370,6 +372,7 @@ export function limitsOf(tile: readonly TileAxis[]): { limits?: readonly Limit[]
   return { limits: tile.map(({ tail }) => (tail === undefined ? {} : { high: tail })) };
 }
 
-function widen(builder: KernelBuilder, value: Value): Value {
-  return builder.convert(value, 'i64');
+/** The widest integer that the target computes: every size and index that it can meet fits. */
+function wordOf(target: Target): 'i32' | 'i64' {
+  return target.compute.includes('i64') ? 'i64' : 'i32';
 }

@@ -101,7 +101,9 @@ export function writeWindowCopy(plan: WindowPlan, target: Target, names: KernelN
     });
   });
   const copyNames = { ...names, name: `${names.name}_pad` };
-  return { kernel: frame.finish(copyNames, { lanes, group: 1, grid }), workspace, layout };
+  const cost = { flops: 0, bytes: multiply(2, workspace.bytes) };
+  const shape = { lanes, group: 1, grid };
+  return { kernel: frame.finish(copyNames, shape, { cost }), workspace, layout };
 }
 
 const bound = (bindings: Bindings, name: string): Expression => bindings.get(name) ?? 0;
