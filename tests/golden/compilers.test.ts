@@ -1,0 +1,141 @@
+/**
+ * The sources of every golden program against tools that others wrote: the system's C compiler,
+ * clang for CUDA and OpenCL C, the engine's own WebAssembly and JavaScript, and Tint (npm package
+ * `webgpu`) for WGSL. A tool that is not there is named and its checks are skipped.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { cudaShim } from './cuda-shim.js';
+import { type Emitted, emitAll, goldenGraph } from './journey.js';
+import { goldenPrograms } from './programs.js';
+import { wasmListing } from './wasm-listing.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'claw-golden-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const answers = (command: string): boolean => spawnSync(command, ['--version']).status === 0;
+const compiler = ['cc', 'gcc', 'clang'].find(answers);
+const clang = ['clang-19', 'clang'].find(answers);
+const ptxas = ['ptxas'].find(answers);
+
+const emitted = Object.keys(goldenPrograms).map(
+  (name) => [name, emitAll(goldenGraph(name))] as const,
+);
+const rowOf = (rows: readonly Emitted[], title: string): Emitted => {
+  const row = rows.find((candidate) => candidate.title === title);
+  if (row === undefined) throw new Error(`there is no row ${title}`);
+  return row;
+};
+
+/** Runs a compiler over a program's text; gives what it says. */
+function compilerSays(command: string, options: readonly string[], text: string): string {
+  const path = join(folder, 'source.txt');
+  writeFileSync(path, text);
+  const run = spawnSync(command, [...options, path], { encoding: 'utf8' });
+  return run.status === 0 ? run.stderr : `exit ${run.status}: ${run.stderr}`;
+}
+
+/** Checks a language's text of every program, where the program is not refused. */
+function checkAll(title: string, check: (text: string, row: Emitted) => void): void {
+  for (const [name, rows] of emitted) {
+    const row = rowOf(rows, title);
+    it.skipIf(row.source === undefined)(name, () => check(row.source?.text ?? '', row));
+  }
+}
+
+const flags = ['-x', 'c', '-std=gnu17', '-Wall', '-Wno-psabi', '-Wno-unused', '-fsyntax-only'];
+
+describe.skipIf(compiler === undefined)('C by the C compiler (needs cc, gcc or clang)', () => {
+  const instructions = ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mfma'];
+  const isIntel = process.arch === 'x64';
+  checkAll('C', (text) => {
+    const options = [...flags, '-fwrapv', '-ffp-contract=off', ...(isIntel ? instructions : [])];
+    expect(compilerSays(compiler as string, options, text)).toBe('');
+  });
+});
+
+describe.skipIf(clang === undefined)('CUDA by clang (needs clang)', () => {
+  const shim = join(folder, 'shim.h');
+  const bare = ['-nocudalib', '-nocudainc', '-include', shim, '-Wall', '-Wno-unused'];
+  const device = ['-x', 'cuda', '--cuda-device-only', '--cuda-gpu-arch=sm_90'];
+  checkAll('CUDA', (text) => {
+    writeFileSync(shim, cudaShim);
+    expect(compilerSays(clang as string, [...device, ...bare, '-fsyntax-only'], text)).toBe('');
+  });
+});
+
+describe.skipIf(clang === undefined || ptxas === undefined)(
+  'CUDA through PTX by ptxas (needs clang and ptxas)',
+  () => {
+    const shim = join(folder, 'shim.h');
+    const listing = join(folder, 'kernels.ptx');
+    const bare = ['-nocudalib', '-nocudainc', '-include', shim, '-S', '-o', listing];
+    const device = ['-x', 'cuda', '--cuda-device-only', '--cuda-gpu-arch=sm_80', '-O1'];
+    checkAll('CUDA', (text) => {
+      writeFileSync(shim, cudaShim);
+      expect(compilerSays(clang as string, [...device, ...bare], text)).toBe('');
+      const run = spawnSync(ptxas as string, ['-arch=sm_80', '-o', '/dev/null', listing]);
+      expect(String(run.stderr)).toBe('');
+    });
+  },
+);
+
+describe.skipIf(clang === undefined)('OpenCL C by clang (needs clang)', () => {
+  const options = ['-x', 'cl', '-cl-std=CL1.2', '--target=spir64', '-Wall', '-Wno-unused'];
+  const header = ['-Xclang', '-finclude-default-header', '-fsyntax-only'];
+  checkAll('OpenCL C', (text) => {
+    expect(compilerSays(clang as string, [...options, ...header], text)).toBe('');
+  });
+});
+
+describe('JavaScript and WebAssembly by this engine', () => {
+  checkAll('JavaScript', (text, { source }) => {
+    const made = new Function(text)();
+    expect(Object.keys(made)).toEqual(source?.entries.map(({ name }) => name));
+  });
+  for (const [name, rows] of emitted) {
+    it(`${name} as WebAssembly`, () => {
+      const { source } = rowOf(rows, 'WebAssembly');
+      const bytes = source?.bytes as Uint8Array<ArrayBuffer>;
+      expect(WebAssembly.validate(bytes)).toBe(true);
+      expect(wasmListing(bytes).match(/^function /gm)).toHaveLength(source?.entries.length ?? 0);
+    });
+  }
+});
+
+async function openShaderCompiler(): Promise<GPUDevice | undefined> {
+  try {
+    const path = createRequire(import.meta.url).resolve('webgpu');
+    const { create, globals } = await import(pathToFileURL(path).href);
+    Object.assign(globalThis, globals);
+    const holder = globalThis as unknown as { gpuOfTests: GPU };
+    holder.gpuOfTests = create([]);
+    const adapter = await holder.gpuOfTests.requestAdapter();
+    return (await adapter?.requestDevice()) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const shaderCompiler = await openShaderCompiler();
+
+describe.skipIf(shaderCompiler === undefined)(
+  'WGSL by Tint (needs the npm package webgpu and a driver)',
+  () => {
+    for (const [name, rows] of emitted) {
+      const { source } = rowOf(rows, 'WGSL');
+      it.skipIf(source === undefined)(name, async () => {
+        const module = (shaderCompiler as GPUDevice).createShaderModule({
+          code: source?.text ?? '',
+        });
+        const { messages } = await module.getCompilationInfo();
+        expect(messages.map(({ lineNum, message }) => `${lineNum}: ${message}`)).toEqual([]);
+      });
+    }
+  },
+);
