@@ -38,3 +38,34 @@ export {
   type RunOptions,
 } from './runtime/run.js';
 export type { StepTime } from './runtime/session.js';
+export * from './tensor/autograd.js';
+export * from './tensor/create.js';
+export { setDevice } from './tensor/devices.js';
+export type { Nested, Scalar, Values } from './tensor/handle.js';
+export { type JitOptions, jit } from './tensor/jit.js';
+export {
+  manualSeed,
+  permutation,
+  type RandomOptions,
+  rand,
+  randn,
+  randomBits,
+  randomKey,
+  uniform,
+} from './tensor/random.js';
+export type { NormOptions, ReduceAxes, VarianceOptions } from './tensor/reductions.js';
+export { realize, scope } from './tensor/scope.js';
+export { type Leak, leaks } from './tensor/storage.js';
+export {
+  type AttentionOptions,
+  type ConvolveOptions,
+  concat,
+  isTensor,
+  type PerAxis,
+  stack,
+  Tensor,
+  type WindowOptions,
+  where,
+} from './tensor/tensor.js';
+export { mapTree, type Tree, tensorsOf, zipTrees } from './tensor/tree.js';
+export type { Axes, SliceItem } from './tensor/views.js';

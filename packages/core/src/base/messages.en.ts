@@ -80,6 +80,38 @@ export const messagesEnglish = {
     what: 'the array for output {index} does not fit: {given} where {expected} belongs',
     fix: 'give an array of the dtype and shape of the output',
   },
+  'OC-TENSOR-01': {
+    what: 'a tensor is used after it was released',
+    fix: 'keep it until everything made from it was read, or read that first',
+  },
+  'OC-TENSOR-02': {
+    what: 'the values lie on several devices: {devices}',
+    fix: 'move them to one device with `await x.on(device)`',
+  },
+  'OC-TENSOR-03': {
+    what: '{op}: {value} is not a value of {dtype}',
+    fix: 'give a value of that dtype, or cast the tensor first',
+  },
+  'OC-TENSOR-04': {
+    what: 'nested arrays are not rectangular: {reason}',
+    fix: 'make all rows equally long',
+  },
+  'OC-TENSOR-05': {
+    what: 'a value of a recording (grad, jit) is used outside of it',
+    fix: 'return the value from the recorded function',
+  },
+  'OC-TENSOR-06': {
+    what: 'item: the tensor has {count} elements',
+    fix: 'reduce it to one element first, or read it with `data()`',
+  },
+  'OC-TENSOR-07': {
+    what: 'no device is there to compute tensors on',
+    fix: "call `use(plugin)` with a device's plug-in, or import '@open-claw/openclaw'",
+  },
+  'OC-TENSOR-08': {
+    what: 'grad: the function must return one float scalar; it returned {given}',
+    fix: 'reduce the result, for example with `mean()`',
+  },
   'OC-DEVICE-08': {
     what: 'the plug-in "{name}" speaks contract {given}; this OpenCLAW speaks {expected}',
     fix: 'update whichever is older: the plug-in below {expected}, OpenCLAW above it',

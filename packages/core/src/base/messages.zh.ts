@@ -86,6 +86,38 @@ export const messagesChinese: Table = {
     what: '用于输出 {index} 的数组不合适：给出 {given}，需要 {expected}',
     fix: '提供与该输出数据类型和形状一致的数组',
   },
+  'OC-TENSOR-01': {
+    what: '张量在释放之后又被使用',
+    fix: '在读取所有由它得到的结果之前保留它，或先读取这些结果',
+  },
+  'OC-TENSOR-02': {
+    what: '这些值位于多个设备上：{devices}',
+    fix: '用 `await x.on(device)` 把它们移到同一设备',
+  },
+  'OC-TENSOR-03': {
+    what: '{op}：{value} 不是 {dtype} 类型的值',
+    fix: '给出该数据类型的值，或先转换张量的类型',
+  },
+  'OC-TENSOR-04': {
+    what: '嵌套数组不是矩形：{reason}',
+    fix: '让所有行的长度相同',
+  },
+  'OC-TENSOR-05': {
+    what: '记录（grad、jit）中的值在记录之外被使用',
+    fix: '从被记录的函数中返回该值',
+  },
+  'OC-TENSOR-06': {
+    what: 'item：张量有 {count} 个元素',
+    fix: '先归约为一个元素，或用 `data()` 读取',
+  },
+  'OC-TENSOR-07': {
+    what: '没有可以计算张量的设备',
+    fix: "用设备插件调用 `use(plugin)`，或导入 '@open-claw/openclaw'",
+  },
+  'OC-TENSOR-08': {
+    what: 'grad：函数必须返回一个浮点标量；实际返回 {given}',
+    fix: '先归约结果，例如用 `mean()`',
+  },
   'OC-DEVICE-08': {
     what: '插件“{name}”使用合约版本 {given}，本 OpenCLAW 使用 {expected}',
     fix: '更新较旧的一方：版本低于 {expected} 时更新插件，高于时更新 OpenCLAW',

@@ -1,0 +1,36 @@
+/** Where tensors are computed: the device that the user chose, or the first that is there. */
+import { isFailure } from '../base/errors.js';
+import { listDevices, type OpenDevice, openDevice } from '../runtime/registry.js';
+import { misuse } from './where.js';
+
+/** The reference as a device: no chip, plain loops. Only by name, never by default. */
+export const interpreterName = 'interpreter';
+
+let chosen: string | undefined;
+let first: string | undefined;
+
+/** Computes tensors on this device from now on; undefined: on the first that is found. */
+export function setDevice(id: string | undefined): void {
+  chosen = id;
+  first = undefined;
+}
+
+/** The device for a computation; undefined is the interpreter. Throws OC-TENSOR-07. */
+export async function deviceFor(id: string | undefined): Promise<OpenDevice | undefined> {
+  const wanted = id ?? chosen ?? first ?? (await firstDevice());
+  first ??= id === undefined && chosen === undefined ? wanted : undefined;
+  if (wanted === interpreterName) return undefined;
+  try {
+    return await openDevice(wanted);
+  } catch (error) {
+    if (isFailure(error)) first = undefined;
+    throw error;
+  }
+}
+
+async function firstDevice(): Promise<string> {
+  const found = (await listDevices()).flatMap((entry) => ('found' in entry ? [entry] : []));
+  const best = found.find(({ evidence }) => evidence === 'hardware') ?? found[0];
+  if (best === undefined) throw misuse('OC-TENSOR-07');
+  return best.found.id;
+}
