@@ -112,7 +112,7 @@ function roiAlign(call: OperatorCall): Node {
   const [high, wide] = [call.int('output_height', 1), call.int('output_width', 1)];
   const image = build.reshape(build.cast(call.tensor(2), 'i64'), [regions, 1]);
   const [m, n] = [high * rows.samples, wide * columns.samples];
-  const pixels = build.cast(pixelRows(x), (rows.taps[0]?.weight as Node).dtype);
+  const pixels = build.cast(pixelRows(x), build.accumulateType(x.dtype));
   const reads = combinations([
     rows.taps.map((tap) => alongRows(tap, n)),
     columns.taps.map((tap) => alongColumns(tap, m)),

@@ -114,7 +114,9 @@ function tapsOf(call: OperatorCall, line: Line, settings: Settings, at: Node): r
   const clamped = (index: Node): Node => build.maximum(build.minimum(index, last), 0);
   const place = (index: Node): Node => foldConstant(build.cast(clamped(index), 'i64'));
   if (mode === 'nearest') {
-    const index = nearestPlace(call, at, settings.rounding);
+    // Version 10 rounds up where it makes smaller, as later runtimes keep doing for it.
+    const up = call.version === 10 && (line.scale ?? 1) < 1;
+    const index = nearestPlace(call, at, up ? 'ceil' : settings.rounding);
     return [{ index: place(index), weight: build.scalar(at.dtype, 1) }];
   }
   if (antialias && line.scale === undefined) {

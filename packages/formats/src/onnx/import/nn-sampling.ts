@@ -109,10 +109,6 @@ function cubicTaps(at: Node, border: Border, padding: Padding): readonly Tap[] {
   return weights.map((weight, i) => tapAt(build.add(base, i - 1), border, padding, weight));
 }
 
-/** Half away from zero, as three-dimensional sampling rounds. */
-const roundAway = (x: Node): Node =>
-  build.multiply(build.sign(x), build.floor(build.add(build.absolute(x), 0.5)));
-
 const modes: Readonly<Record<string, 'linear' | 'nearest' | 'cubic'>> = {
   linear: 'linear',
   bilinear: 'linear',
@@ -140,8 +136,7 @@ function gridSample(call: OperatorCall): Node {
     const given = build.reshape(build.sliceAxis(flat, 2, rank - 1 - axis, 1), [batch, points]);
     const border = borderOf(extent, wide, corners);
     const at = placeIn(given, extent, corners);
-    const whole = rank === 3 ? roundAway(at) : build.round(at);
-    const rounded = mode === 'nearest' ? whole : at;
+    const rounded = mode === 'nearest' ? build.round(at) : at;
     const outside = build.or(build.less(rounded, border.low), build.less(border.high, rounded));
     const inside =
       padding === 'zeros'

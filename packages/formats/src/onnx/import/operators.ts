@@ -10,8 +10,11 @@ import { convolutionOperators } from './nn-convolutions.js';
 import { linearAttentionOperators } from './nn-linear-attention.js';
 import { lossOperators } from './nn-losses.js';
 import { matrixOperators } from './nn-matmul.js';
+import { normalizationOperators } from './nn-normalizations.js';
 import { poolingOperators } from './nn-pooling.js';
 import { quantizedOperators } from './nn-quantized.js';
+import { randomOperators } from './nn-random.js';
+import { recurrentOperators } from './nn-recurrent.js';
 import { regionOperators } from './nn-regions.js';
 import { resizeOperators } from './nn-resize.js';
 import { samplingOperators } from './nn-sampling.js';
@@ -44,6 +47,9 @@ export const operators = mergeTables(
   quantizedOperators,
   convolutionOperators,
   poolingOperators,
+  normalizationOperators,
+  recurrentOperators,
+  randomOperators,
   resizeOperators,
   samplingOperators,
   regionOperators,
