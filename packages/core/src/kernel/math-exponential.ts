@@ -31,14 +31,11 @@ const logarithmTail = [
   0.1187299435, -0.1178942605, 0.06914873747,
 ];
 
-/** (2·atanh s − 2s)/s³ in s² for |s| ≤ 3 − 2√2: 2^−37.6 and 2^−59.4. */
-export const atanhTail = {
-  single: [0.6666666564, 0.4000033623, 0.2853723779, 0.2358357892],
-  double: [
-    0.6666666666666735, 0.39999999999411096, 0.2857142874326384, 0.2222219847574775,
-    0.1818356975567812, 0.15313902787423594, 0.14797512643245386,
-  ],
-};
+/** (2·atanh s − 2s)/s³ in s² for |s| ≤ 3 − 2√2: 2^−59.4. */
+const atanhTail = [
+  0.6666666666666735, 0.39999999999411096, 0.2857142874326384, 0.2222219847574775,
+  0.1818356975567812, 0.15313902787423594, 0.14797512643245386,
+];
 
 interface Reduced {
   /** The integer k of x = k·ln 2 + r, as a word. */
@@ -130,7 +127,7 @@ function joinLogarithm(m: Floats, { k, f }: LogarithmParts, correction?: Value):
   } else {
     const s = m.divide(f, m.add(2, f));
     const z = m.multiply(s, s);
-    const tail = m.multiply(z, m.polynomial(z, atanhTail.double));
+    const tail = m.multiply(z, m.polynomial(z, atanhTail));
     rest = m.subtract(m.multiplyAdd(s, m.add(half, tail), low), half);
   }
   return m.multiplyAdd(k, split.high, m.add(f, rest));
