@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { erf } from '../../packages/core/src/graph/interpret-erf.js';
-import { expandMath } from '../../packages/core/src/kernel/math.js';
+import { expandMath, expandPower } from '../../packages/core/src/kernel/math.js';
 import type { MathName } from '../../packages/core/src/kernel/tile.js';
 import { column, runTile, scriptTarget } from './run-tile.js';
 
@@ -130,3 +130,26 @@ for (const single of [true, false]) {
     });
   }
 }
+
+it.each([true, false])('powers are within 1.5 ulp (f32: %s)', (single) => {
+  const random = sweep([0.01, 3], single);
+  const x = random.map((v) => Math.abs(v)) as Float32Array<ArrayBuffer>;
+  // Results all over the range of the type.
+  const y = random.map((v, i) => (i % 2 === 0 ? v * 20 : 80 / Math.log(Math.abs(v)))) as typeof x;
+  const z = runTile([column(x), column(y)], single ? 'f32' : 'f64', (b, [v, w]) => {
+    if (v === undefined || w === undefined) throw new Error('no value');
+    return expandPower(b, scriptTarget, single ? 'f32' : 'f64', v, w);
+  });
+  let worst = 0;
+  x.forEach((value, i) => {
+    const exact = value === 1 ? 1 : value ** (y[i] as number);
+    const rounded = single ? Math.fround(exact) : exact;
+    const got = Number(z[i]);
+    if (Object.is(got, rounded)) return;
+    const ordinary = Number.isFinite(rounded) && Number.isFinite(got);
+    const error = ordinary ? Math.abs(got - exact) / unit(exact, single) : Infinity;
+    worst = Math.max(worst, error);
+  });
+  // The f64 reference is itself off by up to one.
+  expect(worst).toBeLessThanOrEqual(single ? 1.5 : 2.5);
+});

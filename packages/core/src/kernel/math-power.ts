@@ -1,13 +1,7 @@
 /** Powers and remainders as tile operations: floats by IEEE 754 and C, integers wrapping. */
 import { type DType, dtypeFacts, isUnsigned } from '../base/dtype.js';
 import type { KernelBuilder, Value } from './builder.js';
-import {
-  atanhTail,
-  exponentialOf,
-  exponentialRange,
-  ln2,
-  logarithmParts,
-} from './math-exponential.js';
+import { exponentialOf, exponentialRange, ln2, logarithmParts } from './math-exponential.js';
 import type { Floats } from './math-floats.js';
 
 interface Pair {
