@@ -1,4 +1,4 @@
-/** Runs tile code on plain JavaScript: elementwise code over arrays, for tests of the kernel room. */
+/** Runs tile code on plain JavaScript: elementwise code over arrays, for tests of kernels. */
 
 import { templateTarget } from '../../devices/template/src/target.js';
 import { multiply, variable } from '../../packages/core/src/base/expression.js';
