@@ -59,7 +59,7 @@ function joins(result: TileType, operands: readonly TileType[], fail: Fail): voi
 
 /** Checks all operations but those that touch memory. */
 export function verifyOperation(o: Operation, type: TileType, typeOf: TypeOf, fail: Fail): void {
-  const require = (condition: boolean, what: string): void => {
+  const ensure = (condition: boolean, what: string): void => {
     if (!condition) fail(`${what}; the result is ${showType(type)}`);
   };
   const dtypes = (...types: readonly TileType[]): boolean =>
@@ -67,61 +67,61 @@ export function verifyOperation(o: Operation, type: TileType, typeOf: TypeOf, fa
   switch (o.kind) {
     case 'literal': {
       const wide = type.dtype === 'i64' || type.dtype === 'u64';
-      require(isUniform(type), 'a literal is uniform');
-      require((typeof o.value === 'bigint') === wide, '64-bit integers are bigint literals');
+      ensure(isUniform(type), 'a literal is uniform');
+      ensure((typeof o.value === 'bigint') === wide, '64-bit integers are bigint literals');
       return;
     }
     case 'scalar':
-      require(isUniform(type) && isIndexType(type.dtype), 'a scalar is a uniform index');
+      ensure(isUniform(type) && isIndexType(type.dtype), 'a scalar is a uniform index');
       return;
     case 'iota':
-      require(type.shape.length === 1 && isIndexType(type.dtype), 'iota is a vector of indices');
+      ensure(type.shape.length === 1 && isIndexType(type.dtype), 'iota is a vector of indices');
       return;
     case 'unary': {
       const a = typeOf(o.a);
-      require(dtypes(a) && sameShape(a, type), `${o.name} of ${showType(a)}`);
-      require(unaryFits(o.name, type.dtype), `${o.name} has no meaning for ${type.dtype}`);
+      ensure(dtypes(a) && sameShape(a, type), `${o.name} of ${showType(a)}`);
+      ensure(unaryFits(o.name, type.dtype), `${o.name} has no meaning for ${type.dtype}`);
       return;
     }
     case 'binary': {
       const [a, b] = [typeOf(o.a), typeOf(o.b)];
-      require(dtypes(a, b), `${o.name} of ${showType(a)} and ${showType(b)}`);
-      require(binaryFits(o.name, type.dtype), `${o.name} has no meaning for ${type.dtype}`);
+      ensure(dtypes(a, b), `${o.name} of ${showType(a)} and ${showType(b)}`);
+      ensure(binaryFits(o.name, type.dtype), `${o.name} has no meaning for ${type.dtype}`);
       joins(type, [a, b], fail);
       return;
     }
     case 'compare': {
       const [a, b] = [typeOf(o.a), typeOf(o.b)];
       const order = o.name === 'less' || o.name === 'lessEqual';
-      require(a.dtype === b.dtype && type.dtype === 'bool', `${o.name} of ${a.dtype}, ${b.dtype}`);
-      require(!order || a.dtype !== 'bool', `${o.name} has no meaning for bool`);
+      ensure(a.dtype === b.dtype && type.dtype === 'bool', `${o.name} of ${a.dtype}, ${b.dtype}`);
+      ensure(!order || a.dtype !== 'bool', `${o.name} has no meaning for bool`);
       joins(type, [a, b], fail);
       return;
     }
     case 'select': {
       const [condition, a, b] = [typeOf(o.condition), typeOf(o.a), typeOf(o.b)];
-      require(condition.dtype === 'bool', `a condition ${showType(condition)}`);
-      require(dtypes(a, b), `select of ${showType(a)} and ${showType(b)}`);
+      ensure(condition.dtype === 'bool', `a condition ${showType(condition)}`);
+      ensure(dtypes(a, b), `select of ${showType(a)} and ${showType(b)}`);
       joins(type, [condition, a, b], fail);
       return;
     }
     case 'multiplyAdd': {
       const operands = [typeOf(o.a), typeOf(o.b), typeOf(o.c)];
-      require(dtypes(...operands) && type.dtype !== 'bool', 'multiplyAdd of different types');
+      ensure(dtypes(...operands) && type.dtype !== 'bool', 'multiplyAdd of different types');
       joins(type, operands, fail);
       return;
     }
     case 'convert':
-      require(sameShape(typeOf(o.a), type), `convert of ${showType(typeOf(o.a))}`);
+      ensure(sameShape(typeOf(o.a), type), `convert of ${showType(typeOf(o.a))}`);
       return;
     case 'bitcast': {
       const a = typeOf(o.a);
       const fits = widths[a.dtype] === widths[type.dtype] && type.dtype !== 'bool';
-      require(fits && sameShape(a, type), `bitcast of ${showType(a)}`);
+      ensure(fits && sameShape(a, type), `bitcast of ${showType(a)}`);
       return;
     }
     default:
-      verifyShaping(o, type, typeOf, require);
+      verifyShaping(o, type, typeOf, ensure);
   }
 }
 
@@ -129,7 +129,7 @@ function verifyShaping(
   o: Operation,
   type: TileType,
   typeOf: TypeOf,
-  require: (condition: boolean, what: string) => void,
+  ensure: (condition: boolean, what: string) => void,
 ): void {
   switch (o.kind) {
     case 'broadcast': {
@@ -137,28 +137,28 @@ function verifyShaping(
       const whole = isUniform(a) && type.shape.length > 0;
       const along = a.shape.length === 1 && a.shape[0] === type.shape[o.axis];
       const fits = whole || (along && type.shape.length === 2);
-      require(fits && a.dtype === type.dtype, `broadcast of ${showType(a)} along ${o.axis}`);
+      ensure(fits && a.dtype === type.dtype, `broadcast of ${showType(a)} along ${o.axis}`);
       return;
     }
     case 'reduce': {
       const a = typeOf(o.a);
       const shape = a.shape.filter((_, axis) => axis !== o.axis);
       const fits = o.axis >= 0 && o.axis < a.shape.length && sameShape({ ...a, shape }, type);
-      require(fits && a.dtype === type.dtype, `reduce of ${showType(a)} along ${o.axis}`);
-      require(binaryFits(o.name, a.dtype), `${o.name} has no meaning for ${a.dtype}`);
+      ensure(fits && a.dtype === type.dtype, `reduce of ${showType(a)} along ${o.axis}`);
+      ensure(binaryFits(o.name, a.dtype), `${o.name} has no meaning for ${a.dtype}`);
       return;
     }
     case 'scan': {
       const a = typeOf(o.a);
       const fits = a.shape.length === 1 && sameShape(a, type) && a.dtype === type.dtype;
-      require(fits && binaryFits(o.name, a.dtype), `${o.name} scan of ${showType(a)}`);
+      ensure(fits && binaryFits(o.name, a.dtype), `${o.name} scan of ${showType(a)}`);
       return;
     }
     case 'transpose': {
       const a = typeOf(o.a);
       const shape = [...a.shape].reverse();
       const fits = a.shape.length === 2 && sameShape({ ...a, shape }, type);
-      require(fits && a.dtype === type.dtype, `transpose of ${showType(a)}`);
+      ensure(fits && a.dtype === type.dtype, `transpose of ${showType(a)}`);
       return;
     }
     case 'dot': {
@@ -169,10 +169,10 @@ function verifyShaping(
       const fits =
         ranks && depth === inner && sameShape({ ...a, shape: [rows ?? 0, columns ?? 0] }, type);
       const one = a.dtype === type.dtype && b.dtype === type.dtype && sum.dtype === type.dtype;
-      require(fits && one && sameShape(sum, type), `dot of ${showType(a)} and ${showType(b)}`);
+      ensure(fits && one && sameShape(sum, type), `dot of ${showType(a)} and ${showType(b)}`);
       return;
     }
     default:
-      require(false, `unknown operation ${o.kind}`);
+      ensure(false, `unknown operation ${o.kind}`);
   }
 }

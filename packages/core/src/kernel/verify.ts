@@ -45,7 +45,7 @@ class Verifier {
     throw internal(`kernel ${this.program.name}: ${what}`);
   };
 
-  private require(condition: boolean, what: string): void {
+  private ensure(condition: boolean, what: string): void {
     if (!condition) this.fail(what);
   }
 
@@ -67,31 +67,31 @@ class Verifier {
   }
 
   private bind(name: string): void {
-    this.require(!this.scope.names.has(name), `name ${name} is bound twice`);
+    this.ensure(!this.scope.names.has(name), `name ${name} is bound twice`);
     this.scope.names.add(name);
   }
 
   run(): void {
     const { program } = this;
     const { lanes, group, buffers, scratch, sizes, grid } = program;
-    this.require(Number.isInteger(lanes) && lanes >= 1, `${lanes} lanes`);
-    this.require(Number.isInteger(group) && group >= 1, `a group of ${group}`);
+    this.ensure(Number.isInteger(lanes) && lanes >= 1, `${lanes} lanes`);
+    this.ensure(Number.isInteger(group) && group >= 1, `a group of ${group}`);
     const declare = (name: string, storage: Storage): void => {
-      this.require(!this.storage.has(name), `memory ${name} is declared twice`);
+      this.ensure(!this.storage.has(name), `memory ${name} is declared twice`);
       this.storage.set(name, storage);
     };
     for (const { name, memory, access } of buffers) {
       declare(name, { memory, read: access !== 'write', write: access !== 'read' });
     }
     for (const { name, memory, length } of scratch) {
-      this.require(length > 0, `scratch ${name} has ${length} elements`);
+      this.ensure(length > 0, `scratch ${name} has ${length} elements`);
       declare(name, { memory, read: true, write: true });
     }
     for (const name of sizes) this.bind(name);
     for (const { extent } of grid) this.expression(extent);
     for (const { name } of grid) this.bind(name);
     this.statements(program.body);
-    this.require(this.failing === program.mayFail, `mayFail is ${program.mayFail}`);
+    this.ensure(this.failing === program.mayFail, `mayFail is ${program.mayFail}`);
   }
 
   private inside(write: () => void): void {
@@ -113,12 +113,12 @@ class Verifier {
       case 'name': {
         const { dtype, shape } = this.typeOf(s.value);
         const whole = dtype === 'i32' || dtype === 'i64' || dtype === 'u32';
-        this.require(whole && shape.length === 0, `name ${s.name} of a ${dtype}[${shape}]`);
+        this.ensure(whole && shape.length === 0, `name ${s.name} of a ${dtype}[${shape}]`);
         this.bind(s.name);
         return;
       }
       case 'variable':
-        this.require(!this.madeVariables.has(s.id), `variable ${s.id} is declared twice`);
+        this.ensure(!this.madeVariables.has(s.id), `variable ${s.id} is declared twice`);
         this.tile(s.type);
         this.same(this.typeOf(s.initial), s.type, `variable ${s.id}`);
         this.madeVariables.add(s.id);
@@ -137,16 +137,16 @@ class Verifier {
         const type = this.typeOf(s.value);
         const at = this.memory(s.buffer, type, 'write');
         if (s.kind === 'atomic') {
-          this.require(at.read, `atomic ${s.name} on ${s.buffer}, which is not read`);
-          this.require(type.dtype === 'i32' || type.dtype === 'u32', `atomic on ${type.dtype}`);
+          this.ensure(at.read, `atomic ${s.name} on ${s.buffer}, which is not read`);
+          this.ensure(type.dtype === 'i32' || type.dtype === 'u32', `atomic on ${type.dtype}`);
         }
         this.indices(s.buffer, s.index, type, s.mask);
         return;
       }
       case 'fail': {
         this.failing = true;
-        this.require(this.typeOf(s.when).dtype === 'bool', 'fail on what is no bool');
-        this.require(Number.isInteger(s.code) && s.code >= 0, `fail with code ${s.code}`);
+        this.ensure(this.typeOf(s.when).dtype === 'bool', 'fail on what is no bool');
+        this.ensure(Number.isInteger(s.code) && s.code >= 0, `fail with code ${s.code}`);
         return;
       }
       default:
@@ -185,7 +185,7 @@ class Verifier {
   private condition(id: ValueId): void {
     const type = this.typeOf(id);
     const fits = type.dtype === 'bool' && type.shape.length === 0;
-    this.require(fits, `a condition ${showType(type)}, which is no uniform bool`);
+    this.ensure(fits, `a condition ${showType(type)}, which is no uniform bool`);
   }
 
   private variable(id: number): TileType {
@@ -197,23 +197,23 @@ class Verifier {
 
   private same(a: TileType, b: TileType, what: string): void {
     const fits = a.dtype === b.dtype && sameShape(a, b);
-    this.require(fits, `${what}: ${showType(a)} where ${showType(b)} is due`);
+    this.ensure(fits, `${what}: ${showType(a)} where ${showType(b)} is due`);
   }
 
   /** Shapes that a machine of so many lanes can hold. */
   private tile({ shape }: TileType, perRow = false): void {
-    this.require(shape.length <= 2, `a tile of ${shape.length} axes`);
+    this.ensure(shape.length <= 2, `a tile of ${shape.length} axes`);
     for (const size of shape) {
-      this.require(Number.isInteger(size) && size > 0, `a tile axis of ${size}`);
+      this.ensure(Number.isInteger(size) && size > 0, `a tile axis of ${size}`);
     }
     const { lanes, group } = this.program;
     const last = shape.at(-1) ?? 1;
     const fits = perRow || group > 1 || last === 1 || last % lanes === 0;
-    this.require(fits, `a tile [${shape.join(',')}] in a kernel of ${lanes} lanes`);
+    this.ensure(fits, `a tile [${shape.join(',')}] in a kernel of ${lanes} lanes`);
   }
 
   private define({ id, type, operation }: Extract<Statement, { kind: 'let' }>): void {
-    this.require(!this.madeValues.has(id), `value ${id} is made twice`);
+    this.ensure(!this.madeValues.has(id), `value ${id} is made twice`);
     // One value per row of a tile: as many as there are rows.
     const perRow = operation.kind === 'iota' || operation.kind === 'reduce';
     this.tile(type, perRow && type.shape.length === 1);
@@ -236,7 +236,7 @@ class Verifier {
         return;
       case 'scalar':
         this.expression(o.expression);
-        this.require(type.dtype === this.program.indexType, `a scalar ${type.dtype}`);
+        this.ensure(type.dtype === this.program.indexType, `a scalar ${type.dtype}`);
         break;
       default:
         break;
@@ -247,10 +247,10 @@ class Verifier {
 
   private memory(buffer: string, type: TileType, use: 'read' | 'write'): Storage {
     const storage = this.storage.get(buffer) ?? this.fail(`no memory is called ${buffer}`);
-    this.require(storage[use], `${use} of ${buffer}, which does not allow it`);
+    this.ensure(storage[use], `${use} of ${buffer}, which does not allow it`);
     const wanted = widenedType(storage.memory);
     const fits = type.dtype === wanted;
-    this.require(fits, `${use} of ${buffer} as ${type.dtype}; ${storage.memory} is ${wanted}`);
+    this.ensure(fits, `${use} of ${buffer} as ${type.dtype}; ${storage.memory} is ${wanted}`);
     return storage;
   }
 
@@ -258,9 +258,9 @@ class Verifier {
     const { buffer, address, strides, limits, mask } = access;
     this.memory(buffer, type, use);
     const rank = type.shape.length;
-    this.require(strides.length === rank, `${strides.length} strides into ${buffer}`);
+    this.ensure(strides.length === rank, `${strides.length} strides into ${buffer}`);
     const bounded = limits === undefined || limits.length === rank;
-    this.require(bounded, `${limits?.length} limits on ${buffer}`);
+    this.ensure(bounded, `${limits?.length} limits on ${buffer}`);
     for (const e of [address, ...strides]) this.expression(e);
     for (const { low, high } of limits ?? []) {
       if (low !== undefined) this.expression(low);
@@ -272,7 +272,7 @@ class Verifier {
   private indices(buffer: string, index: ValueId, type: TileType, mask: ValueId | undefined): void {
     const at = this.typeOf(index);
     const fits = (at.dtype === 'i32' || at.dtype === 'i64') && sameShape(at, type);
-    this.require(fits, `${showType(at)} as indices of ${showType(type)} in ${buffer}`);
+    this.ensure(fits, `${showType(at)} as indices of ${showType(type)} in ${buffer}`);
     this.mask(mask, type, buffer);
   }
 
@@ -280,7 +280,7 @@ class Verifier {
     if (mask === undefined) return;
     const given = this.typeOf(mask);
     const fits = given.dtype === 'bool' && sameShape(given, type);
-    this.require(fits, `a mask ${showType(given)} on ${showType(type)} in ${buffer}`);
+    this.ensure(fits, `a mask ${showType(given)} on ${showType(type)} in ${buffer}`);
   }
 }
 
