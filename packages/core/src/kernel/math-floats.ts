@@ -124,10 +124,10 @@ export class Floats {
     const anchor = 1.5 * 2 ** this.mantissaBits;
     const sum = this.multiplyAdd(x, factor, anchor);
     const anchorBits = this.pick(0x4b400000n, 0x4338000000000000n);
-    return {
-      number: this.subtract(sum, anchor),
-      word: this.subtractWord(this.bits(sum), anchorBits),
-    };
+    const word = this.subtractWord(this.bits(sum), anchorBits);
+    if (this.dtype === 'f64') return { number: this.subtract(sum, anchor), word };
+    // Shader compilers may cancel the anchor; from the bits they cannot.
+    return { number: this.b.convert(this.b.bitcast(word, 'i32'), 'f32'), word };
   }
 
   /** x·2^k for |k| < 2·bias; two factors, so that denormals and overflow come out right. */
