@@ -69,6 +69,7 @@ export function makeCall(site: CallSite, bodies: BodyImports): OperatorCall {
     version: site.version,
     opset: site.opset,
     node,
+    named: (name) => (name === '' ? undefined : lookUp(frame.scope, name)),
     inputCount: present,
     has: (index) => inputs[index] !== undefined,
     value,

@@ -28,6 +28,8 @@ export interface OperatorCall {
   /** Opset version that the model (or function) imports for the domain. */
   readonly opset: number;
   readonly node: NodeProto;
+  /** A value by its name in the graph around the node; undefined where there is none. */
+  named(name: string): Value | undefined;
 
   // Inputs. `index` counts from 0; an omitted optional input has an empty name or is not there.
   readonly inputCount: number;

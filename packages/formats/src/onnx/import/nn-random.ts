@@ -17,9 +17,12 @@ function hashOf(text: string): number {
 
 function keyOf(call: OperatorCall): Node {
   const own = hashOf(call.node.outputs[0] ?? '');
-  const words = call.hasAttribute('seed')
-    ? [...new Uint32Array(new Float64Array([call.float('seed')]).buffer)]
-    : [own, 0x9e3779b9];
+  const seed = call.attribute('seed');
+  const number = seed?.kind === 'int' ? Number(seed.value) : seed && call.float('seed');
+  const words =
+    number === undefined
+      ? [own, 0x9e3779b9]
+      : [...new Uint32Array(new Float64Array([number]).buffer)];
   return build.constantOf('u32', [2], words);
 }
 

@@ -184,13 +184,15 @@ function planOf(
   sizesAt: number,
 ): Plan {
   if (call.has(sizesAt) && call.constant(sizesAt)?.data.length !== 0) {
-    const asked = call.sizes(sizesAt);
+    const policy = call.text('keep_aspect_ratio_policy', 'stretch');
+    // Both need numbers before the run: the first for the ratio, the second for the reads.
+    const fixed = policy !== 'stretch' || call.int('antialias', 0) !== 0;
+    const asked: readonly Size[] = fixed ? call.needConstantInts(sizesAt) : call.sizes(sizesAt);
     if (asked.length !== extents.length) throw call.refuse('sizes do not fit the axes');
     const ratio = (i: number): number | undefined => {
       const [to, from] = [asked[i], extents[i]];
       return typeof to === 'number' && typeof from === 'number' ? to / from : undefined;
     };
-    const policy = call.text('keep_aspect_ratio_policy', 'stretch');
     const ratios = extents.map((_, i) => ratio(i));
     if (policy === 'stretch') return { results: asked, scales: ratios };
     const known = ratios.filter((each) => each !== undefined);

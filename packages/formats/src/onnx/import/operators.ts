@@ -7,6 +7,7 @@ import { lookupOperators } from './lookups.js';
 import { activationOperators } from './nn-activations.js';
 import { attentionOperators } from './nn-attention.js';
 import { convolutionOperators } from './nn-convolutions.js';
+import { determinantOperators } from './nn-determinant.js';
 import { linearAttentionOperators } from './nn-linear-attention.js';
 import { lossOperators } from './nn-losses.js';
 import { matrixOperators } from './nn-matmul.js';
@@ -18,6 +19,9 @@ import { recurrentOperators } from './nn-recurrent.js';
 import { regionOperators } from './nn-regions.js';
 import { resizeOperators } from './nn-resize.js';
 import { samplingOperators } from './nn-sampling.js';
+import { signalOperators } from './nn-signal.js';
+import { suppressionOperators } from './nn-suppression.js';
+import { trainingOperators } from './nn-training.js';
 import { reductionOperators } from './reductions.js';
 import { mergeTables } from './registry.js';
 import { scanOperators } from './scan.js';
@@ -47,6 +51,10 @@ export const operators = mergeTables(
   quantizedOperators,
   convolutionOperators,
   poolingOperators,
+  signalOperators,
+  suppressionOperators,
+  determinantOperators,
+  trainingOperators,
   normalizationOperators,
   recurrentOperators,
   randomOperators,
