@@ -30,6 +30,7 @@ export * from './graph/simplify.js';
 export * from './graph/symbols.js';
 export * from './graph/traverse.js';
 export * from './graph/verify.js';
+export { printProgram } from './kernel/print.js';
 export { openComposites } from './schedule/open.js';
 export { printSteps } from './schedule/print.js';
 export { schedule } from './schedule/schedule.js';

@@ -69,8 +69,7 @@ export class OpenClawError extends Error {
   readonly details: Details;
 
   constructor(code: ErrorCode, details: Details, options: FailureOptions) {
-    const table: Record<string, Message> =
-      language === 'zh' ? messagesChinese : messagesEnglish;
+    const table: Record<string, Message> = language === 'zh' ? messagesChinese : messagesEnglish;
     const text = table[code] as Message;
     const what = fill(text.what, details);
     const fix = fill(text.fix, details);
@@ -113,11 +112,7 @@ export function refused(subject: string, reason: string, where?: string): OpenCl
 
 /** A resource of the target is too small; the kernel room answers by a smaller tile. */
 export function tooLarge(resource: string, need: number, have: number): OpenClawError {
-  return failure(
-    'OC-REFUSED-02',
-    { resource, need, have },
-    { kind: 'refused', retry: 'smaller' },
-  );
+  return failure('OC-REFUSED-02', { resource, need, have }, { kind: 'refused', retry: 'smaller' });
 }
 
 export function isFailure(error: unknown): error is OpenClawError {

@@ -50,7 +50,9 @@ function largestCode(format: FloatFormat): number {
 function nanCode(format: FloatFormat): number {
   const magnitudeBits = format.exponentBits + format.mantissaBits;
   if (format.special === 'ieee') {
-    return (2 ** format.exponentBits - 1) * 2 ** format.mantissaBits + 2 ** (format.mantissaBits - 1);
+    return (
+      (2 ** format.exponentBits - 1) * 2 ** format.mantissaBits + 2 ** (format.mantissaBits - 1)
+    );
   }
   if (format.special === 'fn') return 2 ** magnitudeBits - 1;
   if (format.special === 'fnuz') return 2 ** magnitudeBits;

@@ -112,6 +112,14 @@ export const messagesEnglish = {
     what: 'grad: the function must return one float scalar; it returned {given}',
     fix: 'reduce the result, for example with `mean()`',
   },
+  'OC-NN-01': {
+    what: "the saved parameters lack '{path}'",
+    fix: 'load parameters that were saved from the same layers',
+  },
+  'OC-NN-02': {
+    what: "the saved parameter '{path}' is {given} where {expected} belongs",
+    fix: 'load parameters that were saved from the same layers, or cast them first',
+  },
   'OC-DEVICE-08': {
     what: 'the plug-in "{name}" speaks contract {given}; this OpenCLAW speaks {expected}',
     fix: 'update whichever is older: the plug-in below {expected}, OpenCLAW above it',

@@ -118,6 +118,14 @@ export const messagesChinese: Table = {
     what: 'grad：函数必须返回一个浮点标量；实际返回 {given}',
     fix: '先归约结果，例如用 `mean()`',
   },
+  'OC-NN-01': {
+    what: '保存的参数中缺少“{path}”',
+    fix: '加载由相同的层保存的参数',
+  },
+  'OC-NN-02': {
+    what: '保存的参数“{path}”是 {given}，此处需要 {expected}',
+    fix: '加载由相同的层保存的参数，或先转换其类型',
+  },
   'OC-DEVICE-08': {
     what: '插件“{name}”使用合约版本 {given}，本 OpenCLAW 使用 {expected}',
     fix: '更新较旧的一方：版本低于 {expected} 时更新插件，高于时更新 OpenCLAW',
