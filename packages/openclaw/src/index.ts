@@ -1,4 +1,6 @@
 /** Front door on Node: the core, model files, and the default devices. */
+import './devices/defaults.js';
+
 export * from '@open-claw/core';
 export { readNpy, readNpz, writeNpy } from '@open-claw/formats';
 export { type BackendFacts, factsOf, openBackend } from './devices/choose.js';
