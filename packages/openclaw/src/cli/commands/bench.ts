@@ -1,0 +1,3 @@
+export async function bench(): Promise<never> {
+  throw new Error('todo');
+}
