@@ -50,11 +50,23 @@ function keep<K, V>(table: Map<K, V>, key: K, value: V, drop: (value: V) => void
   return value;
 }
 
-/** A value is known, or was and can be computed again. */
-const isLeaf = (node: Node): boolean => {
+const fixed = new WeakMap<Node, boolean>();
+
+/** Whether a node is made of constants alone: it is then part of programs, known or not. */
+function isFixed(node: Node): boolean {
+  for (const next of pendingOrder([node], (value) => fixed.has(value))) {
+    if (fixed.has(next)) continue;
+    fixed.set(next, next.op !== 'input' && next.inputs.every((value) => fixed.get(value) === true));
+  }
+  return fixed.get(node) === true;
+}
+
+/** A value is known; one that was released is computed again if it can be. */
+function isLeaf(node: Node): boolean {
   const storage = storageOf(node);
-  return storage !== undefined && (!storage.isReleased || node.op === 'input');
-};
+  if (storage === undefined) return false;
+  return node.op === 'input' || (!storage.isReleased && !isFixed(node));
+}
 
 /** Every node from the leaves up to the roots, each after its inputs; leaves are not entered. */
 export function pendingOrder(roots: readonly Node[], leaf: (node: Node) => boolean): Node[] {

@@ -69,11 +69,12 @@ export class TensorHandle {
   static {
     nodeOf = (handle) => {
       if (handle.#isDisposed) throw misuse('OC-TENSOR-01');
+      settle(handle);
       return handle.#node;
     };
     settle = (handle) => {
       const known = storageOf(handle.#node);
-      if (known === undefined || handle.#node.op === 'input') return;
+      if (known === undefined || known.isReleased || handle.#node.op === 'input') return;
       handle.#node = leafOf(handle.#node, known);
     };
     originOf = (handle) => {
@@ -171,6 +172,11 @@ export class TensorHandle {
     const make = this.constructor as new (node: Node) => this;
     return atUserLine(() => new make(build()));
   }
+}
+
+/** Keeps a value although its handles are disposed. */
+export function retain(node: Node): void {
+  ownersOf(node).count++;
 }
 
 const leaves = new WeakMap<Storage, Node>();

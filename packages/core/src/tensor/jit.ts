@@ -2,7 +2,7 @@
 import { input } from '../graph/build.js';
 import type { Graph, Node } from '../graph/node.js';
 import { record, run } from './evaluate.js';
-import { known, nodeOf, outsideScopes, realizeAll } from './handle.js';
+import { known, nodeOf, outsideScopes, realizeAll, retain } from './handle.js';
 import { type Storage, storageOf } from './storage.js';
 import { Tensor } from './tensor.js';
 import { mapTree, tensorsOf, treeKey } from './tree.js';
@@ -38,7 +38,9 @@ function recordCall<A extends readonly unknown[], R>(
     const unique = [...new Set(nodes)];
     const { graph, leaves } = record(unique, standIns);
     const places = nodes.map((node) => unique.indexOf(node));
-    return { graph, captured: leaves.slice(standIns.length), tree, places };
+    const captured = leaves.slice(standIns.length);
+    for (const node of captured) retain(node);
+    return { graph, captured, tree, places };
   });
 }
 
