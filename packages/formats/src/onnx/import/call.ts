@@ -148,9 +148,13 @@ function floatsOf(tensor: HostTensor | undefined): readonly number[] | undefined
   return valuesOf(tensor).map(Number);
 }
 
-/** The model's inputs whose values nodes depend on; none when a region's input is among them. */
+/**
+ * The model's inputs whose values (or shapes, where sizes are read) nodes depend on; none when a
+ * region's input is among them.
+ */
 function valueNeeds(frame: Frame, nodes: readonly Node[]): readonly Need[] {
   const names = new Set<string>();
+  const sizes: Size[] = [];
   const seen = new Set<Node>();
   const open = [...nodes];
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
@@ -161,9 +165,14 @@ function valueNeeds(frame: Frame, nodes: readonly Node[]): readonly Need[] {
       if (name === undefined) return [];
       names.add(name);
     }
+    if (node.op === 'size') sizes.push(node.attributes.value);
     open.push(...node.inputs);
   }
-  return [...names].map((input) => ({ input, what: 'value' }));
+  const values = [...names].map((input): Need => ({ input, what: 'value' }));
+  // Shapes are asked for first: with them known, values behind sizes are often not needed.
+  const behind = sizeNeeds(frame, sizes);
+  const shapes = behind.filter(({ what }) => what === 'shape');
+  return [...values, ...(shapes.length > 0 ? shapes : behind)];
 }
 
 /** What the symbols in sizes stand for: shapes of inputs, and values that sizes are read from. */

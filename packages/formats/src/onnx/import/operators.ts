@@ -11,6 +11,8 @@ import { determinantOperators } from './nn-determinant.js';
 import { linearAttentionOperators } from './nn-linear-attention.js';
 import { lossOperators } from './nn-losses.js';
 import { matrixOperators } from './nn-matmul.js';
+import { mlOperators } from './nn-ml.js';
+import { ngramOperators } from './nn-ngrams.js';
 import { normalizationOperators } from './nn-normalizations.js';
 import { poolingOperators } from './nn-pooling.js';
 import { quantizedOperators } from './nn-quantized.js';
@@ -55,6 +57,8 @@ export const operators = mergeTables(
   suppressionOperators,
   determinantOperators,
   trainingOperators,
+  ngramOperators,
+  mlOperators,
   normalizationOperators,
   recurrentOperators,
   randomOperators,

@@ -8,6 +8,10 @@ const countedBeyond =
   'case node/test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True, the ' +
   'same model and input, stores means without them';
 
+const notZero =
+  'the stored imaginary parts of frequency 5 of 10 are 1.9e-7; the signal is real, and ' +
+  'sin(2π·5·n/10) = sin(π·n) is 0 for every n, so that they are exactly 0';
+
 export const disputedCases: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     ['v1.12.0', 'v1.15.0', 'v1.17.0', 'v1.18.0'].map((tag) => [
@@ -17,4 +21,5 @@ export const disputedCases: Readonly<Record<string, string>> = {
   ),
   'node-older-opsets/test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True@v1.15.0':
     countedBeyond,
+  'node/test_dft_inverse_opset19': notZero,
 };
