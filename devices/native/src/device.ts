@@ -38,6 +38,8 @@ class NativeMemory implements Memory {
   readonly bytes: number;
   readonly owner: NativeDevice;
   address: Address;
+  /** The caller's array, which must not be collected; absent for memory of the device. */
+  held: Uint8Array | undefined;
 
   constructor(owner: NativeDevice, address: Address, bytes: number) {
     this.owner = owner;
@@ -134,6 +136,19 @@ export class NativeDevice implements Device {
       () => this.release(handle),
       async () => this.release(handle),
     );
+  }
+
+  /** Kernels ask for no more than the alignment of an element, which every array has. */
+  wrap(bytes: Uint8Array): Memory | undefined {
+    this.checkOpen();
+    const { buffer } = bytes;
+    // An array that shrinks would leave kernels without memory below them.
+    if (bytes.byteLength === 0 || ('resizable' in buffer && buffer.resizable === true))
+      return undefined;
+    const memory = new NativeMemory(this, this.options.runtime.addressOf(bytes), bytes.byteLength);
+    memory.held = bytes;
+    this.live.add(memory);
+    return memory;
   }
 
   async write(to: Memory, offset: number, bytes: Uint8Array): Promise<void> {
@@ -355,9 +370,12 @@ export class NativeDevice implements Device {
   private release(handle: Memory | Module): void {
     const { runtime } = this.options;
     if (handle instanceof NativeMemory && this.live.delete(handle)) {
-      runtime.free(handle.address, handle.bytes);
+      if (handle.held === undefined) {
+        runtime.free(handle.address, handle.bytes);
+        this.allocated -= handle.bytes;
+      }
+      handle.held = undefined;
       handle.address = 0;
-      this.allocated -= handle.bytes;
     } else if (handle instanceof NativeModule && this.live.delete(handle)) {
       for (const library of handle.handles) runtime.close(library);
       handle.handles = [];

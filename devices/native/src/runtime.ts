@@ -25,6 +25,8 @@ export interface Runtime {
   readonly features: number;
   allocate(bytes: number): Address;
   free(address: Address, bytes: number): void;
+  /** Where an array's bytes lie; they stay there while the array is referenced. */
+  addressOf(bytes: Uint8Array): Address;
   /** Copies between two addresses or arrays. */
   copy(to: Address | Uint8Array, from: Address | Uint8Array, bytes: number): void;
   copyAside(to: Address | Uint8Array, from: Address | Uint8Array, bytes: number): Promise<void>;
@@ -88,6 +90,7 @@ async function bind(compiler: Compiler, path: string): Promise<Runtime> {
     features: features(),
     allocate: (bytes) => Number(allocate(bytes)),
     free: (address, bytes) => free(BigInt(address), bytes),
+    addressOf: (bytes) => Number(koffi.address(bytes)),
     copy: (to, from, bytes) => copy(pointer(to), pointer(from), bytes),
     copyAside: (to, from, bytes) =>
       aside((done) => copy.async(pointer(to), pointer(from), bytes, done), [to, from]),

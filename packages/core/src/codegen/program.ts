@@ -85,7 +85,8 @@ export interface LoopStep extends RegionBuffers {
   readonly carried: number;
   readonly iteration: string;
   readonly body: Procedure;
-  readonly spare: readonly number[];
+  /** Absent for a carried value that the body changes in place. */
+  readonly spare: readonly (number | undefined)[];
 }
 
 export type ProgramStep =
@@ -112,6 +113,8 @@ export interface Parameter {
   readonly shape: readonly Size[];
   /** Absent where no step needs it in device memory. */
   readonly buffer?: number;
+  /** Steps write over its memory: what the caller keeps must be copied first. */
+  readonly overwritten?: true;
 }
 
 /** A graph as steps over buffers: a program's main part, or the body of a region. */

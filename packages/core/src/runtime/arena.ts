@@ -10,12 +10,13 @@ interface Sized {
   readonly bytes: Evaluator;
 }
 
+/** Stands for the bytes of a buffer that has a place already. */
+const elsewhere = -1;
+
 /** Plans kept for sizes seen before. */
 const mostPlans = 8;
 
 export class Arena {
-  /** Counts reallocations: what refers to older memory is void. */
-  generation = 0;
   private readonly session: Session;
   private readonly buffers: readonly Sized[];
   private readonly plans = new Map<string, MemoryPlan>();
@@ -26,14 +27,20 @@ export class Arena {
     this.buffers = buffers.map((buffer) => ({ buffer, bytes: evaluatorOf(buffer.bytes) }));
   }
 
-  /** Places all buffers for these sizes into `into`. The total is known before it allocates. */
+  /**
+   * Places the buffers that have no place yet into `into`, for these sizes. The total is known
+   * before it allocates.
+   */
   async place(environment: Environment, into: Map<number, MemoryArgument>): Promise<void> {
     if (this.buffers.length === 0) return;
-    const bytes = this.buffers.map((sized) => sized.bytes(environment));
+    const bytes = this.buffers.map((sized) =>
+      into.has(sized.buffer.id) ? elsewhere : sized.bytes(environment),
+    );
     const key = bytes.join(',');
     const plan = this.plans.get(key) ?? this.makePlan(key, bytes);
     await this.grow(plan);
     this.buffers.forEach(({ buffer }, i) => {
+      if (bytes[i] === elsewhere) return;
       const at = plan.placement.get(buffer.id) as { slot: number; offset: number };
       const memory = this.slots[at.slot] as Memory;
       const argument = { memory, offset: at.offset, bytes: bytes[i] as number };
@@ -45,12 +52,9 @@ export class Arena {
     const { session } = this;
     const own = this.slots.reduce((total, memory) => total + memory.bytes, 0);
     const facts: MemoryFacts = session.opened.target;
-    const requests = this.buffers.map(({ buffer }, i) => ({
-      id: buffer.id,
-      bytes: bytes[i] as number,
-      first: buffer.first,
-      last: buffer.last,
-    }));
+    const requests = this.buffers.flatMap(({ buffer: { id, first, last } }, i) =>
+      bytes[i] === elsewhere ? [] : [{ id, bytes: bytes[i] as number, first, last }],
+    );
     const plan = planMemory(requests, facts, session.limit - session.usedBytes + own);
     if (this.plans.size >= mostPlans) this.plans.clear();
     this.plans.set(key, plan);
@@ -61,7 +65,6 @@ export class Arena {
     for (const [slot, bytes] of plan.slots.entries()) {
       const old = this.slots[slot];
       if (old !== undefined && old.bytes >= bytes) continue;
-      this.generation++;
       if (old !== undefined) {
         this.session.free(old);
         this.slots.length = slot;

@@ -1,7 +1,5 @@
-/**
- * The device contract: what a chip's plug-in gives. Plain data in, plain data out; order of calls
- * is order of work; no call holds the caller's thread over 5 ms.
- */
+/** What a chip's plug-in gives. Plain data in and out; order of calls is order of work; no call
+ * holds the caller's thread over 5 ms. */
 import type { ErrorCode, Retry } from '../base/errors.js';
 import type { Target } from '../base/target.js';
 import type { Entry, Language, Source } from '../codegen/language.js';
@@ -140,6 +138,8 @@ export interface Device {
   record?(commands: readonly Command[]): Promise<Recording>;
   /** optional: nanoseconds of each command of the last submit, and whose clock. */
   time?(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'device' | 'host' }>;
+  /** optional: the caller's own memory as device memory where they share it; until freed. */
+  wrap?(bytes: Uint8Array): Memory | undefined;
   /** optional: free memory and load. */
   status?(): Promise<{
     readonly freeBytes: number;

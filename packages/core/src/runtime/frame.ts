@@ -1,5 +1,6 @@
 /** What a procedure's run is made of: values by place, and the interface of its runner. */
 import type { HostTensor } from '../base/host-tensor.js';
+import type { Procedure } from '../codegen/program.js';
 import type { Node } from '../graph/node.js';
 import type { MemoryArgument } from './contract.js';
 
@@ -15,11 +16,28 @@ export type Outcome =
   | { readonly shape: readonly number[]; readonly place: MemoryArgument }
   | { readonly shape: readonly number[]; readonly tensor: HostTensor };
 
+/** Memory that a procedure's run is given. */
+export interface Given {
+  /** Places of buffers, by id; all others get memory of the runner. */
+  readonly places: ReadonlyMap<number, MemoryArgument>;
+  /** What buffers hold before the first step: copied there. */
+  readonly copies?: ReadonlyMap<number, MemoryArgument>;
+}
+
 export interface Runner {
+  readonly procedure: Procedure;
+  /** Inputs without a place are in `host` and are written to the device. */
   run(
     environment: Map<string, number>,
     host: Map<Node, HostTensor>,
-    given?: readonly MemoryArgument[],
+    given: Given,
   ): Promise<readonly Outcome[]>;
   release(): void;
 }
+
+/** Whether two places are the same memory. */
+export const isSamePlace = (
+  a: MemoryArgument | undefined,
+  b: MemoryArgument | undefined,
+): boolean =>
+  a === b || (a?.memory === b?.memory && a?.offset === b?.offset && a?.bytes === b?.bytes);

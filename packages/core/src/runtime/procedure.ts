@@ -3,31 +3,39 @@
  * the steps in between. One runner lives as long as the executable and keeps its memory.
  */
 import { internal } from '../base/errors.js';
+import { variablesOf } from '../base/expression.js';
 import { allocateArray, elementCount, type HostTensor, readElement } from '../base/host-tensor.js';
-import type { Buffer, LaunchStep, Procedure, ProgramStep, Result } from '../codegen/program.js';
+import type { LaunchStep, Procedure, ProgramStep, Result } from '../codegen/program.js';
+import { segmentRanges } from '../codegen/segments.js';
 import { interpretNode } from '../graph/interpret.js';
 import type { Node } from '../graph/node.js';
 import { Arena } from './arena.js';
 import { checkRequirements } from './bind.js';
 import type { Command, MemoryArgument, Module } from './contract.js';
-import type { Frame, Outcome, Runner } from './frame.js';
+import { type Frame, type Given, isSamePlace, type Outcome, type Runner } from './frame.js';
 import { RegionRunner } from './region.js';
 import { type Session, tensorBytes } from './session.js';
-import { type Environment, type Evaluator, evaluatorOf, shapeOf } from './sizes.js';
+import { type Evaluator, evaluatorOf, shapeOf } from './sizes.js';
 
 interface Segment {
   readonly first: number;
   /** Exclusive. */
   readonly end: number;
   readonly arena: Arena;
-  /** Commands of the last run, while sizes and memory stay the same. */
-  readonly ready: Map<LaunchStep, Command | undefined>;
-  key: string;
+}
+
+/** A command of the last run, and what it was made for. */
+interface Made {
+  readonly command: Command | undefined;
+  readonly sizes: readonly (number | undefined)[];
+  readonly places: readonly (MemoryArgument | undefined)[];
 }
 
 /** A launch with its sizes as functions. */
 interface ReadyLaunch {
   readonly step: LaunchStep;
+  /** All symbols that the command depends on. */
+  readonly symbols: readonly string[];
   readonly grid: readonly Evaluator[];
   readonly flops: Evaluator;
   readonly bytes: Evaluator;
@@ -39,53 +47,43 @@ export class ProcedureRunner implements Runner {
   private readonly fixed: ReadonlyMap<number, MemoryArgument>;
   private readonly segments: readonly Segment[];
   private readonly launches = new Map<LaunchStep, ReadyLaunch>();
+  /** Most launches are the same at every run. */
+  private readonly made = new Map<LaunchStep, Made>();
   private readonly regions = new Map<ProgramStep, RegionRunner>();
 
-  /**
-   * `fixed` holds constants and what was made from them; see constants.ts. Buffers in `kept` have
-   * memory that the caller gives with every run.
-   */
+  /** `fixed` holds constants and what was made from them; see constants.ts. */
   constructor(
     session: Session,
     procedure: Procedure,
-    isBody: boolean,
     fixed: ReadonlyMap<Procedure, ReadonlyMap<number, MemoryArgument>>,
-    kept: ReadonlySet<number> = new Set(),
   ) {
     this.session = session;
     this.procedure = procedure;
     this.fixed = fixed.get(procedure) ?? new Map();
-    this.segments = segmentsOf(session, procedure, isBody, kept);
+    this.segments = segmentsOf(session, procedure);
     for (const step of procedure.steps) {
       if (step.kind === 'launch') this.launches.set(step, readyLaunch(step));
       if (step.kind !== 'region') continue;
-      const inner = (body: Procedure): ProcedureRunner =>
-        new ProcedureRunner(session, body, true, fixed);
+      const inner = (body: Procedure): Runner => new ProcedureRunner(session, body, fixed);
       this.regions.set(step, new RegionRunner(session, step, inner));
     }
   }
 
-  /**
-   * Runs all steps. `given` holds the places of a body's inputs; a program's inputs are in
-   * `host` and are written to the device.
-   */
+  /** Runs all steps. */
   async run(
     environment: Map<string, number>,
     host: Map<Node, HostTensor>,
-    given?: readonly MemoryArgument[],
-    kept: ReadonlyMap<number, MemoryArgument> = new Map(),
+    given: Given,
   ): Promise<readonly Outcome[]> {
     const { session, procedure } = this;
-    const frame: Frame = { environment, host, places: new Map([...this.fixed, ...kept]) };
+    const frame: Frame = { environment, host, places: new Map([...this.fixed, ...given.places]) };
     let open = checkRequirements(procedure.requirements, environment);
-    this.giveInputs(frame, given);
     for (const segment of this.segments) {
       await segment.arena.place(environment, frame.places);
-      if (segment.first === 0 && given === undefined) this.writeInputs(frame);
-      this.renewCommands(segment, environment, given !== undefined);
+      if (segment.first === 0) this.fillInputs(frame, given);
       for (let at = segment.first; at < segment.end; at++) {
         const step = procedure.steps[at] as ProgramStep;
-        if (step.kind === 'launch') await this.launch(step, segment, frame);
+        if (step.kind === 'launch') await this.launch(step, frame);
         else await this.other(step, frame);
         if (at % 256 === 255) await session.breathe();
       }
@@ -95,36 +93,35 @@ export class ProcedureRunner implements Runner {
     return procedure.results.map((result) => this.outcome(result, frame));
   }
 
-  private giveInputs({ places }: Frame, given: readonly MemoryArgument[] | undefined): void {
-    if (given === undefined) return;
-    this.procedure.parameters.forEach(({ buffer }, i) => {
-      if (buffer !== undefined) places.set(buffer, given[i] as MemoryArgument);
-    });
-  }
-
-  private writeInputs({ host, places }: Frame): void {
+  /** Inputs that no place was given for come from the host or from other memory. */
+  private fillInputs({ host, places }: Frame, given: Given): void {
     for (const { buffer, node } of this.procedure.parameters) {
       if (buffer === undefined) continue;
-      const place = places.get(buffer) as MemoryArgument;
-      this.session.write(place, tensorBytes(host.get(node) as HostTensor));
+      const to = places.get(buffer) as MemoryArgument;
+      const from = given.copies?.get(buffer);
+      if (from !== undefined) this.session.copy(from, to, to.bytes);
+      else if (!given.places.has(buffer)) {
+        this.session.write(to, tensorBytes(host.get(node) as HostTensor));
+      }
     }
   }
 
-  private renewCommands(segment: Segment, environment: Environment, isBody: boolean): void {
-    const generations = this.segments.map(({ arena }) => arena.generation);
-    const key = `${generations} ${[...environment].join(';')}`;
-    if (isBody || key !== segment.key) segment.ready.clear();
-    segment.key = key;
-  }
-
-  private async launch(step: LaunchStep, { ready }: Segment, frame: Frame): Promise<void> {
+  private async launch(step: LaunchStep, frame: Frame): Promise<void> {
     const { session } = this;
+    const { environment, places } = frame;
     const launch = this.launches.get(step) as ReadyLaunch;
-    if (!ready.has(step)) ready.set(step, await launchCommand(session, launch, frame));
-    const command = ready.get(step);
+    let made = this.made.get(step);
+    if (made === undefined || !isMadeFor(made, launch, frame)) {
+      made = {
+        command: await launchCommand(session, launch, frame),
+        sizes: launch.symbols.map((name) => environment.get(name)),
+        places: step.buffers.map((id) => places.get(id)),
+      };
+      this.made.set(step, made);
+    }
+    const { command } = made;
     if (command === undefined) return;
     if (session.times === undefined) return session.command(command);
-    const { environment } = frame;
     await session.timed(step, command, launch.flops(environment), launch.bytes(environment));
   }
 
@@ -212,43 +209,36 @@ export async function launchCommand(
 
 export const readyLaunch = (step: LaunchStep): ReadyLaunch => ({
   step,
+  symbols: symbolsOf(step),
   grid: step.grid.map(evaluatorOf),
   flops: evaluatorOf(step.flops),
   bytes: evaluatorOf(step.bytes),
 });
+
+function symbolsOf({ grid, sizes, flops, bytes }: LaunchStep): readonly string[] {
+  const found = new Set(sizes);
+  for (const size of [...grid, flops, bytes]) {
+    for (const name of variablesOf(size).keys()) found.add(name);
+  }
+  return [...found];
+}
+
+function isMadeFor(made: Made, { step, symbols }: ReadyLaunch, frame: Frame): boolean {
+  const { environment, places } = frame;
+  return (
+    symbols.every((name, i) => environment.get(name) === made.sizes[i]) &&
+    step.buffers.every((id, i) => isSamePlace(places.get(id), made.places[i]))
+  );
+}
 
 /** A rough cost for one core: 4 operations and 8 bytes per nanosecond. */
 const microsecondsOf = (flops: number, bytes: number): number =>
   Math.ceil(Math.max(flops / 4000, bytes / 8000)) + 1;
 
 /** Steps between binds, each with the memory that is first needed there. */
-function segmentsOf(
-  session: Session,
-  procedure: Procedure,
-  isBody: boolean,
-  kept: ReadonlySet<number>,
-): Segment[] {
-  const { steps, buffers } = procedure;
-  const starts = [0];
-  steps.forEach((step, i) => {
-    if (step.kind === 'bind' && steps[i + 1]?.kind !== 'bind' && i + 1 < steps.length) {
-      starts.push(i + 1);
-    }
-  });
-  const isPlaced = ({ id, role }: Buffer): boolean =>
-    !kept.has(id) && (role === 'temporary' || (role === 'input' && !isBody));
-  const placed: Buffer[][] = starts.map(() => []);
-  let segment = 0;
-  for (const buffer of buffers.filter(isPlaced).toSorted((a, b) => a.first - b.first)) {
-    while (segment + 1 < starts.length && buffer.first >= (starts[segment + 1] as number)) {
-      segment++;
-    }
-    placed[segment]?.push(buffer);
-  }
-  return starts.map((first, i) => {
-    const end = starts[i + 1] ?? steps.length;
-    const arena = new Arena(session, placed[i] as readonly Buffer[]);
-    return { first, end, arena, ready: new Map(), key: '' };
+function segmentsOf(session: Session, procedure: Procedure): Segment[] {
+  return segmentRanges(procedure).map(({ first, end, buffers }) => {
+    return { first, end, arena: new Arena(session, buffers) };
   });
 }
 

@@ -1,21 +1,24 @@
 /** Runs if, loop and while: bodies on the device, with values passed in device memory. */
 import { elementCount } from '../base/host-tensor.js';
+import type { Target } from '../base/target.js';
 import type { IfStep, LoopStep, Procedure } from '../codegen/program.js';
 import type { MemoryArgument } from './contract.js';
-import type { Frame, Outcome, Runner } from './frame.js';
+import { type Frame, isSamePlace, type Outcome, type Runner } from './frame.js';
+import { ownResults } from './given.js';
 import { type Session, tensorBytes } from './session.js';
 import { type Evaluator, evaluatorOf } from './sizes.js';
 
 export class RegionRunner {
   private readonly session: Session;
   private readonly step: IfStep | LoopStep;
-  private readonly bodies: readonly Runner[];
+  private readonly bodies: readonly Body[];
   private readonly trip: Evaluator;
 
   constructor(session: Session, step: IfStep | LoopStep, runnerOf: (body: Procedure) => Runner) {
     this.session = session;
     this.step = step;
-    this.bodies = step.op === 'if' ? [step.then, step.else].map(runnerOf) : [runnerOf(step.body)];
+    const inner = step.op === 'if' ? [step.then, step.else] : [step.body];
+    this.bodies = inner.map((body) => new Body(runnerOf(body), session.opened.target));
     this.trip = step.op === 'if' ? () => 1 : evaluatorOf(step.trip);
   }
 
@@ -26,7 +29,11 @@ export class RegionRunner {
     const inputs = placesOf(step.inputs);
     const outputs = placesOf(step.outputs);
     if (step.op === 'if') return this.branch(inputs, outputs, frame);
-    return this.loop(step, inputs, outputs, placesOf(step.spare), frame);
+    // A carried value that its body changes in place needs no second memory.
+    const spare = step.spare.map((id, i) =>
+      id === undefined ? outputs[i] : frame.places.get(id),
+    ) as MemoryArgument[];
+    return this.loop(step, inputs, outputs, spare, frame);
   }
 
   private async branch(
@@ -35,8 +42,8 @@ export class RegionRunner {
     frame: Frame,
   ): Promise<void> {
     const isTrue = await this.isTrue(inputs[0] as MemoryArgument);
-    const body = this.bodies[isTrue ? 0 : 1] as Runner;
-    const results = await body.run(new Map(frame.environment), new Map(), inputs.slice(1));
+    const body = this.bodies[isTrue ? 0 : 1] as Body;
+    const results = await body.run(new Map(frame.environment), inputs.slice(1), outputs);
     results.forEach((result, i) => {
       this.move(result, outputs[i] as MemoryArgument);
     });
@@ -50,7 +57,7 @@ export class RegionRunner {
     frame: Frame,
   ): Promise<void> {
     const { session } = this;
-    const [body] = this.bodies as readonly [Runner];
+    const [body] = this.bodies as readonly [Body];
     const isWhile = step.op === 'while';
     const values = isWhile ? inputs.slice(1) : inputs;
     const invariants = values.slice(step.carried);
@@ -59,7 +66,7 @@ export class RegionRunner {
     let current: readonly MemoryArgument[] = outputs.slice(0, step.carried);
     let next: readonly MemoryArgument[] = spare;
     current.forEach((to, i) => {
-      session.copy(values[i] as MemoryArgument, to, to.bytes);
+      this.copy(values[i] as MemoryArgument, to);
     });
     if (isWhile) for (const to of stacked) this.clear(to);
     const trip = this.trip(frame.environment);
@@ -69,11 +76,12 @@ export class RegionRunner {
       session.check();
       await session.breathe();
       const environment = new Map(frame.environment).set(step.iteration, count);
-      const results = await body.run(environment, new Map(), [...current, ...invariants]);
-      const made = isWhile ? results.slice(1) : results;
-      made.forEach((result, i) => {
-        const to = i < step.carried ? next[i] : rowOf(stacked[i - step.carried], trip, count);
-        this.move(result, to as MemoryArgument);
+      const rows = stacked.map((whole) => rowOf(whole, trip, count));
+      const targets = isWhile ? [undefined, ...next, ...rows] : [...next, ...rows];
+      const results = await body.run(environment, [...current, ...invariants], targets);
+      results.forEach((result, i) => {
+        const to = targets[i];
+        if (to !== undefined) this.move(result, to);
       });
       count++;
       [current, next] = [next, current];
@@ -81,7 +89,7 @@ export class RegionRunner {
     }
     if (count % 2 === 1) {
       current.forEach((from, i) => {
-        session.copy(from, outputs[i] as MemoryArgument, from.bytes);
+        this.copy(from, outputs[i] as MemoryArgument);
       });
     }
     if (isWhile) {
@@ -96,8 +104,12 @@ export class RegionRunner {
   }
 
   private move(result: Outcome, to: MemoryArgument): void {
-    if ('place' in result) this.session.copy(result.place, to, to.bytes);
+    if ('place' in result) this.copy(result.place, to);
     else this.session.write(to, tensorBytes(result.tensor));
+  }
+
+  private copy(from: MemoryArgument, to: MemoryArgument): void {
+    if (!isSamePlace(from, to)) this.session.copy(from, to, to.bytes);
   }
 
   private async isTrueOf(result: Outcome): Promise<boolean> {
@@ -116,13 +128,43 @@ export class RegionRunner {
   }
 }
 
+/** A body with its values given by place. */
+class Body {
+  private readonly runner: Runner;
+  private readonly alignment: number;
+  /** Buffers of results that the body may write where they are wanted. */
+  private readonly direct: readonly (number | undefined)[];
+
+  constructor(runner: Runner, target: Pick<Target, 'offsetAlignment'>) {
+    this.runner = runner;
+    this.alignment = target.offsetAlignment;
+    this.direct = ownResults(runner.procedure);
+  }
+
+  run(
+    environment: Map<string, number>,
+    inputs: readonly MemoryArgument[],
+    targets: readonly (MemoryArgument | undefined)[],
+  ): Promise<readonly Outcome[]> {
+    const places = new Map<number, MemoryArgument>();
+    this.runner.procedure.parameters.forEach(({ buffer }, i) => {
+      if (buffer !== undefined) places.set(buffer, inputs[i] as MemoryArgument);
+    });
+    targets.forEach((to, i) => {
+      const id = this.direct[i];
+      if (to === undefined || id === undefined || to.offset % this.alignment !== 0) return;
+      places.set(id, to);
+    });
+    return this.runner.run(environment, new Map(), { places });
+  }
+
+  release(): void {
+    this.runner.release();
+  }
+}
+
 /** Place of one iteration's row in a stacked value. */
-function rowOf(
-  stacked: MemoryArgument | undefined,
-  trip: number,
-  at: number,
-): MemoryArgument | undefined {
-  if (stacked === undefined) return undefined;
+function rowOf(stacked: MemoryArgument, trip: number, at: number): MemoryArgument {
   const bytes = stacked.bytes / trip;
   return { ...stacked, offset: stacked.offset + at * bytes, bytes };
 }

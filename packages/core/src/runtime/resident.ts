@@ -4,15 +4,16 @@
  */
 import { bytesOf, type DType } from '../base/dtype.js';
 import { elementCount, type HostTensor } from '../base/host-tensor.js';
-import type { Procedure, Program } from '../codegen/program.js';
+import type { Procedure, Program, Result } from '../codegen/program.js';
 import type { Node } from '../graph/node.js';
 import { bindInputs } from './bind.js';
 import type { Device, Memory, MemoryArgument } from './contract.js';
 import type { Outcome } from './frame.js';
+import { ownResults } from './given.js';
 import { emptyTensor, type ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
 import { type RunLimits, type Session, tensorBytes } from './session.js';
-import { shapeOf } from './sizes.js';
+import { isKnown, shapeOf } from './sizes.js';
 
 /** A tensor in the memory of one device; whoever holds it releases it. */
 export interface Resident {
@@ -116,17 +117,6 @@ const placeOf = ({ memory, dtype, shape }: Resident): MemoryArgument => ({
   access: 'readWrite',
 });
 
-/** Buffers of results that get memory of their own, each for the first result that names it. */
-export function keptBuffers({ results, buffers }: Procedure): ReadonlySet<number> {
-  const isKept = (id: number): boolean => {
-    const buffer = buffers.find((other) => other.id === id);
-    return buffer?.role === 'temporary' && typeof buffer.bytes === 'number';
-  };
-  return new Set(
-    results.flatMap(({ buffer }) => (buffer === undefined ? [] : [buffer])).filter(isKept),
-  );
-}
-
 /** Inputs that steps on the host look at. */
 function inputsOnHost({ parameters, steps, results }: Procedure): ReadonlySet<Node> {
   const seen = new Set<Node>();
@@ -142,7 +132,6 @@ function inputsOnHost({ parameters, steps, results }: Procedure): ReadonlySet<No
 interface ResidentRun {
   readonly session: Session;
   readonly program: Program;
-  /** Made with `keptBuffers` of the program's main procedure. */
   readonly runner: ProcedureRunner;
 }
 
@@ -171,23 +160,25 @@ export async function runResident(
       if (onHost.has(node)) host.set(node, await readResident(inputs[i] as Resident));
     }
     const kept = new Map<number, Resident>();
-    const wanted = keptBuffers(main);
-    for (const { buffer, dtype, shape } of main.results) {
-      if (buffer === undefined || !wanted.has(buffer) || kept.has(buffer)) continue;
-      kept.set(buffer, await hold(dtype, shapeOf(shape, environment)));
+    for (const [i, id] of ownResults(main).entries()) {
+      const { dtype, shape } = main.results[i] as Result;
+      if (id === undefined || !shape.every((size) => isKnown(size, environment))) continue;
+      kept.set(id, await hold(dtype, shapeOf(shape, environment)));
     }
     const places = new Map([...kept].map(([id, resident]) => [id, placeOf(resident)] as const));
-    const given = inputs.map(placeOf);
-    const outcomes = await runner.run(environment, host, given, places);
+    main.parameters.forEach(({ buffer }, i) => {
+      if (buffer !== undefined) places.set(buffer, placeOf(inputs[i] as Resident));
+    });
+    const outcomes = await runner.run(environment, host, { places });
     const results: (Resident | HostTensor)[] = [];
     for (const [i, outcome] of outcomes.entries()) {
-      const { buffer = -1, dtype } = main.results[i] as Procedure['results'][number];
+      const { buffer = -1, dtype } = main.results[i] as Result;
       const own = kept.get(buffer);
       kept.delete(buffer);
       results.push(
         own === undefined
           ? await copied(session, dtype, outcome, hold)
-          : { ...own, shape: outcome.shape },
+          : { ...own, dtype, shape: outcome.shape },
       );
     }
     await session.read([]);

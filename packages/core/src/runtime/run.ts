@@ -12,13 +12,18 @@ import { bindInputs } from './bind.js';
 import { Constants } from './constants.js';
 import type { Device } from './contract.js';
 import type { Outcome } from './frame.js';
+import { type Wrapped, wrapArrays } from './given.js';
 import { emptyTensor, ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
-import { keptBuffers, type Resident, runResident } from './resident.js';
+import { type Resident, runResident } from './resident.js';
 import { type RunLimits, Session, type StepTime, tensorBytes } from './session.js';
 
 export interface RunOptions extends RunLimits {
-  /** Arrays that receive the outputs with the same index; the caller owns them. */
+  /**
+   * Arrays that receive the outputs with the same index; the caller owns them. Large arrays may be
+   * used where they lie: neither they nor the inputs may be changed or transferred until the run
+   * has ended, and a failed run leaves an array as it was or zeroed.
+   */
   readonly into?: readonly (HostTensor | undefined)[];
 }
 
@@ -100,14 +105,13 @@ class DeviceExecutable implements LoadedExecutable {
   private readonly program: Program;
   private readonly constants: Constants;
   private readonly runner: ProcedureRunner;
-  private residentRunner: ProcedureRunner | undefined;
   private isReleased = false;
 
   constructor(session: Session, program: Program, constants: Constants) {
     this.session = session;
     this.program = program;
     this.constants = constants;
-    this.runner = new ProcedureRunner(session, program.main, false, constants.places);
+    this.runner = new ProcedureRunner(session, program.main, constants.places);
   }
 
   get inputs(): readonly Parameter[] {
@@ -143,18 +147,8 @@ class DeviceExecutable implements LoadedExecutable {
   }
 
   runResident(inputs: readonly Resident[], limits: RunLimits = {}): ReturnType<typeof runResident> {
-    return this.queue(() => {
-      const { session, program, constants } = this;
-      const { main } = program;
-      this.residentRunner ??= new ProcedureRunner(
-        session,
-        main,
-        true,
-        constants.places,
-        keptBuffers(main),
-      );
-      return runResident({ session, program, runner: this.residentRunner }, inputs, limits);
-    });
+    const { session, program, runner } = this;
+    return this.queue(() => runResident({ session, program, runner }, inputs, limits));
   }
 
   async dispose(): Promise<void> {
@@ -162,7 +156,6 @@ class DeviceExecutable implements LoadedExecutable {
     this.isReleased = true;
     await inTurn(this.session.opened.device, async () => {
       this.runner.release();
-      this.residentRunner?.release();
       this.constants.release();
       this.session.release();
     });
@@ -176,30 +169,44 @@ class DeviceExecutable implements LoadedExecutable {
   private async runNow(inputs: readonly HostTensor[], options: RunOptions): Promise<HostTensor[]> {
     const { session, program } = this;
     const environment = bindInputs(program.main, inputs);
+    const { into = [] } = options;
+    const { device } = session.opened;
     session.begin(options);
+    const wrapped = wrapArrays(device, program.main, inputs, into, environment);
     try {
       const { parameters } = program.main;
       const host = new Map<Node, HostTensor>(
         parameters.map(({ node }, i) => [node, inputs[i] as HostTensor]),
       );
-      const outcomes = await this.runner.run(environment, host);
-      const outputs = await this.download(outcomes);
+      const outcomes = await this.runner.run(environment, host, wrapped);
+      const outputs = await this.download(outcomes, wrapped, into);
       await session.settle();
-      return outputs.map((tensor, i) => deliver(tensor, i, options.into?.[i]));
+      return outputs.map((tensor, i) =>
+        wrapped.results.has(i) ? tensor : deliver(tensor, i, into[i]),
+      );
     } catch (error) {
       await session.recover();
+      // What was partly written to the caller's arrays must not be taken for a result.
+      for (const i of wrapped.results) tensorBytes(into[i] as HostTensor).fill(0);
       throw error;
+    } finally {
+      for (const memory of wrapped.memories) device.free(memory);
     }
   }
 
   /** Reads into arrays of its own: a failed run leaves nothing readable. */
-  private async download(outcomes: readonly Outcome[]): Promise<HostTensor[]> {
+  private async download(
+    outcomes: readonly Outcome[],
+    { results }: Wrapped,
+    into: readonly (HostTensor | undefined)[],
+  ): Promise<HostTensor[]> {
     const tensors = outcomes.map((outcome, i) => {
       if ('tensor' in outcome) return outcome.tensor;
+      if (results.has(i)) return { ...(into[i] as HostTensor), shape: outcome.shape };
       return emptyTensor((this.outputs[i] as Result).dtype, outcome.shape);
     });
     const parts = outcomes.flatMap((outcome, i) =>
-      'place' in outcome
+      'place' in outcome && !results.has(i)
         ? [{ from: outcome.place, into: tensorBytes(tensors[i] as HostTensor) }]
         : [],
     );

@@ -1,6 +1,6 @@
 /** Sizes as functions of the symbols' numbers: evaluated at every run, so made once. */
 import { internal } from '../base/errors.js';
-import type { Atom, Expression, Size } from '../base/expression.js';
+import { type Atom, type Expression, type Size, variablesOf } from '../base/expression.js';
 
 export type Environment = ReadonlyMap<string, number>;
 export type Evaluator = (environment: Environment) => number;
@@ -49,6 +49,10 @@ const operations: Readonly<
   lessThan: (a, b) => (a < b ? 1 : 0),
   equalTo: (a, b) => (a === b ? 1 : 0),
 };
+
+/** Whether every symbol of a size has a number. */
+export const isKnown = (size: Size, environment: Environment): boolean =>
+  typeof size === 'number' || [...variablesOf(size).keys()].every((name) => environment.has(name));
 
 /** The numbers of a shape. */
 export const shapeOf = (shape: readonly Expression[], environment: Environment): number[] =>
