@@ -18,8 +18,6 @@ function batchNormalization(call: OperatorCall): readonly Node[] {
   if (call.version < 9 && call.int('spatial', 1) === 0) throw call.refuse('spatial = 0');
   const epsilon = call.float('epsilon', 1e-5);
   if (call.version < 14) {
-    const training = call.version < 7 && call.int('is_test', 0) === 0;
-    if (training && call.wants(1)) throw call.refuse('training before version 14');
     if (call.wants(1)) throw call.refuse('training before version 14');
     return [build.batchNormalization(x, { scale, bias, mean, variance }, epsilon)];
   }

@@ -59,7 +59,9 @@ function multinomial(call: OperatorCall): Node {
   const logs = call.tensor(0);
   const [batch, classes] = logs.shape as [Size, Size];
   const shape = [batch, call.int('sample_size', 1), classes];
-  const drawn = build.randomUniform(keyOf(call), shape, 'f32', 2 ** -25, 1);
+  // Strictly between 0 and 1, so that the noise is finite.
+  const unit = build.randomUniform(keyOf(call), shape, 'f32', 2 ** -25, 1);
+  const drawn = build.minimum(unit, 1 - 2 ** -24);
   const noise = build.negate(build.log(build.negate(build.log(drawn))));
   const scores = build.add(build.unsqueeze(build.cast(logs, 'f32'), [1]), noise);
   return build.cast(build.argMax(scores, 2), typeOf(call, 'i32'));

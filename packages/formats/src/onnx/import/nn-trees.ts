@@ -11,6 +11,8 @@ interface Forest {
   readonly yes: readonly number[];
   readonly no: readonly number[];
   readonly members: readonly (readonly number[])[];
+  /** 1 where NaN goes to the true branch. */
+  readonly missing: readonly number[];
   readonly roots: readonly number[];
   readonly targets: readonly number[];
   readonly weights: readonly number[];
@@ -61,6 +63,13 @@ function forestOf(call: OperatorCall): Forest {
     yes: [...yes, ...leaves],
     no: [...no, ...leaves],
     members: [...membersOf(call, modes), ...leaves.map(() => [])],
+    missing: [
+      ...call.ints(
+        'nodes_missing_value_tracks_true',
+        features.map(() => 0),
+      ),
+      ...none,
+    ],
     roots,
     targets: [...features.map(() => 0), ...targets],
     weights: [...features.map(() => 0), ...numbersOf(call, 'leaf_weights')],
@@ -129,7 +138,9 @@ export function treeEnsemble(call: OperatorCall): Node {
     const value = build.gather(flat, build.add(row, pick(whole(forest.features))), 0);
     const among = table && build.equal(build.unsqueeze(value, [2]), build.gather(table, at, 0));
     const hit = among && build.notEqual(build.sum(build.cast(among, 'i32'), [2]), 0);
-    const yes = decide(value, pick(real(forest.splits)), pick(whole(forest.modes)), hit);
+    const holds = decide(value, pick(real(forest.splits)), pick(whole(forest.modes)), hit);
+    const missing = build.notEqual(pick(whole(forest.missing)), 0);
+    const yes = build.or(holds, build.and(missing, build.isNaN(value)));
     at = build.select(yes, pick(whole(forest.yes)), pick(whole(forest.no)));
   }
   const targets = call.int('n_targets', 1);
