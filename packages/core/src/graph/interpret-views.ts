@@ -1,7 +1,8 @@
 /** Primitives that only move elements: views, concat, pad. */
-import { elementCount } from '../base/host-tensor.js';
+import { isWide } from '../base/dtype.js';
+import { elementCount, hostTensor } from '../base/host-tensor.js';
 import { copyStrided, denseStrides, type Layout } from './interpret-strides.js';
-import { allocate, fillData, type Value } from './interpret-value.js';
+import { allocate, decode, fillData, type Value } from './interpret-value.js';
 
 const layout = (strides: readonly number[], offset = 0): Layout => ({ offset, strides });
 
@@ -79,16 +80,13 @@ export function concatValues(pieces: readonly Value[], shape: readonly number[],
   return out;
 }
 
-/** The index along `axis` at every element. */
+/** The index along `axis` at every element, rounded or wrapped where the dtype is narrow. */
 export function iotaValue(dtype: Value['dtype'], shape: readonly number[], axis: number): Value {
-  const out = allocate(dtype, shape);
   const inner = elementCount(shape.slice(axis + 1));
   const size = shape[axis] ?? 1;
-  const data = out.data as { [i: number]: number | bigint };
-  const wide = !(out.data instanceof Float64Array);
-  for (let i = 0; i < out.data.length; i++) {
+  const indices = Array.from({ length: elementCount(shape) }, (_, i) => {
     const index = Math.floor(i / inner) % size;
-    data[i] = wide ? BigInt(index) : index;
-  }
-  return out;
+    return isWide(dtype) ? BigInt(index) : index;
+  });
+  return decode(hostTensor(dtype, shape, indices));
 }

@@ -23,7 +23,10 @@ export type Perform = (
 
 const reserved = ['tune', 'compile', 'bisect', 'serve', 'new-device'];
 
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  value,
+];
 
 export function buildProgram(context: Context, perform: Perform): Command {
   const { texts } = context;
@@ -85,7 +88,7 @@ export function buildProgram(context: Context, perform: Perform): Command {
 }
 
 const repeated = (flags: string, text: string): Option =>
-  new Option(flags, text).argParser(collect).default([], '');
+  new Option(flags, text).argParser(collect);
 
 const threads = (texts: Texts): Option => new Option('--threads <N>', texts.optionThreads);
 

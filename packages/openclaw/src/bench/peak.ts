@@ -1,0 +1,186 @@
+/**
+ * The limits of a device, measured by its own kernels in the same run: multiply-adds per second
+ * and bytes per second.
+ */
+import { compile, type HostTensor, hostTensor, load, type OpenDevice } from '@open-claw/core';
+import { expressions, graphOf, input, matmul, type Node, negate } from '@open-claw/core/internal';
+
+type TileProgram = Parameters<OpenDevice['plugin']['language']['emit']>[0][number];
+type Statement = TileProgram['body'][number];
+
+export interface Peaks {
+  /** Floating-point operations per second, a multiply-add counting two; f32. */
+  readonly flops: number;
+  readonly flopsName: string;
+  /** Bytes read and written per second by a kernel over arrays of this working set. */
+  readonly bandwidth: number;
+  readonly bandwidthName: string;
+}
+
+/** Chains of multiply-adds that hide the latency of one on every CPU of today. */
+const chains = 12;
+const measuredRuns = 5;
+
+const { variable } = expressions;
+
+/** Every task runs `rounds` multiply-adds on each of its chains, in registers only. */
+function peakProgram(target: OpenDevice['target']): TileProgram {
+  const lanes = Math.max(target.vectorBytes / 4, 1);
+  const shape = lanes === 1 ? [] : [lanes];
+  const strides = lanes === 1 ? [] : [1];
+  const type = { dtype: 'f32' as const, shape };
+  const factor = { buffer: 'a', address: 0, strides };
+  const value = (id: number, operation: unknown): Statement =>
+    ({ kind: 'let', id, type, operation }) as Statement;
+  const before: Statement[] = [
+    value(0, { kind: 'load', access: factor }),
+    value(1, { kind: 'load', access: { ...factor, address: lanes } }),
+  ];
+  const inside: Statement[] = [];
+  const after: Statement[] = [];
+  for (let i = 0; i < chains; i++) {
+    const [read, next, last] = [2 + 3 * i, 3 + 3 * i, 4 + 3 * i];
+    before.push({ kind: 'variable', id: i, type, initial: i % 2 });
+    inside.push(value(read, { kind: 'read', variable: i }));
+    inside.push(value(next, { kind: 'multiplyAdd', a: read, b: 0, c: 1 }));
+    inside.push({ kind: 'assign', variable: i, value: next });
+    after.push(value(last, { kind: 'read', variable: i }));
+    const address = expressions.add(expressions.multiply(variable('g'), chains * lanes), i * lanes);
+    after.push({ kind: 'store', access: { buffer: 'c', address, strides }, value: last });
+  }
+  const loop: Statement = {
+    kind: 'for',
+    index: 'k',
+    start: 0,
+    end: variable('rounds'),
+    step: 1,
+    body: inside,
+  };
+  return {
+    contract: 1,
+    name: 'peak',
+    target: target.id,
+    lanes,
+    group: 1,
+    buffers: [
+      { name: 'a', memory: 'f32', access: 'read' },
+      { name: 'c', memory: 'f32', access: 'write' },
+    ],
+    sizes: ['rounds'],
+    indexType: 'i64',
+    scratch: [],
+    grid: [{ name: 'g', extent: target.cores }],
+    body: [...before, loop, ...after],
+    mayFail: false,
+  };
+}
+
+/** Least time of some runs, in milliseconds. */
+async function leastTime(work: () => Promise<unknown>): Promise<number> {
+  await work();
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < measuredRuns; i++) {
+    const start = performance.now();
+    await work();
+    least = Math.min(least, performance.now() - start);
+  }
+  return least;
+}
+
+async function measureFlops(opened: OpenDevice): Promise<readonly [number, string]> {
+  if (opened.target.execution !== 'vector') return measureProduct(opened);
+  const { device, plugin, target } = opened;
+  const program = peakProgram(target);
+  const source = plugin.language.emit([program], target);
+  const module = await device.load(await plugin.compile(source, target));
+  const lanes = program.lanes;
+  const [a, c] = [
+    await device.allocate(lanes * 8),
+    await device.allocate(target.cores * chains * lanes * 4),
+  ];
+  try {
+    // x · 1 + 0 stays as it is: no run meets infinities or denormals.
+    const factors = new Float32Array(lanes * 2).fill(1, 0, lanes);
+    await device.write(a, 0, new Uint8Array(factors.buffer));
+    const range = (memory: typeof a, access: 'read' | 'write') => ({
+      memory,
+      offset: 0,
+      bytes: memory.bytes,
+      access,
+    });
+    const rounds = 2_000_000;
+    const flops = 2 * target.cores * chains * lanes * rounds;
+    const ms = await leastTime(async () => {
+      device.submit([
+        {
+          kind: 'launch',
+          module,
+          entry: program.name,
+          grid: [target.cores],
+          buffers: [range(a, 'read'), range(c, 'write')],
+          sizes: [rounds],
+          microseconds: 10_000,
+        },
+      ]);
+      await device.sync();
+    });
+    return [(flops / ms) * 1000, 'f32 multiply-add in registers'];
+  } finally {
+    for (const handle of [a, c, module]) device.free(handle);
+  }
+}
+
+/** Where no kernel can be written by hand: a large product of matrices. */
+async function measureProduct(opened: OpenDevice): Promise<readonly [number, string]> {
+  const n = 2048;
+  const [a, b] = ['a', 'b'].map((name) => input(name, { dtype: 'f32', shape: [n, n] }));
+  const ones = hostTensor('f32', [n, n], new Float32Array(n * n).fill(1));
+  const ms = await measureGraph(opened, [a, b] as Node[], matmul(a as Node, b as Node), [
+    ones,
+    ones,
+  ]);
+  return [((2 * n ** 3) / ms) * 1000, `f32 product of ${n} × ${n} matrices`];
+}
+
+/** Time of a graph's kernels, without the transfers. */
+async function measureGraph(
+  opened: OpenDevice,
+  inputs: readonly Node[],
+  output: Node,
+  values: readonly HostTensor[],
+): Promise<number> {
+  const program = compile(graphOf(inputs, [output]), opened.target, opened.plugin.language);
+  const executable = await load(program, opened, { now: () => performance.now() });
+  try {
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i <= measuredRuns; i++) {
+      const { steps } = await executable.profile(values);
+      const ms = steps.reduce((total, step) => total + step.milliseconds, 0);
+      if (i > 0) least = Math.min(least, ms);
+    }
+    return least;
+  } finally {
+    await executable.dispose();
+  }
+}
+
+/** A kernel that reads and writes arrays of together `bytes`, so that it meets the same caches. */
+async function measureBandwidth(opened: OpenDevice, bytes: number): Promise<number> {
+  const count = Math.max(Math.floor(bytes / 8), 1024);
+  const x = input('x', { dtype: 'f32', shape: [count] });
+  const values = hostTensor('f32', [count], new Float32Array(count).fill(1));
+  const ms = await measureGraph(opened, [x], negate(x), [values]);
+  return ((count * 8) / ms) * 1000;
+}
+
+const leastSet = 2 ** 23;
+const mostSet = 2 ** 28;
+
+/** Measures the limits for a working set of `bytes`. */
+export async function measurePeaks(opened: OpenDevice, bytes: number): Promise<Peaks> {
+  const set = Math.min(Math.max(bytes, leastSet), mostSet, opened.target.maxBufferBytes / 4);
+  const [flops, flopsName] = await measureFlops(opened);
+  const bandwidth = await measureBandwidth(opened, set);
+  const size = `${(set / 2 ** 20).toFixed(0)} MiB`;
+  return { flops, flopsName, bandwidth, bandwidthName: `reading and writing ${size}` };
+}
