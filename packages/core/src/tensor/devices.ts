@@ -18,7 +18,7 @@ export function setDevice(id: string | undefined): void {
 /** The device for a computation; undefined is the interpreter. Throws OC-TENSOR-07. */
 export async function deviceFor(id: string | undefined): Promise<OpenDevice | undefined> {
   const wanted = id ?? chosen ?? first ?? (await firstDevice());
-  first ??= id === undefined && chosen === undefined ? wanted : undefined;
+  if (id === undefined && chosen === undefined) first = wanted;
   if (wanted === interpreterName) return undefined;
   try {
     return await openDevice(wanted);
