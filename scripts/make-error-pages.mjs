@@ -47,7 +47,7 @@ const texts = {
 
 Every error has five parts: a code, what happened, where, how to fix it, and a link to this page.
 The code is the same in every language; the text follows \`LANG\`. In code an error is an
-\`OpenClawError\` with the fields \`code\`, \`what\`, \`where\`, \`fix\`, \`link\`, \`kind\` and \`retry\`.
+\`OpenClawError\` with \`code\`, \`what\`, \`where\`, \`fix\`, \`link\`, \`kind\` and \`retry\`.
 
 | exit code of \`claw\` | means | \`kind\` |
 |---|---|---|

@@ -40,7 +40,9 @@ export function blocksOf(page: string): readonly Block[] {
 
 /** The comments behind `console.log(…)` calls, in order: what a program says that it prints. */
 export function expectedLogs(code: string): readonly string[] {
-  return [...code.matchAll(/console\.log\(.*\);? *\/\/ (.*)$/gm)].map((match) => match[1] as string);
+  return [...code.matchAll(/console\.log\(.*\);? *\/\/ (.*)$/gm)].map(
+    (match) => match[1] as string,
+  );
 }
 
 /** Text in which spaces, times and memory sizes, which differ from run to run, do not count. */

@@ -4,15 +4,30 @@
  * texts of the compiler stand in the golden file that they name.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
-import { rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { hostTensor } from '@open-claw/core/internal';
 import { writeNpy } from '@open-claw/formats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Block, blocksOf, expectedLogs, firstDifference, pages, repository } from './blocks.js';
+import {
+  type Block,
+  blocksOf,
+  expectedLogs,
+  firstDifference,
+  pages,
+  repository,
+} from './blocks.js';
 import { exampleModel } from './example-model.js';
 
 const scripts: Readonly<Record<string, string>> = JSON.parse(
@@ -148,8 +163,32 @@ function applied(code: string, diff: string): string {
   expect(removed).toHaveLength(1);
   const at = code.split('\n').findIndex((line) => line.trim() === removed[0]);
   expect(at, `the program has no line ${removed[0]}`).toBeGreaterThanOrEqual(0);
-  return code.split('\n').toSpliced(at, 1, ...added).join('\n');
+  return code
+    .split('\n')
+    .toSpliced(at, 1, ...added)
+    .join('\n');
 }
+
+it('every program of the pages has types that fit', () => {
+  const path = join(programs, 'types');
+  mkdirSync(path);
+  for (const [i, page] of pages().entries()) {
+    for (const { language, code, line } of blocksOf(page)) {
+      // Top-level await needs a module, also where a block imports nothing.
+      if (language === 'ts')
+        writeFileSync(join(path, `page-${i}-${line}.ts`), `${code}\nexport {};`);
+    }
+  }
+  const settings = {
+    extends: join(repository, 'tsconfig.test.json'),
+    include: ['./*.ts'],
+    exclude: [],
+  };
+  writeFileSync(join(path, 'tsconfig.json'), JSON.stringify(settings));
+  const compiler = join(repository, 'node_modules/typescript/bin/tsc');
+  const run = spawnSync(process.execPath, [compiler, '-p', path], { encoding: 'utf8' });
+  expect(run.stdout).toBe('');
+});
 
 describe.each(pages().filter((page) => blocksOf(page).length > 0))('%s', (page) => {
   const language = /zh/.test(page) ? 'zh_CN.UTF-8' : 'en_US.UTF-8';
