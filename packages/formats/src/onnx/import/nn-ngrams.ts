@@ -1,4 +1,4 @@
-/** TfIdfVectorizer: how often each n-gram of a pool stands in a line, with gaps between its parts. */
+/** TfIdfVectorizer: how often each n-gram of a pool stands in a line, gaps between its parts. */
 import type { OperatorCall } from './context.js';
 import { build, type Node, type Size, size, valuesOf } from './core.js';
 import type { OperatorTable } from './registry.js';

@@ -88,7 +88,6 @@ function placesOf(call: OperatorCall, x: Node, window: Window, best: Node): Node
   const columnMajor = call.int('storage_order', 0) !== 0;
   const total = window.kernel.reduce((all, n) => all * n, 1);
   if (total > placeLimit) throw call.refuse(`places of a kernel of ${total} elements`);
-  const rank = x.shape.length;
   const padding = [[0, 0], [0, 0], ...paddingOf(window)] as (readonly [Size, Size])[];
   if (padding.some((pair) => pair.some((amount) => typeof amount === 'number' && amount < 0))) {
     throw call.refuse('places with negative padding');
@@ -125,7 +124,7 @@ function placesOf(call: OperatorCall, x: Node, window: Window, best: Node): Node
     const hit = isFloat(x.dtype) ? build.or(same, build.isNaN(value)) : same;
     places = build.select(hit, build.add(base, build.size(move)), places);
   }
-  return rank === best.shape.length ? places : build.reshape(places, best.shape);
+  return places;
 }
 
 /** Offsets in the padded input of kernel place `flat`, row-major. */
