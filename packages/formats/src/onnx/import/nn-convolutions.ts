@@ -70,7 +70,7 @@ function transposedPads(
   });
 }
 
-/** weights [C, O/groups, …] as those of the convolution that undoes the strides: [O, C/groups, …]. */
+/** Weights [C, O/groups, …] as those of the convolution that undoes strides: [O, C/groups, …]. */
 function transposedWeights(weights: Node, groups: number): Node {
   const [channels, outputs, ...kernel] = weights.shape as [Size, Size, ...Size[]];
   const inner = size.floorDivide(channels, groups);

@@ -24,7 +24,7 @@ export function alignedParameter(value: Node, x: Node, axis: number, block = 0):
   );
 }
 
-/** round(x / scale) + zero within the range of an integer type; narrow floats add before rounding. */
+/** round(x / scale) + zero within an integer type; narrow floats add before they round. */
 export function quantize(
   x: Node,
   scale: Node,

@@ -139,7 +139,7 @@ function samplesOf(rows: Side, columns: Side, regions: Size): Node | number {
   return build.reshape(build.multiply(a, b), [regions, 1, 1, 1]);
 }
 
-/** x[N, C, H, W] read at offsets from the usual places, weighted by a mask, then weights applied. */
+/** x[N, C, H, W] read at offsets from the usual places, times a mask, then convolved. */
 function deformableConvolution(call: OperatorCall): Node {
   const [x, weights, offsets] = [call.tensor(0), call.tensor(1), call.tensor(2)];
   if (x.shape.length !== 4) throw call.refuse('images of other than two dimensions');

@@ -4,8 +4,8 @@ const truncated =
   'the later case node/test_cast_FLOAT_to_BFLOAT16 with the same input stores';
 
 const countedBeyond =
-  'the stored means divide by the elements that rounding up adds beyond the padding too; the later ' +
-  'case node/test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True, the ' +
+  'the stored means divide by the elements that rounding up adds beyond the padding too; the ' +
+  'later case node/test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True, the ' +
   'same model and input, stores means without them';
 
 const notZero =
