@@ -1,5 +1,5 @@
 /** Fenced blocks of the pages, and the rules by which they are run and compared. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { codeBlocks } from '../../scripts/check-docs.mjs';
@@ -23,7 +23,10 @@ export function pages(): readonly string[] {
   const docs = ['en', 'zh'].flatMap((language) =>
     readdirSync(join(repository, 'docs', language)).map((name) => `docs/${language}/${name}`),
   );
-  return [...root, ...docs].sort();
+  const devices = readdirSync(join(repository, 'devices')).map(
+    (name) => `devices/${name}/README.md`,
+  );
+  return [...root, ...docs, ...devices.filter((path) => existsSync(join(repository, path)))].sort();
 }
 
 export function blocksOf(page: string): readonly Block[] {

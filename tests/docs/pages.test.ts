@@ -169,6 +169,17 @@ function applied(code: string, diff: string): string {
     .join('\n');
 }
 
+it('the README shows install, program and result before line 25', () => {
+  for (const page of ['README.md', 'README.zh.md']) {
+    const [install, program] = blocksOf(page);
+    expect(install?.code).toMatch(/^npm ci/);
+    const lines = program?.code.split('\n') ?? [];
+    expect((program?.line ?? 0) + lines.length).toBeLessThan(25);
+    expect(lines.filter((line) => line.trim() !== '').length).toBeLessThanOrEqual(6);
+    expect(expectedLogs(program?.code ?? '')).toHaveLength(1);
+  }
+});
+
 it('every program of the pages has types that fit', () => {
   const path = join(programs, 'types');
   mkdirSync(path);
