@@ -18,13 +18,19 @@ import { interpretNode } from './graph/interpret.js';
 import type { Graph } from './graph/node.js';
 import { simplify } from './graph/simplify.js';
 import type { Tuning } from './kernel/lowered.js';
+import type { InPlaceOptions } from './schedule/in-place.js';
 import { openComposites, splitConcats } from './schedule/open.js';
 import { printSteps } from './schedule/print.js';
-import { schedule } from './schedule/schedule.js';
+import { type ScheduleOptions, schedule } from './schedule/schedule.js';
 import { verifySteps } from './schedule/verify.js';
 
 export interface CompileOptions {
   readonly tuning?: Tuning;
+  /**
+   * Indices of inputs that the caller will give up at each run (see resident.ts): any step may
+   * write over them. Updates and scatters do so without being told.
+   */
+  readonly donate?: readonly number[];
 }
 
 /** Throws OC-REFUSED-… where the target cannot do something; all such things at once. */
@@ -35,7 +41,7 @@ export function compile(
   options: CompileOptions = {},
 ): Program {
   const table = kernelTable(target, language, options.tuning ?? {});
-  const main = procedureOf(primitivesOf(graph), target, table, false);
+  const main = mainOf(graph, target, table, options);
   const [first, ...others] = table.refusals;
   if (first !== undefined && others.length === 0) throw first.error;
   if (first !== undefined) {
@@ -53,12 +59,30 @@ export function primitivesOf(graph: Graph): Graph {
   return splitConcats(simplify(openComposites(graph), { evaluate: interpretNode }));
 }
 
-function procedureOf(graph: Graph, target: Target, table: KernelTable, body: boolean): Procedure {
-  const steps = schedule(graph, target, { body });
+function mainOf(
+  graph: Graph,
+  target: Target,
+  table: KernelTable,
+  { donate = [] }: CompileOptions,
+): Procedure {
+  const inPlace: InPlaceOptions = {
+    inputs: (index) => (donate.includes(index) ? 'given' : 'copied'),
+  };
+  return procedureOf(primitivesOf(graph), target, table, { body: false, inPlace });
+}
+
+function procedureOf(
+  graph: Graph,
+  target: Target,
+  table: KernelTable,
+  options: Required<ScheduleOptions>,
+): Procedure {
+  const steps = schedule(graph, target, options);
   trace(2, () => printSteps(steps));
   verifySteps(graph, steps);
-  const inner = (innerGraph: Graph): Procedure => procedureOf(innerGraph, target, table, true);
-  return assemble(graph, steps, table, { body, inner });
+  const inner = (innerGraph: Graph, inPlace: InPlaceOptions): Procedure =>
+    procedureOf(innerGraph, target, table, { body: true, inPlace });
+  return assemble(graph, steps, table, { body: options.body, inner });
 }
 
 export interface CheckReport {
@@ -71,7 +95,7 @@ export interface CheckReport {
 /** What compiling would refuse, without compiling for a card. */
 export function check(graph: Graph, target: Target, language: Language): CheckReport {
   const table = kernelTable(target, language, {});
-  const main = procedureOf(primitivesOf(graph), target, table, false);
+  const main = mainOf(graph, target, table, {});
   const constants = main.buffers.filter((buffer) => buffer.role === 'constant');
   const constantBytes = constants.reduce((total, { bytes }) => total + Number(bytes), 0);
   return { refusals: table.refusals, fallbacks: [], constantBytes };

@@ -31,6 +31,13 @@ export * from './graph/symbols.js';
 export * from './graph/traverse.js';
 export * from './graph/verify.js';
 export { printProgram } from './kernel/print.js';
+export {
+  type Resident,
+  type ResidentOptions,
+  readResident,
+  releaseResident,
+  uploadResident,
+} from './runtime/resident.js';
 export { openComposites } from './schedule/open.js';
 export { printSteps } from './schedule/print.js';
 export { schedule } from './schedule/schedule.js';

@@ -1,10 +1,9 @@
 /** From steps to a procedure: gives every value a buffer, and every kernel its launch. */
 import { bytesOf } from '../base/dtype.js';
 import { multiply, product } from '../base/expression.js';
-import { requirementsOf } from '../graph/make.js';
 import type { Graph, Node } from '../graph/node.js';
 import type { LoweredKernel, Workspace } from '../kernel/lowered.js';
-import { readsOf, writesOf } from '../schedule/schedule.js';
+import { type InPlaceOptions, overwriteOf } from '../schedule/in-place.js';
 import type { KernelStep, RegionStep, Step } from '../schedule/step.js';
 import { memoryRoot } from '../schedule/views.js';
 import type { KernelTable } from './kernel-table.js';
@@ -16,7 +15,7 @@ export interface AssembleOptions {
   /** A region's body: its inputs are in device memory. */
   readonly body: boolean;
   /** The procedure of a region's body. */
-  readonly inner: (graph: Graph) => Procedure;
+  readonly inner: (graph: Graph, inPlace: InPlaceOptions) => Procedure;
 }
 
 export function assemble(
@@ -53,6 +52,15 @@ export function assemble(
     return draft;
   };
   const bufferOf = (node: Node): number => touch(draftOf(node));
+  const overwritten = new Set<Draft>();
+  const share = ({ outputs, over }: KernelStep | RegionStep): void => {
+    over?.forEach((input, i) => {
+      if (input === undefined) return;
+      const draft = draftOf(input);
+      byNode.set(outputs[i] as Node, draft);
+      if (draft.role === 'input') overwritten.add(draft);
+    });
+  };
 
   const launches = (step: KernelStep): void => {
     const operator = table.operator(operatorName(step));
@@ -83,21 +91,29 @@ export function assemble(
       operator: table.operator(node.op),
     };
     if (node.op === 'if') {
-      const branches = { then: inner(node.attributes.then), else: inner(node.attributes.else) };
+      const kept = overwriteOf(node);
+      const { then: yes, else: no } = node.attributes;
+      const branches = { then: inner(yes, kept), else: inner(no, kept) };
       made.push({ ...shared, op: 'if', ...branches });
       return;
     }
     const { carried, iteration, body: graphOfBody } = node.attributes;
-    const spare = step.outputs.slice(0, carried).map((output) => {
+    const innerBody = inner(graphOfBody, overwriteOf(node));
+    const first = node.op === 'while' ? 1 : 0;
+    const spare = step.outputs.slice(0, carried).map((output, i) => {
+      const result = innerBody.results[i + first]?.buffer;
+      const stays = result !== undefined && result === innerBody.parameters[i]?.buffer;
+      if (stays) return undefined;
       const { dtype, shape, bytes } = draftOf(output);
       return touch(add({ dtype, shape, bytes, role: 'temporary' }));
     });
     const trip = node.op === 'loop' ? node.attributes.trip : node.attributes.limit;
-    const loop = { trip, carried, iteration, spare, body: inner(graphOfBody) };
+    const loop = { trip, carried, iteration, spare, body: innerBody };
     made.push({ ...shared, op: node.op, ...loop });
   };
 
   for (const step of steps) {
+    if (step.kind === 'kernel' || step.kind === 'region') share(step);
     if (step.kind === 'kernel') launches(step);
     else if (step.kind === 'region') region(step);
     else if (step.kind === 'host' || step.kind === 'bind') made.push(step);
@@ -113,10 +129,16 @@ export function assemble(
     return given ? { dtype, shape, host: root } : { dtype, shape, buffer: bufferOf(node) };
   });
   const parameters = graph.inputs.map((input) => {
-    const buffer = byNode.get(input as Node)?.id;
+    const draft = byNode.get(input as Node);
     const { dtype, shape, attributes } = input;
     const parameter = { name: attributes.name, node: input as Node, dtype, shape };
-    return buffer === undefined ? parameter : { ...parameter, buffer };
+    if (draft === undefined) return parameter;
+    const { id: buffer } = draft;
+    return {
+      ...parameter,
+      buffer,
+      ...(overwritten.has(draft) ? { overwritten: true as const } : {}),
+    };
   });
   const { symbols, requirements } = graph;
   return { parameters, results, symbols, requirements, buffers, steps: made, once };
@@ -131,7 +153,7 @@ function launchOf(
     kind: 'launch',
     entry: program.name,
     buffers,
-    writes: program.buffers.slice(0, buffers.length).map(({ access }) => access !== 'read'),
+    access: program.buffers.slice(0, buffers.length).map(({ access }) => access),
     mayFail: program.mayFail,
     grid: program.grid.map((axis) => axis.extent),
     sizes: program.sizes,

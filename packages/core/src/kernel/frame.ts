@@ -76,8 +76,16 @@ export class KernelFrame {
     return name;
   }
 
-  /** The parameter that an output of the step is written to. */
+  /** The parameter that an output of the step is written to; that of the input below it if any. */
   output(node: Node, access: 'write' | 'readWrite' = 'write'): string {
+    const over = this.step.over?.[this.step.outputs.indexOf(node)];
+    if (over !== undefined) {
+      const name = this.input(over) as string;
+      const at = this.parameters.findIndex((parameter) => parameter.name === name);
+      const parameter = this.parameters[at] as BufferParameter;
+      this.parameters[at] = { ...parameter, access: 'readWrite' };
+      return name;
+    }
     return this.parameter(memoryType(node.dtype), access, node);
   }
 

@@ -10,6 +10,7 @@ import {
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { KernelStep } from '../schedule/step.js';
+import type { Value } from './builder.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import {
   hasWideTiles,
@@ -75,8 +76,10 @@ function writeMap(
       () => undefined,
     );
     const values = new ValueLowering(place);
+    // All loads first: a store may write over what another output reads.
+    const made = roots.map(({ node, index }) => values.value(node, index));
     roots.forEach(({ node, index }, i) => {
-      storeAt(place, buffers[i] as string, node, index, values.value(node, index));
+      storeAt(place, buffers[i] as string, node, index, made[i] as Value);
     });
   };
 

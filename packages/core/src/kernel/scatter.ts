@@ -1,5 +1,6 @@
 /**
- * Scatter along axis 0: a copy of the data, then every update in index order. Tasks share no
+ * Scatter along axis 0: a copy of the data (none where it may be written over), then every
+ * update in index order. Tasks share no
  * element: each takes one position of the rows.
  */
 import { add, type Expression, multiply, product, type Size } from '../base/expression.js';
@@ -13,19 +14,12 @@ import { lowerMap } from './map.js';
 import { loadElement, storeElement, taskAxis } from './sequential.js';
 
 /** A kernel that copies `from` into the memory of `to`; both have the same number of elements. */
-export function lowerCopy(
-  step: KernelStep,
-  from: Node,
-  to: Node,
-  target: Target,
-  names: KernelNames,
-): LoweredKernel {
+export function lowerCopy(from: Node, to: Node, target: Target, names: KernelNames): LoweredKernel {
   const copy = lowerMap(
     { kind: 'kernel', pattern: 'map', anchor: from, inputs: [from], outputs: [from] },
     target,
     { ...names, name: `${names.name}_copy` },
   );
-  void step;
   return { ...copy, arguments: [to, from] };
 }
 
@@ -64,8 +58,7 @@ export function lowerScatter(
       }
     });
   });
-  return [
-    lowerCopy(step, data, step.outputs[0] as Node, target, names),
-    frame.finish(names, { lanes: 1, group: 1, grid: task.grid }),
-  ];
+  const main = frame.finish(names, { lanes: 1, group: 1, grid: task.grid });
+  if (step.over !== undefined) return [main];
+  return [lowerCopy(data, step.outputs[0] as Node, target, names), main];
 }

@@ -1,4 +1,4 @@
-/** A slice written into a copy of the data, at offsets that are known at run time. */
+/** A slice written into a copy of the data or over it, at offsets that are known at run time. */
 import {
   add,
   type Expression,
@@ -53,8 +53,7 @@ export function lowerUpdate(
     const value = loadElement(b, from, piece, add(multiply(task.index, last), i));
     storeElement(b, to, node, add(0, ...place), value);
   });
-  return [
-    lowerCopy(step, data, step.outputs[0] as Node, target, names),
-    frame.finish(names, { lanes: 1, group: 1, grid: task.grid }),
-  ];
+  const main = frame.finish(names, { lanes: 1, group: 1, grid: task.grid });
+  if (step.over !== undefined) return [main];
+  return [lowerCopy(data, step.outputs[0] as Node, target, names), main];
 }

@@ -193,7 +193,7 @@ export async function launchCommand(
   const buffers = step.buffers.map((id, i): MemoryArgument => {
     const place = places.get(id);
     if (place === undefined) throw internal(`buffer ${id} has no memory`);
-    return { ...place, access: step.writes[i] === true ? 'readWrite' : 'read' };
+    return { ...place, access: step.access[i] ?? 'readWrite' };
   });
   if (step.mayFail) buffers.push(await session.statusArgument());
   return {

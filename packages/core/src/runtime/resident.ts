@@ -129,6 +129,14 @@ function inputsOnHost({ parameters, steps, results }: Procedure): ReadonlySet<No
   return new Set(parameters.map(({ node }) => node).filter((node) => seen.has(node)));
 }
 
+export interface ResidentOptions extends RunLimits {
+  /**
+   * Indices of inputs that the caller gives up, whether the run succeeds or not: their memory
+   * becomes a result's where the plan says so (KV cache, optimizer state), and is freed otherwise.
+   */
+  readonly donate?: readonly number[];
+}
+
 interface ResidentRun {
   readonly session: Session;
   readonly program: Program;
@@ -142,6 +150,44 @@ interface ResidentRun {
 export async function runResident(
   { session, program: { main }, runner }: ResidentRun,
   inputs: readonly Resident[],
+  options: ResidentOptions,
+): Promise<(Resident | HostTensor)[]> {
+  const donated = donatedOf(inputs, options);
+  try {
+    const run = { main, session, runner, inputs, donated: donated.usable };
+    const results = await runOn(run, options);
+    const held = new Set(results.map((result) => ('memory' in result ? result.memory : undefined)));
+    for (const each of donated.all) if (!held.has(each.memory)) releaseResident(each);
+    return results;
+  } catch (error) {
+    for (const each of donated.all) releaseResident(each);
+    throw error;
+  }
+}
+
+/** What is given up, each once, and what of it no other input shows. */
+function donatedOf(
+  inputs: readonly Resident[],
+  { donate = [] }: ResidentOptions,
+): { readonly all: readonly Resident[]; readonly usable: ReadonlySet<Resident> } {
+  const byMemory = new Map(donate.map((i) => [inputs[i]?.memory, inputs[i] as Resident]));
+  const all = [...byMemory.values()];
+  const usable = all.filter(
+    ({ memory }) => inputs.filter((other) => other.memory === memory).length === 1,
+  );
+  return { all, usable: new Set(usable) };
+}
+
+interface RunOn {
+  readonly main: Procedure;
+  readonly session: Session;
+  readonly runner: ProcedureRunner;
+  readonly inputs: readonly Resident[];
+  readonly donated: ReadonlySet<Resident>;
+}
+
+async function runOn(
+  { main, session, runner, inputs, donated }: RunOn,
   limits: RunLimits,
 ): Promise<(Resident | HostTensor)[]> {
   const environment = bindInputs(main, inputs);
@@ -166,15 +212,31 @@ export async function runResident(
       kept.set(id, await hold(dtype, shapeOf(shape, environment)));
     }
     const places = new Map([...kept].map(([id, resident]) => [id, placeOf(resident)] as const));
-    main.parameters.forEach(({ buffer }, i) => {
-      if (buffer !== undefined) places.set(buffer, placeOf(inputs[i] as Resident));
-    });
-    const outcomes = await runner.run(environment, host, { places });
+    const copies = new Map<number, MemoryArgument>();
+    const donors = new Map<number, Resident>();
+    for (const [i, { buffer, overwritten }] of main.parameters.entries()) {
+      if (buffer === undefined) continue;
+      const input = inputs[i] as Resident;
+      if (overwritten !== true) places.set(buffer, placeOf(input));
+      else if (donated.has(input)) {
+        donors.set(buffer, input);
+        places.set(buffer, placeOf(input));
+      } else {
+        // The copy is made where the result shall lie.
+        copies.set(buffer, placeOf(input));
+        if (!main.results.some((result) => result.buffer === buffer)) continue;
+        const own = await hold(input.dtype, input.shape);
+        kept.set(buffer, own);
+        places.set(buffer, placeOf(own));
+      }
+    }
+    const outcomes = await runner.run(environment, host, { places, copies });
     const results: (Resident | HostTensor)[] = [];
     for (const [i, outcome] of outcomes.entries()) {
       const { buffer = -1, dtype } = main.results[i] as Result;
-      const own = kept.get(buffer);
+      const own = kept.get(buffer) ?? donors.get(buffer);
       kept.delete(buffer);
+      donors.delete(buffer);
       results.push(
         own === undefined
           ? await copied(session, dtype, outcome, hold)

@@ -15,7 +15,7 @@ import type { Outcome } from './frame.js';
 import { type Wrapped, wrapArrays } from './given.js';
 import { emptyTensor, ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
-import { type Resident, runResident } from './resident.js';
+import { type Resident, type ResidentOptions, runResident } from './resident.js';
 import { type RunLimits, Session, type StepTime, tensorBytes } from './session.js';
 
 export interface RunOptions extends RunLimits {
@@ -56,7 +56,10 @@ export interface Executable {
 /** A program on a device: it also runs on values that stay there. */
 export interface LoadedExecutable extends Executable {
   /** Inputs and results in device memory; the caller releases both (see resident.ts). */
-  runResident(inputs: readonly Resident[], limits?: RunLimits): Promise<(Resident | HostTensor)[]>;
+  runResident(
+    inputs: readonly Resident[],
+    options?: ResidentOptions,
+  ): Promise<(Resident | HostTensor)[]>;
 }
 
 /** The last piece of work of each device. */
@@ -146,9 +149,12 @@ class DeviceExecutable implements LoadedExecutable {
     });
   }
 
-  runResident(inputs: readonly Resident[], limits: RunLimits = {}): ReturnType<typeof runResident> {
+  runResident(
+    inputs: readonly Resident[],
+    options: ResidentOptions = {},
+  ): ReturnType<typeof runResident> {
     const { session, program, runner } = this;
-    return this.queue(() => runResident({ session, program, runner }, inputs, limits));
+    return this.queue(() => runResident({ session, program, runner }, inputs, options));
   }
 
   async dispose(): Promise<void> {

@@ -17,7 +17,7 @@ function stepText(step: Step): string {
     case 'kernel': {
       const outputs = step.outputs.map(valueText).join(', ');
       const inputs = step.inputs.map(valueText).join(', ');
-      return `${step.pattern} ${outputs} = ${fusedOps(step).join(' ')} (${inputs})`;
+      return `${step.pattern} ${outputs} = ${fusedOps(step).join(' ')} (${inputs})${overText(step)}`;
     }
     case 'host':
       return `host ${step.nodes.map((node) => `${valueText(node)} = ${node.op}`).join(', ')}`;
@@ -28,10 +28,16 @@ function stepText(step: Step): string {
       return `bind ${step.symbol} = %${step.node.id}[${step.index}]`;
     case 'region': {
       const inputs = step.node.inputs.map(valueText).join(', ');
-      return `${step.node.op} ${step.outputs.map(valueText).join(', ')} (${inputs})`;
+      const outputs = step.outputs.map(valueText).join(', ');
+      return `${step.node.op} ${outputs} (${inputs})${overText(step)}`;
     }
   }
 }
+
+const overText = ({ over }: Pick<KernelStep, 'over'>): string => {
+  const names = over?.flatMap((node) => (node === undefined ? [] : [`%${node.id}`])) ?? [];
+  return names.length === 0 ? '' : ` over ${names.join(', ')}`;
+};
 
 /** Names of the operations inside a kernel, inputs first. */
 function fusedOps(step: KernelStep): readonly string[] {

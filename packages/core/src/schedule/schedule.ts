@@ -2,24 +2,30 @@
  * The schedule: which nodes become one kernel, in what order.
  *
  *   graph ─ orderOf ─▶ order ─ planHost ─▶ host ─ fuse ─▶ memory, groups
- *                                                         └─▶ steps ─ removeUnused ─ mergeMaps ─▶
+ *                                                         └─▶ steps ─ removeUnused ─ mergeMaps ─ placeOver ─▶
  */
 import type { Target } from '../base/target.js';
 import { part } from '../graph/build.js';
 import type { Graph, Node } from '../graph/node.js';
 import { fuse } from './fuse.js';
 import { type HostPlan, planHost } from './host.js';
+import { type InPlaceOptions, placeOver } from './in-place.js';
 import { kernelSteps, resultsOf } from './kernel-step.js';
 import { isInlineable, kindOf } from './kinds.js';
 import { mergeMaps } from './merge.js';
 import { orderOf } from './order.js';
+import { readsOf, writesOf } from './reads.js';
 import type { Pattern, Region, Step } from './step.js';
 import { memoryRoot } from './views.js';
 
 export interface ScheduleOptions {
   /** The graph is a region's body: its inputs are in device memory. */
   readonly body?: boolean;
+  /** Whose memory steps may write over; of main programs only what would be copied otherwise. */
+  readonly inPlace?: InPlaceOptions;
 }
+
+const keepInputs: InPlaceOptions = { inputs: () => 'copied' };
 
 /** Steps of a graph without composites (see open.ts). Pure; throws only refusals. */
 export function schedule(graph: Graph, target: Target, options: ScheduleOptions = {}): Step[] {
@@ -52,7 +58,8 @@ export function schedule(graph: Graph, target: Target, options: ScheduleOptions 
     steps.push(...(binds.get(node) ?? []));
   }
   const used = removeUnused(steps, graph, host);
-  return mergeMaps(mergeHost(used), target.maxBindings, readsOf);
+  const merged = mergeMaps(mergeHost(used), target.maxBindings, readsOf);
+  return placeOver(merged, graph, options.inPlace ?? keepInputs);
 }
 
 function bindsOf(graph: Graph): ReadonlyMap<Node, readonly Step[]> {
@@ -63,19 +70,6 @@ function bindsOf(graph: Graph): ReadonlyMap<Node, readonly Step[]> {
     binds.set(source.node, [...(binds.get(source.node) ?? []), step]);
   }
   return binds;
-}
-
-/** Values in device memory that a step reads, by the memory's own name. */
-export function readsOf(step: Step): readonly Node[] {
-  if (step.kind === 'kernel') return step.inputs.map(memoryRoot);
-  if (step.kind === 'region') return step.node.inputs.map(memoryRoot);
-  return step.kind === 'download' ? [memoryRoot(step.node)] : [];
-}
-
-/** Values in device memory that a step makes. */
-export function writesOf(step: Step): readonly Node[] {
-  if (step.kind === 'kernel' || step.kind === 'region') return step.outputs;
-  return step.kind === 'upload' ? [step.node] : [];
 }
 
 function removeUnused(steps: readonly Step[], graph: Graph, host: HostPlan): Step[] {

@@ -53,7 +53,8 @@ export function signatureOf(step: KernelStep): Signature {
   const ends = [step.anchor, ...step.outputs].map((node) => numbers.get(node)).join(',');
   // Order of the inputs is the order of the kernel's bindings.
   const order = step.inputs.map((node) => numbers.get(node)).join(',');
-  return { text: `${parts.join(';')}>${ends}<${order}`, nodes };
+  const over = step.over?.map((node) => node && numbers.get(node)).join(',') ?? '';
+  return { text: `${parts.join(';')}>${ends}<${order}|${over}`, nodes };
 }
 
 /** What an input is, as far as lowering asks: a constant can be packed once. */

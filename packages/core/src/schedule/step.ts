@@ -32,6 +32,8 @@ export interface KernelStep {
   readonly inputs: readonly Node[];
   /** Of sort and compact all parts, in order. */
   readonly outputs: readonly Node[];
+  /** By output: the input whose memory it is written over, bound once for both. */
+  readonly over?: readonly (Node | undefined)[];
 }
 
 /** Shape arithmetic and strings, on the host, by the interpreter, in this order. */
@@ -68,6 +70,8 @@ export interface RegionStep {
   readonly node: Region;
   /** All results of the node, in order, as values in memory. */
   readonly outputs: readonly Node[];
+  /** By output: the input whose memory it takes over. */
+  readonly over?: readonly (Node | undefined)[];
 }
 
 export type Step = KernelStep | HostStep | DownloadStep | UploadStep | BindStep | RegionStep;

@@ -2,7 +2,7 @@
 import { internal } from '../base/errors.js';
 import type { Graph, Node } from '../graph/node.js';
 import { variablesOfNode } from '../graph/symbols.js';
-import { readsOf, writesOf } from './schedule.js';
+import { readsOf, writesOf } from './reads.js';
 import type { Step } from './step.js';
 import { memoryRoot } from './views.js';
 
