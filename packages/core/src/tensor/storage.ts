@@ -44,6 +44,25 @@ const net = new FinalizationRegistry<{ readonly id: number; readonly residents: 
 /** Values that hold memory and were neither released nor collected; kept from debug level 1 on. */
 export const leaks = (): readonly Leak[] => [...live.values()].map((leak) => leak());
 
+/** Smaller values do not pay: an allocation of this size takes address space only. */
+const leastWeight = 2 ** 17;
+
+/**
+ * A buffer that is never touched, as large as a value in device memory: the collector of the
+ * engine does not see that memory, and would let garbage there grow without end.
+ */
+function weightOf(bytes: number): ArrayBuffer | undefined {
+  if (bytes < leastWeight) return undefined;
+  try {
+    return new ArrayBuffer(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Weights of values, for as long as the values are reachable. */
+const weights = new WeakMap<Storage, ArrayBuffer>();
+
 export class Storage {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -64,9 +83,11 @@ export class Storage {
     if ('memory' in value) this.residents.set(value.opened, Promise.resolve(value));
     else this.host = value;
     net.register(this, { id: this.id, residents: this.residents }, this);
-    if (debug.level === 0) return;
     const { dtype, shape } = value;
     const bytes = bytesOf(dtype) * elementCount(shape);
+    const weight = 'memory' in value ? weightOf(bytes) : undefined;
+    if (weight !== undefined) weights.set(this, weight);
+    if (debug.level === 0) return;
     live.set(this.id, () => ({ where: where(), dtype, shape, bytes }));
   }
 
@@ -121,6 +142,7 @@ export class Storage {
     if (this.pins > 0) return;
     net.unregister(this);
     this.host = undefined;
+    weights.delete(this);
     releaseAll(this.residents);
   }
 }

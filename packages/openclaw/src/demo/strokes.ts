@@ -1,4 +1,4 @@
-/** How the ten digits are drawn: strokes in a square from −1 to 1, y downwards; several ways each. */
+/** How the ten digits are drawn: strokes in a square from −1 to 1, y downwards; in several ways. */
 
 export type Point = readonly [x: number, y: number];
 export type Stroke = readonly Point[];
