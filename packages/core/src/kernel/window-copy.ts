@@ -122,16 +122,16 @@ export function insideOf(
   and: (a: Value, b: Value) => Value,
 ): Value | undefined {
   let inside: Value | undefined;
-  const require = (condition: Value): void => {
+  const demand = (condition: Value): void => {
     inside = inside === undefined ? condition : and(inside, condition);
   };
   plan.spatial.forEach((s, axis) => {
     const position = subtract(padded[axis] as Expression, s.low);
     const end = add(multiply(subtract(s.size, 1), s.inputDilation), 1);
-    if (!provablyAtLeast(position, 0)) require(values.atLeast(position, 0));
-    if (!provablyLess(position, end)) require(values.below(position, end));
+    if (!provablyAtLeast(position, 0)) demand(values.atLeast(position, 0));
+    if (!provablyLess(position, end)) demand(values.below(position, end));
     if (s.inputDilation > 1) {
-      require(values.below(modulo(position, s.inputDilation), 1));
+      demand(values.below(modulo(position, s.inputDilation), 1));
     }
   });
   return inside;
