@@ -280,12 +280,16 @@ function estimate(command: Command): number {
     : 0;
 }
 
-const bound = (command: Launch, wanted: (access: string) => boolean): readonly MemoryArgument[] =>
-  command.buffers.filter(({ access }) => wanted(access));
+const bound = (
+  command: Pick<Launch, 'buffers'>,
+  wanted: (access: string) => boolean,
+): readonly MemoryArgument[] => command.buffers.filter(({ access }) => wanted(access));
 
 /** What a command writes. */
 function written(command: Command): readonly MemoryArgument[] {
-  if (command.kind === 'launch') return bound(command, (access) => access !== 'read');
+  if (command.kind === 'launch' || command.kind === 'operator') {
+    return bound(command, (access) => access !== 'read');
+  }
   return command.kind === 'copy' || command.kind === 'fill' ? [command.to] : [];
 }
 

@@ -28,7 +28,8 @@ export interface LaunchStep {
   readonly entry: string;
   /** Buffer ids in binding order, without the status word. */
   readonly buffers: readonly number[];
-  readonly writes: readonly boolean[];
+  /** Of each buffer: what a kernel only writes may hold anything before. */
+  readonly access: readonly ('read' | 'write' | 'readWrite')[];
   readonly mayFail: boolean;
   readonly grid: readonly Expression[];
   /** Symbols whose numbers are the entry's sizes. */
