@@ -198,7 +198,9 @@ it('every program of the pages has types that fit', () => {
   writeFileSync(join(path, 'tsconfig.json'), JSON.stringify(settings));
   const compiler = join(repository, 'node_modules/typescript/bin/tsc');
   const run = spawnSync(process.execPath, [compiler, '-p', path], { encoding: 'utf8' });
-  expect(run.stdout).toBe('');
+  // The sources that they import have a gate of their own.
+  expect(run.stdout.split('\n').filter((line) => /^\.cache\b/.test(line))).toEqual([]);
+  expect(run.stderr).toBe('');
 });
 
 describe.each(pages().filter((page) => blocksOf(page).length > 0))('%s', (page) => {

@@ -10,9 +10,9 @@ import { failure } from '@open-claw/core/internal';
 import { jsonTensor, type OnnxValue, type ValueType } from '@open-claw/formats';
 import type { ModelPort } from './ports.js';
 
-/** A tensor of the tensor interface: its numbers come back by `read`. */
+/** A tensor of the tensor interface: its numbers come back by `host`. */
 export interface Readable {
-  read(): Promise<HostTensor>;
+  host(): Promise<HostTensor>;
 }
 
 export type Nested = number | bigint | boolean | string | readonly Nested[];
@@ -56,7 +56,7 @@ async function toTensor(given: InputValue, port: ModelPort): Promise<HostTensor>
   const { name, dtype } = port;
   if (given === null) throw wrong(name, 'nothing is given');
   if (ArrayBuffer.isView(given)) return fromArray(given, port);
-  if (isReadable(given)) return given.read();
+  if (isReadable(given)) return given.host();
   if (isTensor(given)) return given;
   try {
     return jsonTensor(plainValues(given as Nested), dtype, `input "${name}"`);
@@ -69,7 +69,7 @@ const firstLine = (text: string): string =>
   (text.split('\n')[0] as string).replace(/^OC-\S+\s+/, '');
 
 const isReadable = (value: object | Nested): value is Readable =>
-  typeof value === 'object' && 'read' in value && typeof value.read === 'function';
+  typeof value === 'object' && 'host' in value && typeof value.host === 'function';
 
 const isTensor = (value: object | Nested): value is HostTensor =>
   typeof value === 'object' && 'dtype' in value && 'shape' in value && 'data' in value;
