@@ -9,6 +9,7 @@ import {
 } from '../base/host-tensor.js';
 import * as b from '../graph/build.js';
 import type { Node } from '../graph/node.js';
+import { dtypeError } from '../graph/rule.js';
 import { known, type Nested, type Scalar } from './handle.js';
 import { plainNode } from './operand.js';
 import { Tensor } from './tensor.js';
@@ -108,7 +109,10 @@ export function tensor(data: Nested | Data, options: TensorOptions = {}): Tensor
 
 /** A tensor in storage form (see dtype.ts), for instance from a file. The array is copied. */
 export function fromHost(value: HostTensor, options: { readonly device?: string } = {}): Tensor {
-  return made(() => known({ ...value, data: value.data.slice() }, options.device));
+  return made(() => {
+    if (value.dtype === 'string') throw dtypeError('fromHost', value.dtype, 'tensors hold numbers');
+    return known({ ...value, data: value.data.slice() }, options.device);
+  });
 }
 
 export function full(

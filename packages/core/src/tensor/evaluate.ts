@@ -53,7 +53,7 @@ function keep<K, V>(table: Map<K, V>, key: K, value: V, drop: (value: V) => void
 const fixed = new WeakMap<Node, boolean>();
 
 /** Whether a node is made of constants alone: it is then part of programs, known or not. */
-function isFixed(node: Node): boolean {
+export function isFixed(node: Node): boolean {
   for (const next of pendingOrder([node], (value) => fixed.has(value))) {
     if (fixed.has(next)) continue;
     fixed.set(next, next.op !== 'input' && next.inputs.every((value) => fixed.get(value) === true));

@@ -11,7 +11,7 @@ import {
 import { input } from '../graph/build.js';
 import type { Node } from '../graph/node.js';
 import type { Resident } from '../runtime/resident.js';
-import { record, run } from './evaluate.js';
+import { isFixed, record, run } from './evaluate.js';
 import { Storage, setStorage, storageOf } from './storage.js';
 import { atUserLine, atUserLineLater, captureStack, lineOf, misuse } from './where.js';
 
@@ -69,7 +69,8 @@ export class TensorHandle {
   static {
     nodeOf = (handle) => {
       if (handle.#isDisposed) throw misuse('OC-TENSOR-01');
-      settle(handle);
+      // Another handle may have computed it; constants stay what they are in every program.
+      if (storageOf(handle.#node) !== undefined && !isFixed(handle.#node)) settle(handle);
       return handle.#node;
     };
     settle = (handle) => {
