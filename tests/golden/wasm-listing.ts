@@ -59,7 +59,8 @@ class Reader {
 const threeOperands = /select|bitselect|relaxed_madd/;
 const oneOperand = new RegExp(
   [
-    /\.(eqz|abs|neg|ceil|floor|trunc|nearest|sqrt|splat|not|any_true|all_true|clz|ctz|popcnt|bitmask)$/,
+    /\.(eqz|abs|neg|ceil|floor|trunc|nearest|sqrt|splat|not|any_true|all_true)$/,
+    /\.(clz|ctz|popcnt|bitmask)$/,
     /\.(wrap|extend|convert|demote|promote|reinterpret|trunc_sat)/,
     /\.extract_lane$/,
   ]
