@@ -3,6 +3,7 @@ import { bytesOf } from '../base/dtype.js';
 import { multiply, product } from '../base/expression.js';
 import type { Graph, Node } from '../graph/node.js';
 import type { LoweredKernel, Workspace } from '../kernel/lowered.js';
+import type { TileProgram } from '../kernel/tile.js';
 import { type InPlaceOptions, overwriteOf } from '../schedule/in-place.js';
 import type { KernelStep, RegionStep, Step } from '../schedule/step.js';
 import { memoryRoot } from '../schedule/views.js';
@@ -145,7 +146,7 @@ export function assemble(
 }
 
 function launchOf(
-  { program, flops, bytes }: LoweredKernel,
+  { program, once, flops, bytes }: LoweredKernel,
   operator: number,
   buffers: readonly number[],
 ): LaunchStep {
@@ -160,7 +161,23 @@ function launchOf(
     flops,
     bytes,
     operator,
+    ...(once ? { layout: textOf(program) } : {}),
   };
+}
+
+const texts = new WeakMap<TileProgram, string>();
+
+/** A tile program as text, without its name. */
+function textOf(program: TileProgram): string {
+  const exact = (_key: string, value: unknown): unknown =>
+    typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))
+      ? `${typeof value} ${value}`
+      : Object.is(value, -0)
+        ? 'minus zero'
+        : value;
+  const text = texts.get(program) ?? JSON.stringify({ ...program, name: '' }, exact);
+  texts.set(program, text);
+  return text;
 }
 
 /** The step's operation for people: the anchor, or the dearest node of a map. */

@@ -38,6 +38,8 @@ export interface LaunchStep {
   readonly bytes: Size;
   /** Index into Program.operators. */
   readonly operator: number;
+  /** Of a launch that runs once: text that is equal for kernels that do the same. */
+  readonly layout?: string;
 }
 
 /** Nodes that the interpreter computes on the host, in order. */

@@ -79,16 +79,24 @@ async function probe(plugin: DevicePlugin): Promise<readonly Listing[]> {
 export async function openDevice(id: string): Promise<OpenDevice> {
   const shared = open.get(id);
   if (shared !== undefined) return shared;
-  const listings = await listDevices();
   const isWanted = (name: string, plugin: string): boolean =>
-    name === id || plugin === id || name.startsWith(`${id}:`) || name.startsWith(`${id}/`);
-  for (const listing of listings) {
-    if (!('found' in listing)) continue;
-    if (isWanted(listing.found.id, listing.plugin)) return openFound(listing);
-    const row = known.get(listing.plugin)?.targets.find((target) => target.id === id);
-    if (row !== undefined)
-      return openFound({ ...listing, found: { ...listing.found, id, target: row } });
-  }
+    name === id || plugin === id || name.split(/[:/]/)[0] === id;
+  const chosen = (list: readonly Listing[]): FoundListing | undefined => {
+    for (const listing of list) {
+      if (!('found' in listing)) continue;
+      if (isWanted(listing.found.id, listing.plugin)) return listing;
+      const row = known.get(listing.plugin)?.targets.find((target) => target.id === id);
+      if (row !== undefined) return { ...listing, found: { ...listing.found, id, target: row } };
+    }
+    return undefined;
+  };
+  // A probe may start a compiler or a driver: the family that the id names comes first.
+  const family = known.get(id.split(/[:/]/)[0] as string);
+  const likely = family === undefined ? undefined : chosen(await probe(family));
+  if (likely !== undefined) return openFound(likely);
+  const listings = await listDevices();
+  const other = chosen(listings);
+  if (other !== undefined) return openFound(other);
   const missing = listings.find(
     (listing) => 'absent' in listing && isWanted(listing.absent.id, listing.plugin),
   );

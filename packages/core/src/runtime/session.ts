@@ -61,12 +61,25 @@ export class Session {
 
   /** Allocates within the limit. Throws OC-MEMORY-01. */
   async allocate(bytes: number): Promise<Memory> {
+    this.take(bytes);
+    try {
+      return await this.opened.device.allocate(bytes);
+    } catch (error) {
+      this.give(bytes);
+      throw error;
+    }
+  }
+
+  /** Counts bytes that the program holds. Throws OC-MEMORY-01 over the limit. */
+  take(bytes: number): void {
     const need = this.usedBytes + bytes;
     if (need > this.limit) throw this.overLimit(need, bytes);
-    const memory = await this.opened.device.allocate(bytes);
-    this.usedBytes += bytes;
-    this.peakBytes = Math.max(this.peakBytes, this.usedBytes);
-    return memory;
+    this.usedBytes = need;
+    this.peakBytes = Math.max(this.peakBytes, need);
+  }
+
+  give(bytes: number): void {
+    this.usedBytes -= bytes;
   }
 
   private overLimit(need: number, largest: number): OpenClawError {
@@ -77,7 +90,7 @@ export class Session {
   free(memory: Memory): void {
     this.flush();
     this.opened.device.free(memory);
-    this.usedBytes -= memory.bytes;
+    this.give(memory.bytes);
   }
 
   begin(limits: RunLimits): void {
