@@ -6,6 +6,7 @@ import { failure } from '../base/errors.js';
 import * as b from '../graph/build.js';
 import * as c from '../graph/composites.js';
 import type { Node } from '../graph/node.js';
+import { printShape } from '../graph/rule.js';
 import { nodeOf, type Scalar, TensorHandle } from './handle.js';
 import { ReducibleTensor } from './reductions.js';
 import { atUserLine } from './where.js';
@@ -59,7 +60,13 @@ function pool(op: 'maximum' | 'sum', x: Node, kernel: PerAxis, options: WindowOp
 export class Tensor extends ReducibleTensor {
   /** NumPy's matmul: vectors are rows or columns, leading axes broadcast. */
   matmul(other: Tensor): Tensor {
-    return this.unary((x) => b.matmul(x, nodeOf(other)));
+    return this.unary((x) => {
+      const right = nodeOf(other);
+      const [inner, rows] = [x.shape.at(-1), right.shape.at(right.shape.length > 1 ? -2 : -1)];
+      if (inner === rows) return b.matmul(x, right);
+      const details = { left: printShape(x.shape), right: printShape(right.shape) };
+      throw failure('OC-SHAPE-02', { op: 'matmul', ...details });
+    });
   }
   /** Alias of `matmul` for two vectors or matrices. */
   dot(other: Tensor): Tensor {
