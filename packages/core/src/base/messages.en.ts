@@ -408,6 +408,10 @@ export const messagesEnglish = {
     what: '{path} cannot be written: {reason}',
     fix: 'name a folder that exists and that you may write to',
   },
+  'OC-USAGE-06': {
+    what: 'there is no file {path}',
+    fix: 'check the path; it is taken from the working folder',
+  },
   'OC-USAGE-05': {
     what: 'the package {name} is needed for this and is not installed',
     fix: 'install it beside OpenCLAW: npm install {name}',

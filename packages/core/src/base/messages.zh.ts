@@ -414,6 +414,10 @@ export const messagesChinese: Table = {
     what: '无法写入 {path}：{reason}',
     fix: '请指定一个存在且可写的文件夹',
   },
+  'OC-USAGE-06': {
+    what: '没有文件 {path}',
+    fix: '请检查路径；相对路径以当前工作文件夹为准',
+  },
   'OC-USAGE-05': {
     what: '此功能需要软件包 {name}，但它没有安装',
     fix: '请与 OpenCLAW 一起安装：npm install {name}',

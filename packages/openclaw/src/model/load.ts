@@ -37,7 +37,7 @@ export interface SourceModel {
   readonly name: string;
 }
 
-/** Reads without compiling. Throws OC-USAGE-03 where there is no such file. */
+/** Reads without compiling. Throws OC-USAGE-06 where there is no such file. */
 export async function readSource(
   source: ModelSource,
   options: LoadModelOptions = {},
@@ -59,8 +59,7 @@ function readPath(path: string, options: LoadModelOptions): SourceModel {
   const name = basename(path);
   const { limits, externalData } = options;
   if (!existsSync(path)) {
-    const details = { path, reason: 'there is no such file' };
-    throw failure('OC-USAGE-03', details, { kind: 'usage' });
+    throw failure('OC-USAGE-06', { path }, { kind: 'usage' });
   }
   if (externalData !== undefined) {
     return { proto: parseModel(new Uint8Array(readFileSync(path)), options, name), name };
