@@ -14,7 +14,7 @@ import type {
   OpenClawError,
   Stop,
 } from '@open-claw/core/device';
-import { failure, isFailure, refused } from '@open-claw/core/device';
+import { failure, isFailure, refused, Validity } from '@open-claw/core/device';
 
 /** Longest time in milliseconds that one slice of a kernel holds the event loop. */
 const sliceMilliseconds = 4;
@@ -29,10 +29,12 @@ type Kernel = (
 /** Replace by your address or handle. `block` is gone once the memory is freed. */
 class PretendMemory implements Memory {
   readonly bytes: number;
+  readonly owner: TemplateDevice;
   block: Uint8Array | undefined;
 
-  constructor(bytes: number) {
+  constructor(bytes: number, owner: TemplateDevice) {
     this.bytes = bytes;
+    this.owner = owner;
     this.block = new Uint8Array(bytes);
   }
 }
@@ -55,8 +57,9 @@ export class TemplateDevice implements Device {
   private yielded = 0;
   /** The last piece of work; everything new waits for it. */
   private tail: Promise<void> = Promise.resolve();
-  /** The first failure that no read or sync has reported; commands are skipped until then. */
+  /** The first failure that no read or sync has reported. */
   private failed: OpenClawError | undefined;
+  private readonly validity = new Validity();
 
   constructor(memoryBytes: number) {
     this.freeBytes = memoryBytes;
@@ -73,13 +76,14 @@ export class TemplateDevice implements Device {
       );
     }
     this.freeBytes -= bytes;
-    return new PretendMemory(bytes);
+    return new PretendMemory(bytes, this);
   }
 
   /** Replace by your driver's free, queued so that running commands keep what they use. */
   free(handle: Memory | Module): void {
     this.enqueue(async () => {
       if (!(handle instanceof PretendMemory) || handle.block === undefined) return;
+      this.validity.forget(handle);
       handle.block = undefined;
       this.freeBytes += handle.bytes;
     });
@@ -88,16 +92,30 @@ export class TemplateDevice implements Device {
   /** Replace by an asynchronous host → device copy from memory that you own. */
   async write(to: Memory, offset: number, bytes: Uint8Array): Promise<void> {
     this.checkOpen();
-    const block = blockOf(to, offset, bytes.byteLength);
+    const range = { memory: to, offset, bytes: bytes.byteLength, access: 'write' } as const;
+    const block = this.blockOf(range);
     const copy = bytes.slice();
-    this.enqueue(async () => block.set(copy));
+    this.enqueue(async () => {
+      block.set(copy);
+      this.validity.restore(range);
+    });
   }
 
   /** Replace by a device → host copy, and wait for it. */
   async read(from: Memory, offset: number, into: Uint8Array): Promise<void> {
     this.checkOpen();
+    const range = { memory: from, offset, bytes: into.byteLength, access: 'read' } as const;
+    this.blockOf(range);
+    // A copy in its turn: what is submitted later must not show.
+    let bytes: Uint8Array | undefined;
+    let invalid: Error | undefined;
+    this.enqueue(async () => {
+      invalid = this.validity.problemOf(range);
+      bytes = this.blockOf(range).slice();
+    });
     await this.sync();
-    into.set(blockOf(from, offset, into.byteLength));
+    if (invalid !== undefined) throw invalid;
+    if (bytes !== undefined) into.set(bytes);
   }
 
   /** Replace by loading your compiler's bytes and looking up each entry. */
@@ -124,22 +142,30 @@ export class TemplateDevice implements Device {
       }
     };
     this.enqueue(async () => {
+      let stopped: OpenClawError | undefined;
       for (const [at, command] of commands.entries()) {
-        if (this.failed !== undefined) return;
         await this.yieldTurn();
         try {
-          await run(command, check);
+          if (stopped === undefined) {
+            this.validity.check(command);
+            await this.run(command, check);
+            this.validity.written(command);
+          }
         } catch (error) {
-          this.failed = isFailure(error)
+          stopped = isFailure(error)
             ? error
             : failure('OC-DEVICE-02', { command: at, reason: String(error) }, { cause: error });
+          this.failed ??= stopped;
         }
+        // What a command that failed or was skipped would have written holds nothing valid.
+        if (stopped !== undefined) this.validity.spoiled(command, stopped);
       }
     });
   }
 
   /** Replace by your driver's wait; report here what went wrong since the last report. */
   async sync(): Promise<void> {
+    this.checkOpen();
     await this.tail;
     const error = this.failed;
     this.failed = undefined;
@@ -166,46 +192,46 @@ export class TemplateDevice implements Device {
   private checkOpen(): void {
     if (this.closed) throw failure('OC-DEVICE-03', { reason: 'the device is closed' });
   }
-}
 
-/** The bytes that a handle, an offset and a length mean, checked. */
-function blockOf(memory: Memory, offset: number, bytes: number): Uint8Array {
-  if (!(memory instanceof PretendMemory) || memory.block === undefined) {
-    throw failure('OC-DEVICE-03', { reason: 'memory that is freed or of another device' });
+  /** The bytes that a handle, an offset and a length mean, checked. */
+  private blockOf({ memory, offset, bytes }: MemoryArgument): Uint8Array {
+    const isOwn = memory instanceof PretendMemory && memory.owner === this;
+    if (!isOwn || memory.block === undefined) {
+      throw failure('OC-DEVICE-03', { reason: 'memory that is freed or of another device' });
+    }
+    if (offset < 0 || offset + bytes > memory.bytes) {
+      const reason = `bytes ${offset} to ${offset + bytes} of a memory of ${memory.bytes}`;
+      throw failure('OC-DEVICE-03', { reason });
+    }
+    return memory.block.subarray(offset, offset + bytes);
   }
-  if (offset < 0 || offset + bytes > memory.bytes) {
-    const reason = `bytes ${offset} to ${offset + bytes} of a memory of ${memory.bytes}`;
-    throw failure('OC-DEVICE-03', { reason });
-  }
-  return memory.block.subarray(offset, offset + bytes);
-}
 
-const bytesOf = (argument: MemoryArgument): Uint8Array =>
-  blockOf(argument.memory, argument.offset, argument.bytes);
-
-async function run(command: Command, check: () => void): Promise<void> {
-  check();
-  switch (command.kind) {
-    case 'copy':
-      return void bytesOf(command.to).set(bytesOf(command.from));
-    case 'fill':
-      return void bytesOf(command.to).fill(command.byte);
-    case 'launch':
-      return launch(command, check);
-    default:
-      throw refused(`command ${command.kind}`, 'the pretend chip has no such command');
+  private async run(command: Command, check: () => void): Promise<void> {
+    check();
+    switch (command.kind) {
+      case 'copy':
+        return void this.blockOf(command.to).set(this.blockOf(command.from));
+      case 'fill':
+        return void this.blockOf(command.to).fill(command.byte);
+      case 'launch': {
+        const buffers = command.buffers.map((argument) => this.blockOf(argument));
+        return launch(command, buffers, check);
+      }
+      default:
+        throw refused(`command ${command.kind}`, 'the pretend chip has no such command');
+    }
   }
 }
 
 /** Runs a kernel's tasks in slices, so that timers fire and stops are seen between them. */
 async function launch(
   command: Extract<Command, { kind: 'launch' }>,
+  buffers: readonly Uint8Array[],
   check: () => void,
 ): Promise<void> {
   const module = command.module;
   const kernel = module instanceof PretendModule ? module.kernels[command.entry] : undefined;
   if (kernel === undefined) throw failure('OC-DEVICE-03', { reason: 'no such kernel is loaded' });
-  const buffers = command.buffers.map(bytesOf);
   const tasks = command.grid.reduce((product, extent) => product * extent, 1);
   let slice = 1;
   let yielded = performance.now();

@@ -8,7 +8,7 @@ import type {
   Source,
   Target,
 } from '@open-claw/core/device';
-import { failure, scriptLanguage } from '@open-claw/core/device';
+import { failure, refused, scriptLanguage } from '@open-claw/core/device';
 import { TemplateDevice } from './device.js';
 import { defaultMemoryBytes, templateTarget } from './target.js';
 
@@ -50,6 +50,9 @@ export function templateDevice(options: TemplateOptions = {}): DevicePlugin {
 
     // Replace by your compiler; its own text belongs into the error.
     async compile(source: Source): Promise<Binary> {
+      if (source.language !== scriptLanguage.name) {
+        throw refused(`source in ${source.language}`, 'this chip takes script');
+      }
       const text = source.text ?? '';
       try {
         new Function(text);

@@ -30,3 +30,4 @@ export { targetsOfGpus } from './codegen/targets-gpu.table.js';
 export { wasmLanguage } from './codegen/wasm.js';
 export type * from './kernel/tile.js';
 export * from './runtime/contract.js';
+export { readBy, Validity, writtenBy } from './runtime/validity.js';
