@@ -5,7 +5,7 @@
  * canonical order with like terms merged, so equal polynomials have equal keys. Division rounds
  * down; divisors are positive wherever they are evaluated.
  */
-import { internal } from './errors.js';
+import { failure } from './errors.js';
 
 /** A named integer ≥ `minimum`; below `extent` where it is a loop index. */
 export interface Variable {
@@ -57,7 +57,9 @@ export const keyOf = (e: Expression): string => (typeof e === 'number' ? String(
 export const equal = (a: Expression, b: Expression): boolean => a === b || keyOf(a) === keyOf(b);
 
 function safe(value: number): number {
-  if (!Number.isSafeInteger(value)) throw internal(`integer expression out of range: ${value}`);
+  if (!Number.isSafeInteger(value)) {
+    throw failure('OC-SHAPE-03', { op: 'size', reason: `${value} is outside ±2^53` });
+  }
   return value === 0 ? 0 : value;
 }
 

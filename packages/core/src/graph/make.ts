@@ -3,6 +3,9 @@ import { type Attributes, intern, type Node, type OpName, type Requirement } fro
 import { ruleOf } from './ops.js';
 import { shapeError } from './rule.js';
 
+/** Views of kernels and expressions of indices grow with the rank; no real model is near it. */
+const highestRank = 64;
+
 const unproven = new WeakMap<object, readonly Requirement[]>();
 
 /** Relations between sizes that the node needs and inference could not prove. */
@@ -25,6 +28,11 @@ export function make<O extends OpName>(
     throw shapeError(op, `${inputs.length} inputs given`);
   }
   const { results, requirements } = rule.infer(inputs, attributes);
+  for (const { shape } of results) {
+    if (shape.length > highestRank) {
+      throw shapeError(op, `rank ${shape.length}; ${highestRank} is the highest`);
+    }
+  }
   const node = intern(op, inputs, attributes, results) as unknown as Node;
   if (requirements.length > 0) unproven.set(node, requirements);
   return node;

@@ -16,12 +16,12 @@ export interface ReadLimits extends WireLimits {
 
 export const defaultReadLimits: ReadLimits = {
   ...defaultWireLimits,
-  nodes: 1_000_000,
+  nodes: 250_000,
   tensors: 1_000_000,
   attributes: 4_000_000,
   subgraphDepth: 64,
   rank: 64,
-  expandedNodes: 4_000_000,
+  expandedNodes: 1_000_000,
 };
 
 /** The defaults with some values replaced. */

@@ -121,6 +121,10 @@ export function makeCall(site: CallSite, bodies: BodyImports): OperatorCall {
       throw new RefusedNode(`axis ${axis} is outside a tensor of rank ${rank}`);
     },
     require: (relation, left, right, what) => {
+      const isKnown = typeof left === 'number' && typeof right === 'number';
+      if (isKnown && relation === 'equal' && left !== right && !frame.inRegion) {
+        throw new RefusedNode(`${what}: ${left} ≠ ${right}`);
+      }
       // A region's sizes have no meaning outside it; its own operations check them.
       if (!frame.inRegion) frame.state.requirements.push({ relation, left, right, what });
     },

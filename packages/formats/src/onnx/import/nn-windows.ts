@@ -66,6 +66,7 @@ export function kernelOf(call: OperatorCall, weights: Node | undefined, count: n
       ? [...call.ints('kernel_shape')]
       : weights.shape.slice(2).map((extent) => call.staticSize(extent, 'the kernel size'));
   if (kernel.length !== count) throw call.refuse(`the kernel does not fit ${count} spatial axes`);
+  if (kernel.some((extent) => extent < 1)) throw call.refuse('a kernel size below 1');
   return kernel;
 }
 
