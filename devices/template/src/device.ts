@@ -26,6 +26,11 @@ type Kernel = (
   end: number,
 ) => void;
 
+/** Operators by the name of the composite: inputs, outputs, workspace; sizes of all inputs. */
+export type Operators = Readonly<
+  Record<string, (buffers: readonly Uint8Array[], sizes: readonly number[]) => void>
+>;
+
 /** Replace by your address or handle. `block` is gone once the memory is freed. */
 class PretendMemory implements Memory {
   readonly bytes: number;
@@ -61,8 +66,11 @@ export class TemplateDevice implements Device {
   private failed: OpenClawError | undefined;
   private readonly validity = new Validity();
 
-  constructor(memoryBytes: number) {
+  private readonly operators: Operators;
+
+  constructor(memoryBytes: number, operators: Operators = {}) {
     this.freeBytes = memoryBytes;
+    this.operators = operators;
   }
 
   /** Replace by your driver's allocation, followed by a fill with zeros. */
@@ -167,6 +175,7 @@ export class TemplateDevice implements Device {
   async sync(): Promise<void> {
     this.checkOpen();
     await this.tail;
+    await this.yieldTurn();
     const error = this.failed;
     this.failed = undefined;
     if (error !== undefined) throw error;
@@ -216,6 +225,13 @@ export class TemplateDevice implements Device {
       case 'launch': {
         const buffers = command.buffers.map((argument) => this.blockOf(argument));
         return launch(command, buffers, check);
+      }
+      // Replace by a call of your tuned library; `overrides` of the plug-in say what it takes.
+      case 'operator': {
+        const operator = this.operators[command.name];
+        const buffers = command.buffers.map((argument) => this.blockOf(argument));
+        if (operator !== undefined) return operator(buffers, command.sizes);
+        throw refused(`operator ${command.name}`, 'the pretend chip has no such operator');
       }
       default:
         throw refused(`command ${command.kind}`, 'the pretend chip has no such command');

@@ -5,11 +5,12 @@ import type {
   Device,
   DevicePlugin,
   Found,
+  Override,
   Source,
   Target,
 } from '@open-claw/core/device';
 import { failure, refused, scriptLanguage } from '@open-claw/core/device';
-import { TemplateDevice } from './device.js';
+import { type Operators, TemplateDevice } from './device.js';
 import { defaultMemoryBytes, templateTarget } from './target.js';
 
 export { TemplateDevice } from './device.js';
@@ -18,6 +19,9 @@ export { templateTarget } from './target.js';
 export interface TemplateOptions {
   /** Memory of the pretend chip in bytes. */
   readonly memoryBytes?: number;
+  /** Composites that the chip computes by operators of its own, and these operators. */
+  readonly overrides?: readonly Override[];
+  readonly operators?: Operators;
 }
 
 const id = 'template:0';
@@ -32,6 +36,7 @@ export function templateDevice(options: TemplateOptions = {}): DevicePlugin {
     targets: [target],
     // Replace by the language that your compiler reads; a C-like one is a row of a table.
     language: scriptLanguage,
+    ...(options.overrides === undefined ? {} : { overrides: options.overrides }),
 
     // Replace by asking your driver; a card that is not there is an Absent with reason and fix.
     async probe(): Promise<readonly (Found | Absent)[]> {
@@ -71,7 +76,7 @@ export function templateDevice(options: TemplateOptions = {}): DevicePlugin {
     // Replace by opening the card with this ordinal.
     async open(wanted: string): Promise<Device> {
       if (wanted !== id) throw failure('OC-DEVICE-06', { id: wanted }, { kind: 'unavailable' });
-      return new TemplateDevice(memoryBytes);
+      return new TemplateDevice(memoryBytes, options.operators);
     },
   };
 }

@@ -101,10 +101,10 @@ export class WasmDevice implements Device {
 
   async sync(): Promise<void> {
     this.checkOpen();
-    await this.enqueue(
-      once(() => this.report()),
-      0,
-    );
+    const report = once(() => this.report());
+    await new Promise<void>((resolve, reject) => {
+      this.queue.add(settling(report, resolve, reject), !this.queue.isOverdue);
+    });
   }
 
   async close(): Promise<void> {

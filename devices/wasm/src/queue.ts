@@ -32,6 +32,12 @@ export class Queue {
   private readonly jobs: Job[] = [];
   private running = false;
   private scheduled = false;
+  private turnedAt = 0;
+
+  /** Whether the event loop has had no turn for long: what comes next should wait for one. */
+  get isOverdue(): boolean {
+    return performance.now() - this.turnedAt > turnMilliseconds;
+  }
 
   /** Adds work behind all earlier work; `small` work starts at once where nothing waits. */
   add(job: Job, small: boolean): void {
@@ -53,6 +59,7 @@ export class Queue {
     this.scheduled = true;
     later(() => {
       this.scheduled = false;
+      this.turnedAt = performance.now();
       this.turn(turnMilliseconds);
       this.schedule();
     });

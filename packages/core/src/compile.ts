@@ -13,13 +13,14 @@ import type { Target } from './base/target.js';
 import { assemble } from './codegen/assemble.js';
 import { type KernelTable, kernelTable, type Refusal } from './codegen/kernel-table.js';
 import type { Language } from './codegen/language.js';
+import { type Override, overrideOf } from './codegen/override.js';
 import type { Fallback, Procedure, Program } from './codegen/program.js';
 import { interpretNode } from './graph/interpret.js';
 import type { Graph } from './graph/node.js';
 import { simplify } from './graph/simplify.js';
 import type { Tuning } from './kernel/lowered.js';
 import type { InPlaceOptions } from './schedule/in-place.js';
-import { openComposites, splitConcats } from './schedule/open.js';
+import { openComposites, openOtherComposites, splitConcats } from './schedule/open.js';
 import { printSteps } from './schedule/print.js';
 import { type ScheduleOptions, schedule } from './schedule/schedule.js';
 import { verifySteps } from './schedule/verify.js';
@@ -31,6 +32,8 @@ export interface CompileOptions {
    * write over them. Updates and scatters do so without being told.
    */
   readonly donate?: readonly number[];
+  /** Operators of the device that take composites whole (see contract.ts). */
+  readonly overrides?: readonly Override[];
 }
 
 /** Throws OC-REFUSED-… where the target cannot do something; all such things at once. */
@@ -55,34 +58,40 @@ export function compile(
 }
 
 /** The graph as the schedule takes it: primitives only, simplified. */
-export function primitivesOf(graph: Graph): Graph {
-  return splitConcats(simplify(openComposites(graph), { evaluate: interpretNode }));
+export function primitivesOf(graph: Graph, overrides: readonly Override[] = []): Graph {
+  const opened =
+    overrides.length === 0
+      ? openComposites(graph)
+      : openOtherComposites(graph, (node) => overrideOf(node, overrides) !== undefined);
+  return splitConcats(simplify(opened, { evaluate: interpretNode }));
 }
 
 function mainOf(
   graph: Graph,
   target: Target,
   table: KernelTable,
-  { donate = [] }: CompileOptions,
+  { donate = [], overrides = [] }: CompileOptions,
 ): Procedure {
   const inPlace: InPlaceOptions = {
     inputs: (index) => (donate.includes(index) ? 'given' : 'copied'),
   };
-  return procedureOf(primitivesOf(graph), target, table, { body: false, inPlace });
+  const options = { body: false, inPlace, overrides };
+  return procedureOf(primitivesOf(graph, overrides), target, table, options);
 }
 
 function procedureOf(
   graph: Graph,
   target: Target,
   table: KernelTable,
-  options: Required<ScheduleOptions>,
+  options: Required<ScheduleOptions> & { readonly overrides: readonly Override[] },
 ): Procedure {
+  const { body, overrides } = options;
   const steps = schedule(graph, target, options);
   trace(2, () => printSteps(steps));
   verifySteps(graph, steps);
   const inner = (innerGraph: Graph, inPlace: InPlaceOptions): Procedure =>
-    procedureOf(innerGraph, target, table, { body: true, inPlace });
-  return assemble(graph, steps, table, { body: options.body, inner });
+    procedureOf(innerGraph, target, table, { body: true, inPlace, overrides });
+  return assemble(graph, steps, table, { body, inner, overrides });
 }
 
 export interface CheckReport {

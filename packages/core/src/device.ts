@@ -24,6 +24,7 @@ export { cLanguage, splitSource } from './codegen/c.js';
 export { gpuLanguage } from './codegen/gpu.js';
 export { type GpuDialectName, gpuDialects } from './codegen/gpu-dialects.table.js';
 export * from './codegen/language.js';
+export type { Override, OverrideParameters } from './codegen/override.js';
 export { scriptLanguage } from './codegen/script.js';
 export { shaderLanguage } from './codegen/shader.js';
 export { targetsOfGpus } from './codegen/targets-gpu.table.js';

@@ -5,14 +5,16 @@ import type { Graph, Node } from '../graph/node.js';
 import type { LoweredKernel, Workspace } from '../kernel/lowered.js';
 import type { TileProgram } from '../kernel/tile.js';
 import { type InPlaceOptions, overwriteOf } from '../schedule/in-place.js';
-import type { KernelStep, RegionStep, Step } from '../schedule/step.js';
+import type { KernelStep, OperatorStep, RegionStep, Step } from '../schedule/step.js';
 import { memoryRoot } from '../schedule/views.js';
 import type { KernelTable } from './kernel-table.js';
+import { inputShapes, type Override, overrideOf } from './override.js';
 import type { Buffer, LaunchStep, Procedure, ProgramStep, Result } from './program.js';
 
 type Draft = { -readonly [Key in keyof Buffer]: Buffer[Key] };
 
 export interface AssembleOptions {
+  readonly overrides: readonly Override[];
   /** A region's body: its inputs are in device memory. */
   readonly body: boolean;
   /** The procedure of a region's body. */
@@ -23,7 +25,7 @@ export function assemble(
   graph: Graph,
   steps: readonly Step[],
   table: KernelTable,
-  { body, inner }: AssembleOptions,
+  { body, inner, overrides }: AssembleOptions,
 ): Procedure {
   const buffers: Draft[] = [];
   const byNode = new Map<Node, Draft>();
@@ -113,10 +115,32 @@ export function assemble(
     made.push({ ...shared, op: node.op, ...loop });
   };
 
+  const operator = ({ node, outputs }: OperatorStep): void => {
+    const { name, parameters } = node.attributes;
+    const shapes = inputShapes(node) ?? [];
+    const bytes = overrideOf(node, overrides)?.workspaceBytes(shapes, parameters) ?? 0;
+    const [from, to] = [node.inputs.map(bufferOf), outputs.map(bufferOf)];
+    const shape = { dtype: 'u8' as const, shape: [bytes], bytes, role: 'temporary' as const };
+    const space = bytes > 0 ? [touch(add(shape))] : [];
+    made.push({
+      kind: 'operator',
+      name,
+      buffers: [...from, ...to, ...space],
+      access: [
+        ...from.map(() => 'read' as const),
+        ...to.map(() => 'write' as const),
+        ...space.map(() => 'readWrite' as const),
+      ],
+      sizes: shapes.flat(),
+      parameters,
+    });
+  };
+
   for (const step of steps) {
     if (step.kind === 'kernel' || step.kind === 'region') share(step);
     if (step.kind === 'kernel') launches(step);
     else if (step.kind === 'region') region(step);
+    else if (step.kind === 'operator') operator(step);
     else if (step.kind === 'host' || step.kind === 'bind') made.push(step);
     else made.push({ kind: step.kind, buffer: bufferOf(step.node), node: step.node });
   }

@@ -7,6 +7,7 @@ import type { Expression, Size } from '../base/expression.js';
 import type { HostTensor } from '../base/host-tensor.js';
 import type { Node, Requirement, SymbolSource } from '../graph/node.js';
 import type { Source } from './language.js';
+import type { OverrideParameters } from './override.js';
 
 /** A stretch of device memory while it is needed. */
 export interface Buffer {
@@ -40,6 +41,16 @@ export interface LaunchStep {
   readonly operator: number;
   /** Of a launch that runs once: text that is equal for kernels that do the same. */
   readonly layout?: string;
+}
+
+/** A composite by an operator of the device; buffers are inputs, outputs, then workspace. */
+export interface OperatorStep {
+  readonly kind: 'operator';
+  readonly name: string;
+  readonly buffers: readonly number[];
+  readonly access: readonly ('read' | 'write' | 'readWrite')[];
+  readonly sizes: readonly number[];
+  readonly parameters: OverrideParameters;
 }
 
 /** Nodes that the interpreter computes on the host, in order. */
@@ -94,6 +105,7 @@ export interface LoopStep extends RegionBuffers {
 
 export type ProgramStep =
   | LaunchStep
+  | OperatorStep
   | HostStep
   | DownloadStep
   | UploadStep

@@ -36,8 +36,25 @@ const lowerings: Readonly<Record<KernelStep['pattern'], Lowering>> = {
 };
 
 /**
+ * A smaller machine of the same kind: what was planned for it fits where the last plan did not.
+ * Registers, groups and group-shared memory are halved so many times.
+ */
+function halved(target: Target, halvings: number): Target {
+  if (halvings === 0) return target;
+  const half = (value: number, least: number): number =>
+    Math.min(value, Math.max(least, Math.floor(value / 2 ** halvings)));
+  return {
+    ...target,
+    vectorRegisters: half(target.vectorRegisters, 4),
+    preferredGroup: half(target.preferredGroup, 1),
+    maxGroup: half(target.maxGroup, 1),
+    sharedBytes: half(target.sharedBytes, 1024),
+  };
+}
+
+/**
  * Tile programs that do a step's work, in order of launch. Throws `refused` where the target
- * cannot hold or compute a dtype of the step.
+ * cannot hold or compute a dtype of the step. `tuning.tile.halvings` asks for smaller tiles.
  */
 export function lower(
   step: KernelStep,
@@ -50,5 +67,6 @@ export function lower(
       throw refused(`dtype ${node.dtype}`, `${target.id} has no memory type for it`, node.op);
     }
   }
-  return lowerings[step.pattern](step, target, names, tuning);
+  const machine = halved(target, tuning['tile']?.['halvings'] ?? 0);
+  return lowerings[step.pattern](step, machine, names, tuning);
 }

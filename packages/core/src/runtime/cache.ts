@@ -16,7 +16,14 @@ export function compileOnce(
 ): Program {
   const known = programs.get(graph) ?? new Map<string, Program>();
   programs.set(graph, known);
-  const key = JSON.stringify([target, language.name, options.tuning ?? {}, options.donate ?? []]);
+  const names = options.overrides?.map(({ composite }) => composite) ?? [];
+  const key = JSON.stringify([
+    names,
+    target,
+    language.name,
+    options.tuning ?? {},
+    options.donate ?? [],
+  ]);
   const program = known.get(key) ?? compile(graph, target, language, options);
   known.set(key, program);
   return program;

@@ -3,6 +3,7 @@
 import type { ErrorCode, Retry } from '../base/errors.js';
 import type { Target } from '../base/target.js';
 import type { Entry, Language, Source } from '../codegen/language.js';
+import type { Override, OverrideParameters } from '../codegen/override.js';
 import type { Graph } from '../graph/node.js';
 
 export const contractVersion = 1;
@@ -67,11 +68,12 @@ export type Command =
   | { readonly kind: 'copy'; readonly from: MemoryArgument; readonly to: MemoryArgument }
   | { readonly kind: 'fill'; readonly to: MemoryArgument; readonly byte: number }
   | {
-      /** An override of the plug-in, by name; it never waits for other commands. */
+      /** An override of the plug-in, by name: inputs, outputs, workspace; sizes of all inputs. */
       readonly kind: 'operator';
       readonly name: string;
       readonly buffers: readonly MemoryArgument[];
       readonly sizes: readonly number[];
+      readonly parameters?: OverrideParameters;
     }
   | { readonly kind: 'replay'; readonly recording: Recording };
 
@@ -80,6 +82,12 @@ export interface Lost {
   readonly code: ErrorCode;
   readonly reason: string;
   readonly retry: Retry;
+}
+
+export interface Status {
+  readonly freeBytes: number;
+  readonly load?: number;
+  readonly watts?: number;
 }
 
 /** When the work shall end; checked between tasks. */
@@ -93,14 +101,6 @@ export interface AbortSignalLike {
   readonly reason?: unknown;
   addEventListener(type: 'abort', listener: () => void): void;
   removeEventListener(type: 'abort', listener: () => void): void;
-}
-
-export interface Override {
-  readonly composite: string;
-  readonly dtypes: readonly string[];
-  /** Whether these sizes (of all inputs, in order) are taken. */
-  accepts(shapes: readonly (readonly number[])[]): boolean;
-  workspaceBytes(shapes: readonly (readonly number[])[]): number;
 }
 
 export interface DevicePlugin {
@@ -132,6 +132,7 @@ export interface Device {
   load(binary: Binary): Promise<Module>;
   /** A failure rejects the next read or sync, with the command's index. */
   submit(commands: readonly Command[], stop?: Stop): void;
+  /** After all work; the caller's timers get a turn if they had none for some milliseconds. */
   sync(): Promise<void>;
   close(): Promise<void>;
   /** optional: captures commands for cheap replay. */
@@ -141,9 +142,5 @@ export interface Device {
   /** optional: the caller's own memory as device memory where they share it; until freed. */
   wrap?(bytes: Uint8Array): Memory | undefined;
   /** optional: free memory and load. */
-  status?(): Promise<{
-    readonly freeBytes: number;
-    readonly load?: number;
-    readonly watts?: number;
-  }>;
+  status?(): Promise<Status>;
 }

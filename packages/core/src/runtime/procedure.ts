@@ -149,6 +149,13 @@ export class ProcedureRunner implements Runner {
         environment.set(step.symbol, value);
         return;
       }
+      case 'operator': {
+        const { name, sizes, parameters, buffers, access } = step;
+        const bound = buffers.map((id, i): MemoryArgument => {
+          return { ...(places.get(id) as MemoryArgument), access: access[i] ?? 'readWrite' };
+        });
+        return session.command({ kind: 'operator', name, buffers: bound, sizes, parameters });
+      }
       case 'region':
         return (this.regions.get(step) as RegionRunner).run(frame);
       default:

@@ -200,6 +200,7 @@ async function runOn(
   };
   session.begin(limits);
   try {
+    await session.breathe();
     const host = new Map<Node, HostTensor>();
     const onHost = inputsOnHost(main);
     for (const [i, { node }] of main.parameters.entries()) {

@@ -178,6 +178,7 @@ class DeviceExecutable implements LoadedExecutable {
     const { into = [] } = options;
     const { device } = session.opened;
     session.begin(options);
+    await session.breathe();
     const wrapped = wrapArrays(device, program.main, inputs, into, environment);
     try {
       const { parameters } = program.main;

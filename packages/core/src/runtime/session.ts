@@ -96,7 +96,6 @@ export class Session {
   begin(limits: RunLimits): void {
     this.limits = limits;
     this.pending = [];
-    this.breathed = Date.now();
     const { timeLimit } = limits;
     this.deadline = timeLimit === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeLimit;
     this.check();
@@ -130,7 +129,7 @@ export class Session {
     });
   }
 
-  /** Lets the device's other work and the caller's timers have a turn, now and then. */
+  /** Lets the caller's timers have a turn, now and then: in long loops, and between short runs. */
   async breathe(): Promise<void> {
     if (Date.now() - this.breathed < longestBreath) return;
     this.flush();

@@ -98,6 +98,8 @@ function cutOf(
 
 /** The values of a node: its parts where it may have several results. */
 export function resultsOf(node: Node, part: (node: Node, index: number) => Node): readonly Node[] {
-  const hasParts = node.op === 'sort' || node.op === 'compact' || kindOf(node) === 'region';
-  return hasParts ? node.results.map((_, index) => part(node, index)) : [node];
+  const hasParts = node.op !== 'part' && ['sort', 'compact', 'composite'].includes(node.op);
+  return hasParts || kindOf(node) === 'region'
+    ? node.results.map((_, index) => part(node, index))
+    : [node];
 }

@@ -47,11 +47,18 @@ function withBodies(node: Node, pass: Pass): Attributes[OpName] {
   }
 }
 
+const opening = (stays: (node: Node) => boolean): Pass =>
+  deepPass((pass) => (node) => {
+    if (node.op !== 'composite' || stays(node)) return undefined;
+    return inline(pass(node.attributes.body), node.inputs);
+  });
+
 /** The graph without composites. */
-export const openComposites: Pass = deepPass((pass) => (node) => {
-  if (node.op !== 'composite') return undefined;
-  return inline(pass(node.attributes.body), node.inputs);
-});
+export const openComposites: Pass = opening(() => false);
+
+/** The graph without composites, but for those that a device takes whole. */
+export const openOtherComposites = (graph: Graph, stays: (node: Node) => boolean): Graph =>
+  opening(stays)(graph);
 
 /** The graph with at most eight pieces in each concatenation. */
 export const splitConcats: Pass = deepPass(() => (node) => {

@@ -26,6 +26,10 @@ function stepText(step: Step): string {
       return `${step.kind} ${valueText(step.node)}`;
     case 'bind':
       return `bind ${step.symbol} = %${step.node.id}[${step.index}]`;
+    case 'operator': {
+      const inputs = step.node.inputs.map(valueText).join(', ');
+      return `operator ${step.outputs.map(valueText).join(', ')} (${inputs})`;
+    }
     case 'region': {
       const inputs = step.node.inputs.map(valueText).join(', ');
       const outputs = step.outputs.map(valueText).join(', ');

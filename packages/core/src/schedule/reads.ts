@@ -6,12 +6,14 @@ import { memoryRoot } from './views.js';
 /** Values in device memory that a step reads, by the memory's own name. */
 export function readsOf(step: Step): readonly Node[] {
   if (step.kind === 'kernel') return step.inputs.map(memoryRoot);
-  if (step.kind === 'region') return step.node.inputs.map(memoryRoot);
+  if (step.kind === 'region' || step.kind === 'operator') return step.node.inputs.map(memoryRoot);
   return step.kind === 'download' ? [memoryRoot(step.node)] : [];
 }
 
 /** Values in device memory that a step makes. */
 export function writesOf(step: Step): readonly Node[] {
-  if (step.kind === 'kernel' || step.kind === 'region') return step.outputs;
+  if (step.kind === 'kernel' || step.kind === 'region' || step.kind === 'operator') {
+    return step.outputs;
+  }
   return step.kind === 'upload' ? [step.node] : [];
 }

@@ -42,6 +42,8 @@ export function schedule(graph: Graph, target: Target, options: ScheduleOptions 
     } else if (kindOf(node) === 'region') {
       const outputs = resultsOf(node, part);
       steps.push({ kind: 'region', node: node as Region, outputs });
+    } else if (node.op === 'composite') {
+      steps.push({ kind: 'operator', node, outputs: resultsOf(node, part) });
     } else if (kindOf(node) === 'root') {
       const outputs = resultsOf(node, part);
       const inputs = [...new Set(node.inputs)];

@@ -74,4 +74,19 @@ export interface RegionStep {
   readonly over?: readonly (Node | undefined)[];
 }
 
-export type Step = KernelStep | HostStep | DownloadStep | UploadStep | BindStep | RegionStep;
+/** A composite that the device computes by an operator of its own. */
+export interface OperatorStep {
+  readonly kind: 'operator';
+  readonly node: NodeOf<'composite'>;
+  /** All results of the node, in order. */
+  readonly outputs: readonly Node[];
+}
+
+export type Step =
+  | KernelStep
+  | OperatorStep
+  | HostStep
+  | DownloadStep
+  | UploadStep
+  | BindStep
+  | RegionStep;
