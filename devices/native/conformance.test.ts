@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deviceExam } from '@open-claw/conformance';
 import { afterAll, describe, expect, it } from 'vitest';
 import { compilersOnPath } from './src/compiler.js';
 import { nativeDevice } from './src/index.js';
@@ -66,4 +67,12 @@ describe('the CPU', () => {
     expect([...values]).toEqual([2, 4, 6, 8]);
     await device.close();
   });
+});
+
+describe.skipIf(missing)('the exam', () => {
+  for (const { name, run } of deviceExam(nativeDevice({ cache: folder }))) {
+    it(name, async () => {
+      await run();
+    });
+  }
 });

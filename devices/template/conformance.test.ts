@@ -1,4 +1,5 @@
 /** What every device must do before the exam of the conformance package makes sense. */
+import { deviceExam } from '@open-claw/conformance';
 import type { Device, MemoryArgument, Module, Source, TileProgram } from '@open-claw/core/device';
 import { scriptLanguage } from '@open-claw/core/device';
 import { describe, expect, it } from 'vitest';
@@ -148,6 +149,9 @@ describe('the pretend chip', () => {
     await expect(device.sync()).rejects.toMatchObject({ code: 'OC-DEVICE-04' });
     clearInterval(timer);
     expect(ticks).toBeGreaterThan(0);
+    // What was stopped holds nothing valid until it is written again.
+    await expect(valuesOf(device, a)).rejects.toMatchObject({ code: 'OC-DEVICE-04' });
+    await device.write(a.memory, 0, new Uint8Array(4));
     const abort = new AbortController();
     device.submit([launch(module, [a, a], 1e6)], { signal: abort.signal });
     setTimeout(() => abort.abort(), 10);
@@ -160,4 +164,12 @@ describe('the pretend chip', () => {
       code: 'OC-DEVICE-07',
     });
   });
+});
+
+describe('the exam', () => {
+  for (const { name, run } of deviceExam(templateDevice())) {
+    it(name, async () => {
+      await run();
+    });
+  }
 });

@@ -1,4 +1,5 @@
 /** What every device must do before the exam of the conformance package makes sense. */
+import { deviceExam } from '@open-claw/conformance';
 import type {
   Command,
   Device,
@@ -350,4 +351,12 @@ describe('poison', () => {
     expect(poisonIn(poison, 39, 41)).toBe(error);
     expect(healed(poison, 0, 100)).toEqual([]);
   });
+});
+
+describe('the exam', () => {
+  for (const { name, run } of deviceExam(wasmDevice())) {
+    it(name, async () => {
+      await run();
+    });
+  }
 });

@@ -126,11 +126,18 @@ describe.skipIf(missing)('CPU device', () => {
       code: 'OC-DEVICE-05',
       details: { command: 1 },
     });
+    // What was not written whole is not readable, by nobody.
+    await expect(counts(memory)).rejects.toMatchObject({ code: 'OC-DEVICE-05' });
+    device.submit([launch(memory, 1, 1)]);
+    await expect(device.sync()).rejects.toMatchObject({ code: 'OC-DEVICE-05' });
+    const again = (): Promise<void> => device.write(memory, 0, new Uint8Array(memory.bytes));
+    await again();
     device.submit([long], { timeLimit: 30 });
     await expect(device.sync()).rejects.toMatchObject({
       code: 'OC-DEVICE-04',
       details: { command: 0, limit: 30 },
     });
+    await again();
     device.submit([launch(memory, 1, 1)], { signal: AbortSignal.abort() });
     await expect(device.sync()).rejects.toMatchObject({ code: 'OC-DEVICE-05' });
     // The failure is reported once, and the device goes on.

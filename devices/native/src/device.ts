@@ -6,7 +6,6 @@ import {
   type Binary,
   type Command,
   type Device,
-  type Entry,
   failure,
   internal,
   isFailure,
@@ -18,11 +17,14 @@ import {
   refused,
   type Stop,
   type Target,
+  Validity,
 } from '@open-claw/core/device';
 import { binaryFormat, splitLibraries } from './binary.js';
 import type { Cache } from './cache.js';
 import { type EntryPoint, type Handles, type Packed, packCommands } from './commands.js';
+import { NativeMemory, NativeModule, NativeRecording, plainCommands } from './handles.js';
 import { freeBytes } from './machine.js';
+import { reasonOf } from './reasons.js';
 import type { Address, Runtime } from './runtime.js';
 
 /** Work estimated below this runs on the caller's thread: handing it over would cost more. */
@@ -30,54 +32,12 @@ const inlineMicroseconds = 100;
 /** Copies up to this run on the caller's thread, well below a millisecond. */
 const inlineBytes = 2 ** 20;
 
+/** Milliseconds without a turn of the event loop. */
+const longestHold = 4;
+
 /** A word that the runtime looks at between chunks; shared memory never moves. */
 const newFlag = (): Int32Array => new Int32Array(new SharedArrayBuffer(64));
 const neverStopped = newFlag();
-
-class NativeMemory implements Memory {
-  readonly bytes: number;
-  readonly owner: NativeDevice;
-  address: Address;
-  /** The caller's array, which must not be collected; absent for memory of the device. */
-  held: Uint8Array | undefined;
-
-  constructor(owner: NativeDevice, address: Address, bytes: number) {
-    this.owner = owner;
-    this.address = address;
-    this.bytes = bytes;
-  }
-}
-
-class NativeModule implements Module {
-  readonly entries: readonly Entry[];
-  readonly owner: NativeDevice;
-  readonly points: ReadonlyMap<string, EntryPoint>;
-  handles: readonly Address[];
-
-  constructor(
-    owner: NativeDevice,
-    entries: readonly Entry[],
-    points: ReadonlyMap<string, EntryPoint>,
-    handles: readonly Address[],
-  ) {
-    this.owner = owner;
-    this.entries = entries;
-    this.points = points;
-    this.handles = handles;
-  }
-}
-
-class NativeRecording implements Recording {
-  readonly commands: number;
-  readonly owner: NativeDevice;
-  readonly packed: Packed;
-
-  constructor(owner: NativeDevice, packed: Packed) {
-    this.owner = owner;
-    this.packed = packed;
-    this.commands = packed.count;
-  }
-}
 
 /** A packed list and the number of the submitted command that it starts with. */
 interface Piece {
@@ -104,9 +64,11 @@ export class NativeDevice implements Device {
   private allocated = 0;
   private closed = false;
   private pending = 0;
+  private yielded = 0;
   private tail: Promise<void> = Promise.resolve();
   private failed: OpenClawError | undefined;
   private times: readonly number[] = [];
+  private readonly validity = new Validity();
 
   constructor(options: DeviceOptions) {
     this.options = options;
@@ -154,14 +116,21 @@ export class NativeDevice implements Device {
   async write(to: Memory, offset: number, bytes: Uint8Array): Promise<void> {
     this.checkOpen();
     const address = this.addressOf(to, offset, bytes.byteLength);
-    await this.transfer(address, bytes, bytes.byteLength);
+    const range = { memory: to, offset, bytes: bytes.byteLength };
+    await this.transfer(address, bytes, bytes.byteLength, () => this.validity.restore(range));
   }
 
   async read(from: Memory, offset: number, into: Uint8Array): Promise<void> {
     this.checkOpen();
     const address = this.addressOf(from, offset, into.byteLength);
-    await this.transfer(into, address, into.byteLength);
+    let problem: Error | undefined;
+    const range = { memory: from, offset, bytes: into.byteLength };
+    await this.transfer(into, address, into.byteLength, () => {
+      problem = this.validity.problemOf(range);
+      if (problem !== undefined) into.fill(0);
+    });
     this.report();
+    if (problem !== undefined) throw problem;
   }
 
   async load(binary: Binary): Promise<Module> {
@@ -192,7 +161,10 @@ export class NativeDevice implements Device {
   submit(commands: readonly Command[], stop: Stop = {}): void {
     this.checkOpen();
     const pieces = this.piecesOf(commands);
-    if (pieces === undefined) return;
+    if (pieces instanceof Error) {
+      this.skip(commands, pieces);
+      return;
+    }
     const cost = pieces.reduce((total, { packed }) => total + packed.microseconds, 0);
     const until = stop.timeLimit === undefined ? undefined : performance.now() + stop.timeLimit;
     const flag = stop.signal === undefined ? neverStopped : newFlag();
@@ -204,17 +176,19 @@ export class NativeDevice implements Device {
     this.times = [];
     const { runtime } = this.options;
     const now = (): void => {
+      if (!this.admit(commands)) return;
       for (const { piece, run } of runs) {
         const code = runtime.run({ ...run, limit: limitNow() });
-        if (!this.finish(piece, run.times, code, stop)) return;
+        if (!this.finish(piece, run.times, code, stop, commands)) return;
       }
     };
     const later = async (): Promise<void> => {
       stop.signal?.addEventListener('abort', abort);
       try {
+        if (!this.admit(commands)) return;
         for (const { piece, run } of runs) {
           const code = await runtime.runAside({ ...run, limit: limitNow() });
-          if (!this.finish(piece, run.times, code, stop)) return;
+          if (!this.finish(piece, run.times, code, stop, commands)) return;
         }
       } finally {
         stop.signal?.removeEventListener('abort', abort);
@@ -230,6 +204,7 @@ export class NativeDevice implements Device {
   async sync(): Promise<void> {
     this.checkOpen();
     await this.tail;
+    await this.yieldTurn();
     this.report();
   }
 
@@ -242,7 +217,8 @@ export class NativeDevice implements Device {
 
   async record(commands: readonly Command[]): Promise<Recording> {
     this.checkOpen();
-    return new NativeRecording(this, packCommands(commands, this.handles, this.options.threads));
+    const packed = packCommands(commands, this.handles, this.options.threads);
+    return new NativeRecording(this, packed, commands);
   }
 
   async time(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'host' }> {
@@ -255,7 +231,7 @@ export class NativeDevice implements Device {
   }
 
   /** Packs runs of plain commands; replays are packed already. A wrong handle is a failure. */
-  private piecesOf(commands: readonly Command[]): readonly Piece[] | undefined {
+  private piecesOf(commands: readonly Command[]): readonly Piece[] | OpenClawError {
     const pieces: Piece[] = [];
     let plain: Command[] = [];
     let index = 0;
@@ -278,7 +254,7 @@ export class NativeDevice implements Device {
     } catch (error) {
       if (!isFailure(error)) throw error;
       this.failed ??= error;
-      return undefined;
+      return error;
     }
   }
 
@@ -294,13 +270,49 @@ export class NativeDevice implements Device {
   }
 
   /** Takes the result of a run; false where it failed. */
-  private finish(piece: Piece, times: BigInt64Array, code: number, stop: Stop): boolean {
+  private finish(
+    piece: Piece,
+    times: BigInt64Array,
+    code: number,
+    stop: Stop,
+    commands: readonly Command[],
+  ): boolean {
     const nanoseconds = [...times.subarray(0, piece.packed.count)].map(Number);
     this.times = [...this.times, ...nanoseconds];
     if (code === 0) return true;
     const command = piece.first + (piece.whole ? 0 : Math.floor(code / 8));
-    this.failed ??= reasonOf(code % 8, command, stop);
+    const error = reasonOf(code % 8, command, stop);
+    this.failed ??= error;
+    this.spoil(commands.slice(command), error);
     return false;
+  }
+
+  /** Whether all that the commands read is valid; where it is not, they are skipped. */
+  private admit(commands: readonly Command[]): boolean {
+    if (this.validity.isWhole) return true;
+    const list = plainCommands(commands);
+    try {
+      for (const command of list) {
+        this.validity.check(command);
+        // It is about to be written; a failure spoils it again.
+        this.validity.written(command);
+      }
+      return true;
+    } catch (error) {
+      const cause = isFailure(error) ? error : internal(String(error));
+      this.failed ??= cause;
+      this.spoil(list, cause);
+      return false;
+    }
+  }
+
+  private skip(commands: readonly Command[], error: OpenClawError): void {
+    const spoil = (): void => this.spoil(commands, error);
+    this.enqueue(spoil, async () => spoil());
+  }
+
+  private spoil(commands: readonly Command[], error: Error): void {
+    for (const command of plainCommands(commands)) this.validity.spoiled(command, error);
   }
 
   /** Runs at once where nothing waits and `now` is given, else after all that waits. */
@@ -326,17 +338,29 @@ export class NativeDevice implements Device {
     to: Address | Uint8Array,
     from: Address | Uint8Array,
     bytes: number,
+    done: () => void,
   ): Promise<void> {
     const { runtime } = this.options;
     const small = bytes <= inlineBytes;
-    const now = (): void => runtime.copy(to, from, bytes);
+    const now = (): void => {
+      runtime.copy(to, from, bytes);
+      done();
+    };
     const later = async (): Promise<void> => {
-      if (small) now();
-      else await runtime.copyAside(to, from, bytes);
+      if (small) return now();
+      await runtime.copyAside(to, from, bytes);
+      done();
     };
     const waits = this.pending > 0 || !small;
     this.enqueue(small ? now : undefined, later);
     if (waits) await this.tail;
+  }
+
+  /** Work that ran inline has held the event loop: many short programs must not. */
+  private async yieldTurn(): Promise<void> {
+    if (performance.now() - this.yielded < longestHold) return;
+    await new Promise<void>((resume) => setImmediate(resume));
+    this.yielded = performance.now();
   }
 
   private report(): void {
@@ -374,29 +398,12 @@ export class NativeDevice implements Device {
         runtime.free(handle.address, handle.bytes);
         this.allocated -= handle.bytes;
       }
+      this.validity.forget(handle);
       handle.held = undefined;
       handle.address = 0;
     } else if (handle instanceof NativeModule && this.live.delete(handle)) {
       for (const library of handle.handles) runtime.close(library);
       handle.handles = [];
     }
-  }
-}
-
-/** Reasons of runtime.c as errors. */
-function reasonOf(reason: number, command: number, stop: Stop): OpenClawError {
-  switch (reason) {
-    case 1:
-      return failure('OC-DEVICE-05', { command }, { cause: stop.signal?.reason });
-    case 2:
-      return failure('OC-DEVICE-04', { limit: stop.timeLimit ?? 0, command }, { retry: 'smaller' });
-    case 3:
-      return failure(
-        'OC-DEVICE-01',
-        { asked: 'scratch', free: freeBytes(), command },
-        { kind: 'transient', retry: 'smaller' },
-      );
-    default:
-      return failure('OC-DEVICE-02', { command, reason: `the runtime gave ${reason}` });
   }
 }

@@ -49,7 +49,7 @@ async function claw(words: readonly string[], lang = 'C') {
 
 async function json(words: readonly string[]) {
   const { exit, out } = await claw([...words, '--json']);
-  return { exit, value: JSON.parse(out) as Record<string, never> };
+  return { exit, value: JSON.parse(out) as Record<string, unknown> };
 }
 
 const facts = { schema: 1, driver: expect.any(String), evidence: expect.any(String) };
@@ -132,7 +132,7 @@ describe('claw devices', () => {
     const { exit, value } = await json(['devices']);
     expect(exit).toBe(0);
     expect(value).toMatchObject({ ...facts, command: 'devices' });
-    const list = value['devices'] as unknown as Record<string, unknown>[];
+    const list = value['devices'] as Record<string, unknown>[];
     const wasm = list.find(({ id }) => id === 'wasm');
     expect(wasm).toMatchObject({ found: true, evidence: 'hardware', target: { language: 'wasm' } });
     for (const { found, reason, fix } of list) {
@@ -185,7 +185,7 @@ describe('claw check', () => {
   it('lists all that is refused at once', async () => {
     const { exit, value } = await json(['check', file('unknown.onnx'), '--target', 'wasm/simd128']);
     expect(exit).toBe(3);
-    const refused = value['refused'] as unknown as { operator: string }[];
+    const refused = value['refused'] as { operator: string }[];
     expect(refused.map(({ operator }) => operator)).toContain('NoSuchOperator');
     expect(JSON.stringify(value)).not.toContain('\u001b');
   });
@@ -323,7 +323,7 @@ describe('claw bench', () => {
     const words = ['bench', file('dense.onnx'), '--size', 'batch=4', '--runs', '3'];
     const { exit, value } = await json([...words, '--device', 'wasm']);
     expect(exit).toBe(0);
-    const [row] = value['results'] as unknown as Record<string, unknown>[];
+    const [row] = value['results'] as Record<string, unknown>[];
     expect(Object.keys(row ?? {})).toEqual(
       expect.arrayContaining(
         `model sha256 device evidence threads sizes precision runs compileMs firstMs minMs medianMs

@@ -120,7 +120,8 @@ export class Model {
   async valuesOf(inputs: ModelInputs): Promise<ReadonlyMap<string, OnnxValue>> {
     if (this.isReleased) throw failure('OC-RUN-08');
     const types = new Map(givenInputs(this.proto).map(({ name, type }) => [name, type]));
-    const given = new Map(Object.entries(inputs));
+    // Plain scripts may give nothing at all.
+    const given = new Map(Object.entries(inputs ?? {}));
     for (const name of given.keys()) {
       if (types.has(name)) continue;
       const known = [...types.keys()].map(quoteText).join(', ');

@@ -2,11 +2,13 @@
 import {
   allocateArray,
   type DType,
+  dtypes,
   elementCount,
   type HostArray,
   type HostTensor,
+  isStorageOf,
 } from '@open-claw/core';
-import { failure } from '@open-claw/core/internal';
+import { failure, quoteText } from '@open-claw/core/internal';
 import { jsonTensor, type OnnxValue, type ValueType } from '@open-claw/formats';
 import type { ModelPort } from './ports.js';
 
@@ -56,13 +58,36 @@ async function toTensor(given: InputValue, port: ModelPort): Promise<HostTensor>
   const { name, dtype } = port;
   if (given === null) throw wrong(name, 'nothing is given');
   if (ArrayBuffer.isView(given)) return fromArray(given, port);
-  if (isReadable(given)) return given.host();
-  if (isTensor(given)) return given;
+  if (isReadable(given)) return checked(await given.host(), port);
+  if (isTensor(given)) return checked(given, port);
   try {
     return jsonTensor(plainValues(given as Nested), dtype, `input "${name}"`);
   } catch (error) {
     throw wrong(name, error instanceof Error ? firstLine(error.message) : String(error));
   }
+}
+
+/** What was built by hand may disagree with itself or with the model. */
+function checked(tensor: HostTensor, { name, dtype, shape: wanted }: ModelPort): HostTensor {
+  const { dtype: own, shape, data } = tensor;
+  if (!dtypes.includes(own)) throw wrong(name, `${quoteText(String(own))} is no dtype`);
+  if (dtype !== undefined && own !== dtype) throw wrong(name, `${own} where ${dtype} belongs`);
+  if (!isStorageOf(own, data)) throw wrong(name, `${own} does not lie in arrays of this type`);
+  const isSize = (size: unknown): boolean => Number.isSafeInteger(size) && Number(size) >= 0;
+  if (!Array.isArray(shape) || !shape.every(isSize)) {
+    throw wrong(name, `[${quoteText(String(shape))}] is no shape`);
+  }
+  if (elementCount(shape) !== data.length) {
+    throw wrong(name, `${data.length} elements for the shape [${shape}]`);
+  }
+  const fits = wanted?.every((size, axis) => typeof size !== 'number' || size === shape[axis]);
+  if (wanted !== undefined && (fits !== true || wanted.length !== shape.length)) {
+    throw wrong(name, `[${shape}] where [${wanted.map((s) => s ?? '?').join(',')}] belongs`);
+  }
+  if (own === 'bool' && (data as Uint8Array).some((value) => value > 1)) {
+    throw wrong(name, 'bools are 0 or 1');
+  }
+  return tensor;
 }
 
 const firstLine = (text: string): string =>
