@@ -51,6 +51,12 @@ export function allocateArray(dtype: DType, length: number): Exclude<HostArray, 
   }
 }
 
+/** Whether an array is of the storage type of `dtype`; anything may come from plain scripts. */
+export function isStorageOf(dtype: DType, data: unknown): boolean {
+  if (dtype === 'string') return Array.isArray(data);
+  return data instanceof allocateArray(dtype, 0).constructor;
+}
+
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

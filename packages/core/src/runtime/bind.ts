@@ -1,7 +1,7 @@
 /** What is checked before and while a program runs: inputs, symbols, relations between sizes. */
 import { failure } from '../base/errors.js';
 import { printExpression, variablesOf } from '../base/expression.js';
-import type { HostTensor } from '../base/host-tensor.js';
+import { type HostTensor, isStorageOf } from '../base/host-tensor.js';
 import type { Parameter, Procedure } from '../codegen/program.js';
 import type { Requirement } from '../graph/node.js';
 import { type Environment, evaluatorOf } from './sizes.js';
@@ -41,6 +41,10 @@ function checkType(parameter: Parameter, { dtype, shape, data }: Given): void {
   const { name } = parameter;
   if (dtype !== parameter.dtype) {
     throw failure('OC-RUN-06', { name, given: dtype, expected: parameter.dtype });
+  }
+  if (data !== undefined && !isStorageOf(dtype, data)) {
+    const given = `${dtype} in an array of another type`;
+    throw failure('OC-RUN-06', { name, given, expected: parameter.dtype });
   }
   const count = shape.reduce((product, size) => product * size, 1);
   const isWhole = data === undefined || data.length === count;
