@@ -153,12 +153,11 @@ function wireCases(): readonly BadModel[] {
     bad('endless-varint', Uint8Array.of(0x08, ...new Uint8Array(12).fill(0xff)), 'OC-PB-02'),
     bad('wire-type', new WireWriter().varint(7, 5).finish(), 'OC-PB-03'),
     bad('group', Uint8Array.of(0x7b, 0x7c), 'OC-PB-04'),
-    bad('not-a-model', new TextEncoder().encode('<html>404</html>'), /* any of */ [
-      'OC-PB-01',
-      'OC-PB-03',
-      'OC-PB-04',
-      'OC-ONNX-01',
-    ]),
+    bad(
+      'not-a-model',
+      new TextEncoder().encode('<html>404</html>'),
+      /* any of */ ['OC-PB-01', 'OC-PB-03', 'OC-PB-04', 'OC-ONNX-01'],
+    ),
     bad('twice-a-graph', twoGraphs(), 'OC-PB-07'),
     bad('nested-messages', nestedMessages(3000), ['OC-PB-05', 'OC-ONNX-24']),
     bad('nested-graphs', modelOf([nestedIf(100)], [2, 3]), ['OC-PB-05', 'OC-ONNX-24']),
@@ -176,10 +175,7 @@ function nestedMessages(depth: number): Uint8Array {
     inner = new WireWriter().blob(4, new WireWriter().blob(1, inner).finish()).finish() as never;
   }
   const input = new WireWriter().text(1, 'x').blob(2, inner).finish();
-  return new WireWriter()
-    .varint(1, 8)
-    .blob(7, new WireWriter().blob(11, input).finish())
-    .finish();
+  return new WireWriter().varint(1, 8).blob(7, new WireWriter().blob(11, input).finish()).finish();
 }
 
 function nestedIf(depth: number): NodeProto {
@@ -309,7 +305,12 @@ function operatorCases(): readonly BadModel[] {
     operator(
       'slice-step-0',
       modelOf([buildNode('Slice', ['x', 'a', 'b', 'c', 'd'], ['y'])], [2, 3], {
-        initializers: [i64('a', [1], [0]), i64('b', [1], [1]), i64('c', [1], [0]), i64('d', [1], [0])],
+        initializers: [
+          i64('a', [1], [0]),
+          i64('b', [1], [1]),
+          i64('c', [1], [0]),
+          i64('d', [1], [0]),
+        ],
       }),
     ),
     operator(
@@ -331,7 +332,10 @@ function operatorCases(): readonly BadModel[] {
         initializers: [i64('i', [2], [0, 1]), i64('n', [], [-5]), f32('v', [2])],
       }),
     ),
-    operator('einsum-text', modelOf([buildNode('Einsum', ['x'], ['y'], [text('equation', '(->)')])])),
+    operator(
+      'einsum-text',
+      modelOf([buildNode('Einsum', ['x'], ['y'], [text('equation', '(->)')])]),
+    ),
     operator(
       'einsum-rank',
       modelOf([buildNode('Einsum', ['x'], ['y'], [text('equation', 'abcdef->a')])]),
@@ -339,12 +343,24 @@ function operatorCases(): readonly BadModel[] {
     operator('reshape-rank-huge', withShape('Reshape', new Array(100_000).fill(1))),
     operator('reshape-size', withShape('Reshape', [2n ** 62n, 2n ** 62n])),
     operator('unsqueeze-axis-billion', withShape('Unsqueeze', [10 ** 9])),
-    operator('unsqueeze-many', withShape('Unsqueeze', Array.from({ length: 5000 }, (_, i) => i))),
+    operator(
+      'unsqueeze-many',
+      withShape(
+        'Unsqueeze',
+        Array.from({ length: 5000 }, (_, i) => i),
+      ),
+    ),
     operator('expand-negative', withShape('Expand', [-3, 2])),
     operator('tile-rank', withShape('Tile', [1, 1, 1, 1])),
     operator('tile-negative', withShape('Tile', [-1, 1])),
-    operator('transpose-perm', modelOf([buildNode('Transpose', ['x'], ['y'], [ints('perm', 5, 7)])])),
-    operator('concat-axis', modelOf([buildNode('Concat', ['x', 'x'], ['y'], [int('axis', 10n ** 12n)])])),
+    operator(
+      'transpose-perm',
+      modelOf([buildNode('Transpose', ['x'], ['y'], [ints('perm', 5, 7)])]),
+    ),
+    operator(
+      'concat-axis',
+      modelOf([buildNode('Concat', ['x', 'x'], ['y'], [int('axis', 10n ** 12n)])]),
+    ),
     operator('softmax-axis', modelOf([buildNode('Softmax', ['x'], ['y'], [int('axis', 99)])])),
     operator('matmul-sizes', modelOf([buildNode('MatMul', ['x', 'x'], ['y'])])),
     operator('cast-dtype', modelOf([buildNode('Cast', ['x'], ['y'], [int('to', 77)])])),

@@ -94,7 +94,20 @@ describe('inputs from files', () => {
   const path = join(folder, 'model.onnx');
   const npy = (header: string, payload: Uint8Array): Uint8Array => {
     const text = new TextEncoder().encode(`${header}\n`);
-    return Uint8Array.of(0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, text.length, 0, ...text, ...payload);
+    return Uint8Array.of(
+      0x93,
+      0x4e,
+      0x55,
+      0x4d,
+      0x50,
+      0x59,
+      1,
+      0,
+      text.length,
+      0,
+      ...text,
+      ...payload,
+    );
   };
   const header = (descr: string, shape: string): string =>
     `{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }`;
@@ -109,7 +122,12 @@ describe('inputs from files', () => {
     ['magic.npy', text('nothing'), 'OC-NPY-01', 1],
     ['version.npy', Uint8Array.from(plain, (v, i) => (i === 6 ? 9 : v)), 'OC-NPY-02', 1],
     ['header.npy', npy('os.system("x")', new Uint8Array(0)), 'OC-NPY-03', 1],
-    ['exabytes.npy', npy(header('<f4', '(1152921504606846976, 3)'), new Uint8Array(12)), 'OC-NPY-06', 1],
+    [
+      'exabytes.npy',
+      npy(header('<f4', '(1152921504606846976, 3)'), new Uint8Array(12)),
+      'OC-NPY-06',
+      1,
+    ],
     ['short.npy', npy(header('<f4', '(1, 3)'), new Uint8Array(8)), 'OC-NPY-07', 1],
     ['outside.npz', zipSync({ '../x.npy': plain }), 'OC-ZIP-02', 1],
     ['bomb.npz', bomb, 'OC-ZIP-03', 1],
@@ -153,7 +171,16 @@ describe('inputs from files', () => {
   });
 
   it('names outputs so that no file lands outside', () => {
-    const names = ['../../evil', '/tmp/evil', 'a\u0000b', '..', 'CON:x', 'A', 'a', 'x'.repeat(5000)];
+    const names = [
+      '../../evil',
+      '/tmp/evil',
+      'a\u0000b',
+      '..',
+      'CON:x',
+      'A',
+      'a',
+      'x'.repeat(5000),
+    ];
     const many = names.map((name) => buildNode('Relu', ['x'], [name]));
     const valued = names.map((name) => buildValue(name, null));
     writeFileSync(path, modelOf(many, [1, 3], { outputs: valued }));

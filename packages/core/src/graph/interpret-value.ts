@@ -3,6 +3,7 @@
  * integers up to 32 bits are numbers in a Float64Array; 64-bit integers are bigint; strings text.
  */
 import { type DType, dtypeFacts, type IntegerType, integerRange, isWide } from '../base/dtype.js';
+import { tooLarge } from '../base/errors.js';
 import { allocateArray, elementCount, type HostTensor } from '../base/host-tensor.js';
 import { decodeTable, smallEncoding, smallRounding } from './interpret-rounding.js';
 import type { ReductionKind } from './node.js';
@@ -16,8 +17,14 @@ export interface Value {
   readonly data: Data;
 }
 
-/** A zeroed array for `count` elements of `dtype`. */
+/** Elements of one value; each takes eight bytes, and plain loops over more would never end. */
+const mostElements = 2 ** 29;
+
+/** A zeroed array for `count` elements of `dtype`. Throws OC-REFUSED-02 above a fixed limit. */
 export function allocateData(dtype: DType, count: number): Data {
+  if (count > mostElements) {
+    throw tooLarge('the memory of the interpreter', 8 * count, 8 * mostElements);
+  }
   if (dtype === 'string') return new Array<string>(count).fill('');
   if (dtype === 'i64') return new BigInt64Array(count);
   if (dtype === 'u64') return new BigUint64Array(count);
