@@ -13,6 +13,7 @@ import type { Target } from './base/target.js';
 import { assemble } from './codegen/assemble.js';
 import { type KernelTable, kernelTable, type Refusal } from './codegen/kernel-table.js';
 import type { Language } from './codegen/language.js';
+import { type MemoryReport, reportMemory } from './codegen/memory-report.js';
 import { type Override, overrideOf } from './codegen/override.js';
 import type { Fallback, Procedure, Program } from './codegen/program.js';
 import { interpretNode } from './graph/interpret.js';
@@ -94,18 +95,25 @@ function procedureOf(
   return assemble(graph, steps, table, { body, inner, overrides });
 }
 
-export interface CheckReport {
-  readonly refusals: readonly Refusal[];
-  readonly fallbacks: readonly Fallback[];
-  /** Bytes of constants; everything else depends on sizes. */
-  readonly constantBytes: number;
+export interface CheckOptions extends CompileOptions {
+  /** Numbers of symbols, where they are known. */
+  readonly sizes?: ReadonlyMap<string, number>;
 }
 
-/** What compiling would refuse, without compiling for a card. */
-export function check(graph: Graph, target: Target, language: Language): CheckReport {
-  const table = kernelTable(target, language, {});
-  const main = mainOf(graph, target, table, {});
-  const constants = main.buffers.filter((buffer) => buffer.role === 'constant');
-  const constantBytes = constants.reduce((total, { bytes }) => total + Number(bytes), 0);
-  return { refusals: table.refusals, fallbacks: [], constantBytes };
+export interface CheckReport extends MemoryReport {
+  readonly refusals: readonly Refusal[];
+  readonly fallbacks: readonly Fallback[];
+}
+
+/** What compiling would refuse and what running would take, without compiling for a card. */
+export function check(
+  graph: Graph,
+  target: Target,
+  language: Language,
+  options: CheckOptions = {},
+): CheckReport {
+  const table = kernelTable(target, language, options.tuning ?? {});
+  const main = mainOf(graph, target, table, options);
+  const memory = reportMemory(main, target, options.sizes ?? new Map());
+  return { refusals: table.refusals, fallbacks: [], ...memory };
 }

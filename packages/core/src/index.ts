@@ -14,7 +14,13 @@ export * from './base/host-tensor.js';
 export type { Evidence, Target } from './base/target.js';
 export type { Refusal } from './codegen/kernel-table.js';
 export type { Fallback, Program } from './codegen/program.js';
-export { type CheckReport, type CompileOptions, check, compile } from './compile.js';
+export {
+  type CheckOptions,
+  type CheckReport,
+  type CompileOptions,
+  check,
+  compile,
+} from './compile.js';
 export type { Graph, Node } from './graph/node.js';
 export type { Tuning } from './kernel/lowered.js';
 export { compileOnce } from './runtime/cache.js';

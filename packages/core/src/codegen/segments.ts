@@ -30,3 +30,27 @@ export function segmentRanges({ steps, buffers }: Procedure): readonly Segment[]
     return { first, end: starts[i + 1] ?? steps.length, buffers: placed[i] as readonly Buffer[] };
   });
 }
+
+/** Buffers that results may be written to elsewhere, each for the first result that names it. */
+export function ownResults({ results, buffers }: Procedure): readonly (number | undefined)[] {
+  const byId = new Map(buffers.map((buffer) => [buffer.id, buffer]));
+  const seen = new Set<number>();
+  return results.map(({ buffer }) => {
+    if (buffer === undefined || seen.has(buffer)) return undefined;
+    seen.add(buffer);
+    return byId.get(buffer)?.role === 'temporary' ? buffer : undefined;
+  });
+}
+
+/** Buffers that are read at every run. */
+export function readBuffers({ steps, results }: Procedure): ReadonlySet<number> {
+  const read = new Set<number>();
+  for (const step of steps) {
+    if (step.kind === 'launch' || step.kind === 'operator')
+      for (const id of step.buffers) read.add(id);
+    if (step.kind === 'download') read.add(step.buffer);
+    if (step.kind === 'region') for (const id of step.inputs) read.add(id);
+  }
+  for (const { buffer } of results) if (buffer !== undefined) read.add(buffer);
+  return read;
+}

@@ -35,6 +35,10 @@ const lowerings: Readonly<Record<KernelStep['pattern'], Lowering>> = {
   randomBits: lowerRandomBits,
 };
 
+/** What the largest tiles take of a group's threads and shared bytes. */
+const largestGroup = 256;
+const largestShared = 8192;
+
 /**
  * A smaller machine of the same kind: what was planned for it fits where the last plan did not.
  * Registers, groups and group-shared memory are halved so many times.
@@ -45,10 +49,10 @@ function halved(target: Target, halvings: number): Target {
     Math.min(value, Math.max(least, Math.floor(value / 2 ** halvings)));
   return {
     ...target,
-    vectorRegisters: half(target.vectorRegisters, 4),
+    vectorRegisters: half(target.vectorRegisters, 2),
     preferredGroup: half(target.preferredGroup, 1),
-    maxGroup: half(target.maxGroup, 1),
-    sharedBytes: half(target.sharedBytes, 1024),
+    maxGroup: half(Math.min(target.maxGroup, largestGroup), 1),
+    sharedBytes: half(Math.min(target.sharedBytes, largestShared), 512),
   };
 }
 

@@ -13,6 +13,7 @@ const bytesOfType = (type: ComputeType): number => (/64$/.test(type) ? 8 : 4);
 
 /** Accumulators that leave registers for the operands. */
 function accumulatorsOf(target: Target): number {
+  if (target.vectorRegisters < 16) return Math.max(1, target.vectorRegisters - 2);
   if (target.vectorBytes === 0) return 16;
   if (target.vectorRegisters >= 32) return 28;
   // Measured on wasm: beyond 4 × 2 vectors of 128 bits engines spill.

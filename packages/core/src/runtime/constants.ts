@@ -5,6 +5,7 @@
 import { failure } from '../base/errors.js';
 import type { HostTensor } from '../base/host-tensor.js';
 import type { Buffer, LaunchStep, Procedure } from '../codegen/program.js';
+import { readBuffers } from '../codegen/segments.js';
 import {
   type Block,
   type ConstantStore,
@@ -218,18 +219,6 @@ function entryAt(key: string, block: Block, offset: number, bytes: number): Stor
   block.live++;
   const place: MemoryArgument = { memory: block.memory, offset, bytes, access: 'read' };
   return { key, place, block, users: 0 };
-}
-
-/** Buffers that are read at every run. */
-function readBuffers({ steps, results }: Procedure): ReadonlySet<number> {
-  const read = new Set<number>();
-  for (const step of steps) {
-    if (step.kind === 'launch') for (const id of step.buffers) read.add(id);
-    if (step.kind === 'download') read.add(step.buffer);
-    if (step.kind === 'region') for (const id of step.inputs) read.add(id);
-  }
-  for (const { buffer } of results) if (buffer !== undefined) read.add(buffer);
-  return read;
 }
 
 /** Launches joined by the buffers that they write, in order of their first launch. */

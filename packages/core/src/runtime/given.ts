@@ -4,23 +4,13 @@
  */
 import { elementCount, type HostTensor } from '../base/host-tensor.js';
 import type { Buffer, Procedure } from '../codegen/program.js';
+import { ownResults } from '../codegen/segments.js';
 import type { Device, Memory, MemoryArgument } from './contract.js';
 import { tensorBytes } from './session.js';
 import { type Environment, evaluatorOf, isKnown } from './sizes.js';
 
 /** Below this a copy costs less than the handle. */
 const leastBytes = 2 ** 16;
-
-/** Buffers that results may be written to elsewhere, each for the first result that names it. */
-export function ownResults({ results, buffers }: Procedure): readonly (number | undefined)[] {
-  const byId = new Map(buffers.map((buffer) => [buffer.id, buffer]));
-  const seen = new Set<number>();
-  return results.map(({ buffer }) => {
-    if (buffer === undefined || seen.has(buffer)) return undefined;
-    seen.add(buffer);
-    return byId.get(buffer)?.role === 'temporary' ? buffer : undefined;
-  });
-}
 
 /** The caller's arrays as device memory. */
 export interface Wrapped {

@@ -2,9 +2,9 @@
 import { elementCount } from '../base/host-tensor.js';
 import type { Target } from '../base/target.js';
 import type { IfStep, LoopStep, Procedure } from '../codegen/program.js';
+import { ownResults } from '../codegen/segments.js';
 import type { MemoryArgument } from './contract.js';
 import { type Frame, isSamePlace, type Outcome, type Runner } from './frame.js';
-import { ownResults } from './given.js';
 import { type Session, tensorBytes } from './session.js';
 import { type Evaluator, evaluatorOf } from './sizes.js';
 

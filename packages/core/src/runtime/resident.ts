@@ -5,11 +5,11 @@
 import { bytesOf, type DType } from '../base/dtype.js';
 import { elementCount, type HostTensor } from '../base/host-tensor.js';
 import type { Procedure, Program, Result } from '../codegen/program.js';
+import { ownResults } from '../codegen/segments.js';
 import type { Node } from '../graph/node.js';
 import { bindInputs } from './bind.js';
 import type { Device, Memory, MemoryArgument } from './contract.js';
 import type { Outcome } from './frame.js';
-import { ownResults } from './given.js';
 import { emptyTensor, type ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
 import { type RunLimits, type Session, tensorBytes } from './session.js';
