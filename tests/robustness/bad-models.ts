@@ -73,6 +73,11 @@ export function modelOf(
   );
 }
 
+export const buildModelWith = (
+  graph: Partial<GraphProto>,
+  parts: Partial<Omit<ModelProto, 'graph'>>,
+): Uint8Array => writeModel(buildModel(graph, parts));
+
 const relu = buildNode('Relu', ['x'], ['y']);
 const withTensor = (tensor: TensorProto): Uint8Array =>
   modelOf([buildNode('Add', ['x', 'w'], ['y'])], [2, 3], { initializers: [tensor] });
