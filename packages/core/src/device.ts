@@ -26,7 +26,7 @@ export { type GpuDialectName, gpuDialects } from './codegen/gpu-dialects.table.j
 export * from './codegen/language.js';
 export type { Override, OverrideParameters } from './codegen/override.js';
 export { scriptLanguage } from './codegen/script.js';
-export { shaderLanguage } from './codegen/shader.js';
+export { shaderLanguage, splitShader } from './codegen/shader.js';
 export { targetsOfGpus } from './codegen/targets-gpu.table.js';
 export { wasmLanguage } from './codegen/wasm.js';
 export type * from './kernel/tile.js';

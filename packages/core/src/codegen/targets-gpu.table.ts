@@ -70,6 +70,38 @@ const cuda = {
   maxBindings: 64,
 } as const;
 
+/** Default limits of the WebGPU specification: what a device gives unasked. */
+const webgpu: Target = {
+  ...threads,
+  id: 'webgpu/default',
+  language: 'wgsl',
+  preferredGroup: 64,
+  sharedBytes: 16 * 1024,
+  // 64-bit integers are pairs of words.
+  compute: ['f32', 'i32', 'u32', 'i64', 'u64', 'bool'],
+  storage: everything.filter((dtype) => dtype !== 'f64'),
+  fusedMultiplyAdd: false,
+  maxBindings: 8,
+  maxBufferBytes: 128 * 2 ** 20,
+  sharedBuffers: false,
+  indexBits: 32,
+  maxGrid: [65535, 65535, 65535],
+  memoryBytes: 2 * gibibyte,
+};
+
+/**
+ * Adapters that are programs: a CPU runs the threads of a group one after the other, so barriers
+ * are dear and shared memory gains nothing. Every thread runs a scalar task of its own.
+ */
+const webgpuSoftware: Target = {
+  ...webgpu,
+  id: 'webgpu/software',
+  execution: 'vector',
+  maxGroup: 1,
+  preferredGroup: 1,
+  sharedBytes: 0,
+};
+
 export const targetsOfGpus: readonly Target[] = [
   { ...cuda, id: 'cuda/sm_90', cores: 132, maxBufferBytes: 80e9, memoryBytes: 80e9 },
   { ...cuda, id: 'cuda/sm_80', cores: 108, maxBufferBytes: 40e9, memoryBytes: 40e9 },
@@ -82,23 +114,8 @@ export const targetsOfGpus: readonly Target[] = [
     storage: everything.filter((dtype) => dtype !== 'f64'),
     fusedMultiplyAdd: false,
   },
-  /** Default limits of the WebGPU specification: what a device gives unasked. */
-  {
-    ...threads,
-    id: 'webgpu/default',
-    language: 'wgsl',
-    preferredGroup: 64,
-    sharedBytes: 16 * 1024,
-    compute: ['f32', 'i32', 'u32', 'bool'],
-    storage: [...floats.filter((dtype) => dtype !== 'f64'), ...integers],
-    fusedMultiplyAdd: false,
-    maxBindings: 8,
-    maxBufferBytes: 128 * 2 ** 20,
-    sharedBuffers: false,
-    indexBits: 32,
-    maxGrid: [65535, 65535, 65535],
-    memoryBytes: 2 * gibibyte,
-  },
+  webgpu,
+  webgpuSoftware,
   /** A chip of scratchpads and a matrix unit, as many accelerators are; no language says it yet. */
   {
     ...threads,

@@ -88,6 +88,10 @@ export function mapReduce(w: ThreadWriter, id: ValueId, o: Reduce): void {
     for (let i = 1; i < own; i++) combine(w, nameOf(variable), o.name, variable, part(i));
     return variable;
   });
+  if (w.group === 1) {
+    for (const l of wantedOf(w, id)) w.setRegisters(id, l, parts);
+    return;
+  }
   const threads = axis === 1 ? layout.threadColumns : layout.threadRows;
   const direct = along(layout, axis === 1 ? 0 : 1);
   const wanted = wantedOf(w, id).filter((l) => {
@@ -150,6 +154,10 @@ function combineThreads(
 
 /** Doubling steps over the whole vector in shared memory. */
 export function mapScan(w: ThreadWriter, id: ValueId, o: Scan): void {
+  if (w.group === 1) {
+    scanAlone(w, id, o);
+    return;
+  }
   const { dtype, shape } = w.typeOf(id);
   const length = shape[0] ?? 1;
   const layout = w.use(w.demands.home(shape));
@@ -186,11 +194,48 @@ export function mapScan(w: ThreadWriter, id: ValueId, o: Scan): void {
   w.push({ kind: 'exchange', memory, body });
 }
 
+/** One thread goes along the vector. */
+function scanAlone(w: ThreadWriter, id: ValueId, o: Scan): void {
+  const { dtype, shape } = w.typeOf(id);
+  const layout = w.use(w.demands.home(shape));
+  const results: Operand[] = [];
+  for (let r = 0; r < registersOf(layout); r++) {
+    const b = w.register(o.a, layout, r);
+    const a = results[r - 1];
+    const next = { kind: 'binary', name: o.name, a: a ?? b, b } as const;
+    results.push(a === undefined ? b : w.define(w.fresh('o_'), dtype, next));
+  }
+  for (const l of wantedOf(w, id)) w.setRegisters(id, l, results);
+}
+
+/** One thread multiplies what lies in its registers. */
+function dotAlone(w: ThreadWriter, id: ValueId, o: Dot): void {
+  const { dtype, shape } = w.typeOf(id);
+  const columns = shape[1] ?? 1;
+  const depth = w.typeOf(o.a).shape[1] ?? 1;
+  const layoutOf = (value: ValueId): Layout => w.use(w.demands.home(w.typeOf(value).shape));
+  const [layout, left, right] = [layoutOf(id), layoutOf(o.a), layoutOf(o.b)];
+  const sums = Array.from({ length: registersOf(layout) }, (_, r) => {
+    let sum = w.register(o.accumulator, layout, r);
+    for (let k = 0; k < depth; k++) {
+      const a = w.register(o.a, left, Math.floor(r / columns) * depth + k);
+      const b = w.register(o.b, right, k * columns + (r % columns));
+      sum = w.define(w.fresh(`d${id}_`), dtype, { kind: 'multiplyAdd', a, b, c: sum });
+    }
+    return sum;
+  });
+  for (const l of wantedOf(w, id)) w.setRegisters(id, l, sums);
+}
+
 /** Steps of k that a printer may write one after another. */
 const dotUnroll = 4;
 
 /** Each thread multiplies its rows of a by its columns of b, one step of k at a time. */
 export function mapDot(w: ThreadWriter, id: ValueId, o: Dot): void {
+  if (w.group === 1) {
+    dotAlone(w, id, o);
+    return;
+  }
   const { dtype } = w.typeOf(id);
   const layout = w.use(w.demands.home(w.typeOf(id).shape));
   const depth = w.typeOf(o.a).shape[1] ?? 1;

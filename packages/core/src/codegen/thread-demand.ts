@@ -31,6 +31,7 @@ export interface Demands {
 }
 
 interface State {
+  readonly group: number;
   readonly types: Map<ValueId, TileType>;
   readonly values: Map<ValueId, Map<string, Layout>>;
   readonly variables: Map<VariableId, Map<string, Layout>>;
@@ -43,6 +44,7 @@ interface State {
 /** Finds the demands of a kernel's body for groups of `group` threads. */
 export function findDemands(body: readonly Statement[], group: number): Demands {
   const state: State = {
+    group,
     types: new Map(),
     values: new Map(),
     variables: new Map(),
@@ -103,11 +105,14 @@ function collect(body: readonly Statement[], state: State): void {
   for (const s of body) {
     if (s.kind === 'let') {
       state.types.set(s.id, s.type);
-      if (s.space === 'shared' && s.type.shape.length > 0) state.shared.add(s.id);
+      const isShared = s.space === 'shared' && s.type.shape.length > 0;
+      if (isShared && state.group > 1) state.shared.add(s.id);
       if (s.operation.kind === 'dot') {
         state.accumulators.add(s.type.shape.join('x'));
-        state.shared.add(s.operation.a);
-        state.shared.add(s.operation.b);
+        if (state.group > 1) {
+          state.shared.add(s.operation.a);
+          state.shared.add(s.operation.b);
+        }
       }
     }
     if (s.kind === 'variable' && s.type.shape.length === 0) state.uniformVariables.add(s.id);
@@ -199,7 +204,13 @@ function visitLet(id: ValueId, o: Operation, state: State, demands: Demands): vo
       if (used) demand(state, o.a, demands.home(typeOf(state, o.a).shape));
       return;
     case 'dot':
-      if (used) demand(state, o.accumulator, demands.home(typeOf(state, id).shape));
+      if (!used) return;
+      demand(state, o.accumulator, demands.home(typeOf(state, id).shape));
+      // A thread alone has both operands in registers.
+      if (state.group > 1) return;
+      for (const operand of [o.a, o.b]) {
+        demand(state, operand, demands.home(typeOf(state, operand).shape));
+      }
       return;
     case 'broadcast':
       for (const l of layouts) demand(state, o.a, broadcastSource(l, o.axis));

@@ -32,7 +32,9 @@ export interface Layout {
 
 type Form = Omit<Layout, 'key' | 'axis'> & { readonly axis?: 0 | 1 | undefined };
 
-function layout({ axis, ...form }: Form): Layout {
+function layout({ axis, ...given }: Form): Layout {
+  // One thread alone has no neighbours: all its layouts of a tile are one.
+  const form = given.group === 1 ? { ...given, byColumn: false } : given;
   const tile = `${form.rows}x${form.columns}`;
   const threads = `${form.threadRows}x${form.threadColumns}${form.byColumn ? 't' : ''}`;
   const key = `${tile}/${threads}${axis === undefined ? '' : `@${axis}`}`;

@@ -67,7 +67,7 @@ export function mapThreads(program: TileProgram, target: Target): ThreadProgram 
     sharedBytes: sharedBytesOf(shared, target.sharedBytes),
     exactGrid: exact,
     grid: program.grid,
-    body: placeBarriers(body, writable),
+    body: group === 1 ? body : placeBarriers(body, writable),
     mayFail: program.mayFail,
   };
 }
@@ -203,7 +203,7 @@ function mapStatement(c: Context, s: Statement): void {
 /** A uniform value for use in control flow; what is not proven passes through one thread. */
 function provenUniform(w: ThreadWriter, id: ValueId): Operand {
   const a = w.uniform(id);
-  if (a.kind === 'literal' || w.isProven(id)) return a;
+  if (a.kind === 'literal' || w.group === 1 || w.isProven(id)) return a;
   return w.define(w.fresh('u_'), a.dtype, { kind: 'uniform', a });
 }
 
