@@ -30,6 +30,14 @@ export interface Packed {
   readonly microseconds: number;
 }
 
+/** A packed list and the number of the submitted command that it starts with. */
+export interface Piece {
+  readonly packed: Packed;
+  readonly first: number;
+  /** A replay counts as one command, however many it holds. */
+  readonly whole: boolean;
+}
+
 const kinds = { launch: 0, copy: 1, fill: 2 } as const;
 
 /** Bytes that a core moves in a microsecond, for the cost of copies and fills. */

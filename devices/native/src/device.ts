@@ -21,9 +21,16 @@ import {
 } from '@open-claw/core/device';
 import { binaryFormat, splitLibraries } from './binary.js';
 import type { Cache } from './cache.js';
-import { type EntryPoint, type Handles, type Packed, packCommands } from './commands.js';
+import {
+  type EntryPoint,
+  type Handles,
+  type Packed,
+  type Piece,
+  packCommands,
+} from './commands.js';
 import { NativeMemory, NativeModule, NativeRecording, plainCommands } from './handles.js';
 import { freeBytes } from './machine.js';
+import type { DeviceOptions } from './options.js';
 import { reasonOf } from './reasons.js';
 import type { Address, Runtime } from './runtime.js';
 
@@ -38,22 +45,6 @@ const longestHold = 4;
 /** A word that the runtime looks at between chunks; shared memory never moves. */
 const newFlag = (): Int32Array => new Int32Array(new SharedArrayBuffer(64));
 const neverStopped = newFlag();
-
-/** A packed list and the number of the submitted command that it starts with. */
-interface Piece {
-  readonly packed: Packed;
-  readonly first: number;
-  /** A replay counts as one command, however many it holds. */
-  readonly whole: boolean;
-}
-
-export interface DeviceOptions {
-  readonly runtime: Runtime;
-  readonly cache: Cache;
-  readonly target: Target;
-  /** Threads that one launch may use. */
-  readonly threads: number;
-}
 
 export class NativeDevice implements Device {
   /** Never settles: what ends a CPU ends this process too. */

@@ -47,8 +47,11 @@ export function jsonText(
 ): string {
   const whole = { schema: 1, command, ...facts, ...fields };
   const text = JSON.stringify(whole, plain, 2);
-  return `${text.replace(/[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, escaped)}\n`;
+  return `${text.replace(steering, escaped)}\n`;
 }
+
+/** Controls beyond ASCII, line separators, and what turns the direction of writing. */
+const steering = /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 const escaped = (character: string): string =>
   `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -173,6 +173,9 @@ function commitOf(): string | null {
   }
 }
 
+const wrongText = ({ wrongBecause }: Row, word: string): string =>
+  wrongBecause === undefined ? '' : `\n${word}: ${wrongBecause}`;
+
 function textOf(results: readonly Row[], { texts }: Context): string {
   const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
   const rows = results.map((row) => [
@@ -182,7 +185,9 @@ function textOf(results: readonly Row[], { texts }: Context): string {
     percent(row.spread),
     `${row.rate.toPrecision(4)} ${row.unit}\n${row.limit.toPrecision(4)}: ${row.limitName}`,
     percent(row.share),
-    `${row.maxError?.toExponential(1) ?? ''} ${row.checked}${row.wrongBecause === undefined ? '' : `\n${texts.failed}: ${row.wrongBecause}`}`,
+    [`${row.maxError?.toExponential(1) ?? ''} ${row.checked}`, wrongText(row, texts.failed)].join(
+      '',
+    ),
     row.against === undefined ? '' : `${row.against.ratio.toFixed(2)} × ${row.against.peer}`,
   ]);
   const head = [

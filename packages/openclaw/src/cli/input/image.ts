@@ -4,7 +4,7 @@ import { isFloat } from '@open-claw/core/internal';
 import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
 import type { ModelPort } from '../../model/ports.js';
-import { inputFailure } from './read.js';
+import { inputFailure } from './failure.js';
 
 /** Pixels of red, green, blue and opacity, 0 to 255. */
 interface Pixels {

@@ -6,6 +6,7 @@ import { failure, quoteText } from '@open-claw/core/internal';
 import { readJsonTensor, readNpy, readNpz, readTensorFile } from '@open-claw/formats';
 import type { ModelPort } from '../../model/ports.js';
 import type { InputValue } from '../../model/values.js';
+import { inputFailure } from './failure.js';
 import { readImage } from './image.js';
 import { readSound } from './sound.js';
 
@@ -33,9 +34,6 @@ export function readInput(text: string, port: ModelPort): InputValue {
       throw inputFailure(name, 'its name has none of the endings that are read');
   }
 }
-
-export const inputFailure = (path: string, reason: string): Error =>
-  failure('OC-INPUT-05', { path, reason }, { kind: 'usage' });
 
 /** The part behind `?` belongs to the name only where no file of the whole name is meant. */
 function splitQuery(text: string): readonly [string, URLSearchParams] {

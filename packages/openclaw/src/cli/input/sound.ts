@@ -2,7 +2,7 @@
 import { type HostTensor, hostTensor } from '@open-claw/core';
 import { isFloat } from '@open-claw/core/internal';
 import type { ModelPort } from '../../model/ports.js';
-import { inputFailure } from './read.js';
+import { inputFailure } from './failure.js';
 
 interface Format {
   /** 1: integers, 3: floats. */
