@@ -16,11 +16,9 @@ import {
   type Recording,
   refused,
   type Stop,
-  type Target,
   Validity,
 } from '@open-claw/core/device';
 import { binaryFormat, splitLibraries } from './binary.js';
-import type { Cache } from './cache.js';
 import {
   type EntryPoint,
   type Handles,
