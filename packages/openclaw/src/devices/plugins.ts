@@ -1,5 +1,5 @@
 /** Which plug-ins are known on Node: the default devices, and what the user names. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -72,6 +72,33 @@ async function useByName(family: string): Promise<void> {
   } catch (error) {
     if (!isFailure(error) || error.details['missing'] !== true) throw error;
   }
+}
+
+/** Families that are an example, listed only when they are named. */
+const examples: readonly string[] = ['template'];
+
+/** Makes every installed device package known; one that does not load is listed with the reason. */
+export async function useInstalled(): Promise<void> {
+  for (const family of installedFamilies()) {
+    if (isKnown(family) || examples.includes(family)) continue;
+    try {
+      use(await importPlugin(`@open-claw/device-${family}`));
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      use(absentPlugin(family, error.what, error.fix));
+    }
+  }
+}
+
+/** Names behind `@open-claw/device-` in the package folders above this file. */
+function installedFamilies(): readonly string[] {
+  const folders = createRequire(import.meta.url).resolve.paths('@open-claw/any') ?? [];
+  const names = folders.flatMap((folder) => {
+    const scope = join(folder, '@open-claw');
+    return existsSync(scope) ? readdirSync(scope) : [];
+  });
+  const families = names.flatMap((name) => /^device-([a-z0-9-]+)$/.exec(name)?.[1] ?? []);
+  return [...new Set(families)].sort();
 }
 
 /** Imports the module at a path or of a package. Throws OC-PLUGIN-01. */

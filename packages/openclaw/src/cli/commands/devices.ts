@@ -1,6 +1,6 @@
 /** `claw devices`: every device found and every one not, with reason and fix. */
 import { type Listing, listDevices } from '@open-claw/core';
-import { usePlugins, wantedIds } from '../../devices/plugins.js';
+import { useInstalled, usePlugins, wantedIds } from '../../devices/plugins.js';
 import type { Context } from '../context.js';
 import type { ParsedOptions } from '../options.js';
 import { type CommandResult, noDevice } from '../result.js';
@@ -8,6 +8,7 @@ import { bytesText, tableText } from '../table.js';
 
 export async function devices({ load }: ParsedOptions, context: Context): Promise<CommandResult> {
   await usePlugins(load);
+  await useInstalled();
   const wanted = wantedIds({ ...(load.device === undefined ? {} : { device: load.device }) });
   const listings = (await listDevices()).filter(
     (listing) => wanted.length === 0 || wanted.some((id) => isOf(listing, id)),
@@ -46,8 +47,9 @@ function listingText(listings: readonly Listing[], { texts }: Context): string {
     }
     const { id, model, driver, target, freeBytes } = listing.found;
     const width = target.vectorBytes > 0 ? `, ${target.vectorBytes * 8} bit` : '';
-    const facts = `${model}\n${target.id}${width}, ${target.cores} × , ${bytesText(freeBytes)}`;
-    return [id, texts.found, facts.replace(' × ', ` ${texts.threads}`), driver, listing.evidence];
+    const facts = `${model}\n${target.id}${width}, ${target.cores} ${texts.threads}, ${bytesText(freeBytes)}`;
+    const shown = driver.length > 60 ? `${driver.slice(0, 59)}…` : driver;
+    return [id, texts.found, facts, shown, listing.evidence];
   });
   const head = [texts.device, texts.status, texts.facts, texts.driver, texts.evidence];
   return tableText(head, rows);
