@@ -19,7 +19,16 @@ export const rows: readonly NativeRow[] = [
     feature: 2,
     vectorBytes: 64,
     vectorRegisters: 32,
-    flags: ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mavx2', '-mfma', '-mbmi2'],
+    flags: [
+      '-mavx512f',
+      '-mavx512bw',
+      '-mavx512dq',
+      '-mavx512vl',
+      '-mavx2',
+      '-mfma',
+      '-mf16c',
+      '-mbmi2',
+    ],
     fusedMultiplyAdd: true,
   },
   {
@@ -27,7 +36,7 @@ export const rows: readonly NativeRow[] = [
     feature: 1,
     vectorBytes: 32,
     vectorRegisters: 16,
-    flags: ['-mavx2', '-mfma'],
+    flags: ['-mavx2', '-mfma', '-mf16c'],
     fusedMultiplyAdd: true,
   },
   {
@@ -78,7 +87,8 @@ export function makeTarget(row: NativeRow, machine: Machine): Target {
     matrixUnits: [],
     compute: ['f32', 'f64', 'i32', 'u32', 'i64', 'u64', 'bool'],
     storage: (Object.keys(dtypeFacts) as DType[]).filter((dtype) => dtype !== 'string'),
-    math: [],
+    // Every CPU of the rows with fused multiply-add converts f16.
+    math: row.fusedMultiplyAdd ? ['half'] : [],
     fusedMultiplyAdd: row.fusedMultiplyAdd,
     maxBindings: 1024,
     maxBufferBytes: machine.memoryBytes,

@@ -8,7 +8,7 @@ import {
   subtract,
 } from '../base/expression.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
-import type { Access, Limit, TileType } from '../kernel/tile.js';
+import type { Access, Limit } from '../kernel/tile.js';
 import * as functions from './c-functions.js';
 import {
   bufferName,
@@ -24,6 +24,7 @@ import {
   partType,
   spread,
   tileOf,
+  type Value,
 } from './c-kernel.js';
 import { literalText } from './c-literal.js';
 import { elementBytes } from './c-prelude.js';
@@ -143,7 +144,7 @@ export function toMemory(
 export function loadParts(
   k: Kernel,
   access: Access,
-  type: TileType,
+  type: { readonly dtype: ComputeType | 'u16'; readonly shape: readonly number[] },
   other: number | bigint,
 ): readonly string[] {
   const layout = layoutOf(type.shape, k.program.lanes);
@@ -152,8 +153,14 @@ export function loadParts(
   );
 }
 
-function loadPart(k: Kernel, part: Part, dtype: ComputeType, other: number | bigint): string {
+function loadPart(
+  k: Kernel,
+  part: Part,
+  dtype: ComputeType | 'u16',
+  other: number | bigint,
+): string {
   const { memory, width, pointer } = part;
+  if (dtype === 'u16') return loadRaw(k, part, 0);
   if (width === 1) {
     const conditions = part.mask === undefined ? part.conditions : [...part.conditions, part.mask];
     const loaded = fromMemory(k, `*(${pointer})`, memory, dtype, 1);
@@ -228,13 +235,14 @@ export function selectText(
 export function storeStatements(
   k: Kernel,
   access: Access,
-  type: TileType,
-  parts: readonly string[],
+  { type, parts, element }: Value,
   streaming: boolean,
 ): readonly string[] {
   return parts.map((text, index) => {
     const part = partOf(k, access, type.shape, index);
-    return storePart(k, part, toMemory(k, text, type.dtype, part.memory, part.width), streaming);
+    const raw =
+      element === part.memory ? text : toMemory(k, text, type.dtype, part.memory, part.width);
+    return storePart(k, part, raw, streaming);
   });
 }
 

@@ -28,6 +28,8 @@ export interface Value {
   readonly layout: Layout;
   /** One C expression per part, row by row. */
   readonly parts: readonly string[];
+  /** Parts are vectors of this element type although the value's type is wider. */
+  readonly element?: MemoryType;
 }
 
 export interface Kernel {
@@ -42,6 +44,8 @@ export interface Kernel {
   /** How often each value is an operand. */
   readonly uses: ReadonlyMap<ValueId, number>;
   readonly memory: ReadonlyMap<string, MemoryType>;
+  /** u32 values that are kept as u16, as memory holds them. */
+  readonly narrow: ReadonlySet<ValueId>;
   line(text: string): void;
 }
 
@@ -61,6 +65,12 @@ export const elementOf = (k: Kernel, dtype: ComputeType, width: number): MemoryT
 /** C type of one part. */
 export const partType = (k: Kernel, dtype: ComputeType, width: number): string =>
   k.prelude.type(elementOf(k, dtype, width), width);
+
+/** u16 where the parts of a value are kept as memory holds them. */
+export function shortElement(k: Kernel, id: ValueId, type: TileType): 'u16' | undefined {
+  const isVector = layoutOf(type.shape, k.program.lanes).width > 1;
+  return isVector && k.narrow.has(id) ? 'u16' : undefined;
+}
 
 export function tileOf(k: Kernel, id: ValueId): Value {
   const value = k.values.get(id);

@@ -1,6 +1,6 @@
 /** Operations on tiles as C: one expression per part, or statements before it where need be. */
 import { internal } from '../base/errors.js';
-import type { ComputeType } from '../base/target.js';
+import type { ComputeType, MemoryType } from '../base/target.js';
 import type { Operation, TileType, ValueId } from '../kernel/tile.js';
 import { fromMemory, loadParts, selectText } from './c-access.js';
 import {
@@ -11,6 +11,7 @@ import {
   unaryText,
 } from './c-arithmetic.js';
 import * as functions from './c-functions.js';
+import { narrowHalf, widenHalf } from './c-half.js';
 import {
   bufferName,
   elementOf,
@@ -22,6 +23,7 @@ import {
   memoryOf,
   partCount,
   partType,
+  shortElement,
   spread,
   tileOf,
 } from './c-kernel.js';
@@ -30,12 +32,16 @@ import { literalText } from './c-literal.js';
 import { elementBytes } from './c-prelude.js';
 import { broadcastText, dotParts, reduceParts, scanParts, transposeParts } from './c-shape.js';
 
-/** C expressions of all parts of `let name: type = operation`. */
+/**
+ * C expressions of all parts of `let id: type = operation`. `inPlace`: a dot may change the
+ * variables of its accumulator.
+ */
 export function operationParts(
   k: Kernel,
-  name: string,
+  id: ValueId,
   type: TileType,
   operation: Operation,
+  inPlace = false,
 ): readonly string[] {
   const layout = layoutOf(type.shape, k.program.lanes);
   const each = (text: (index: number) => string): readonly string[] =>
@@ -43,6 +49,8 @@ export function operationParts(
   const at = (id: ValueId, index: number): string => fit(k, tileOf(k, id), layout, index);
   const { dtype } = type;
   const { width } = layout;
+  const name = `v${id}`;
+  const short = shortElement(k, id, type);
   switch (operation.kind) {
     case 'literal':
       return each(() => spread(k, dtype, literalText(dtype, operation.value), width));
@@ -51,7 +59,12 @@ export function operationParts(
     case 'iota':
       return each((index) => iotaText(k, dtype, width, index * width));
     case 'load':
-      return loadParts(k, operation.access, type, operation.other ?? 0);
+      return loadParts(
+        k,
+        operation.access,
+        { ...type, dtype: short ?? dtype },
+        operation.other ?? 0,
+      );
     case 'gather':
       return each((index) => gatherText(k, operation, dtype, layout, index));
     case 'unary':
@@ -91,6 +104,21 @@ export function operationParts(
         return `${functions.bitcast(k.prelude, from, to)}(${text})`;
       });
     }
+    case 'widenHalf': {
+      const call = widenHalf(k.prelude, width);
+      const { element } = tileOf(k, operation.a);
+      return each((index) => {
+        const text = at(operation.a, index);
+        return `${call}(${element === 'u16' ? text : convertBits(k, 'u32', 'u16', width, text)})`;
+      });
+    }
+    case 'narrowHalf': {
+      const call = narrowHalf(k.prelude, width);
+      return each((index) => {
+        const text = `${call}(${at(operation.a, index)})`;
+        return short === undefined ? convertBits(k, 'u16', 'u32', width, text) : text;
+      });
+    }
     case 'broadcast':
       return each((index) => broadcastText(k, tileOf(k, operation.a), type, operation.axis, index));
     case 'reduce':
@@ -100,7 +128,7 @@ export function operationParts(
     case 'transpose':
       return transposeParts(k, name, tileOf(k, operation.a), layout);
     case 'dot':
-      return dotParts(k, name, operation, layout);
+      return dotParts(k, name, operation, layout, inPlace);
     case 'read': {
       const variable = k.variables.get(operation.variable);
       if (variable === undefined) throw internal(`variable ${operation.variable} is not made`);
@@ -113,6 +141,17 @@ export function operationParts(
 
 function neverOperation(operation: never): never {
   throw internal(`operation without a text: ${JSON.stringify(operation)}`);
+}
+
+function convertBits(
+  k: Kernel,
+  from: MemoryType,
+  to: MemoryType,
+  width: number,
+  text: string,
+): string {
+  if (width === 1) return `(${to})${text}`;
+  return `${functions.convert(k.prelude, from, to, width)}(${text})`;
 }
 
 function iotaText(k: Kernel, dtype: ComputeType, width: number, start: number): string {

@@ -190,6 +190,7 @@ export function dotParts(
   name: string,
   operation: Operation & { readonly kind: 'dot' },
   layout: Layout,
+  inPlace: boolean,
 ): readonly string[] {
   const a = tileOf(k, operation.a);
   const b = tileOf(k, operation.b);
@@ -198,9 +199,11 @@ export function dotParts(
   const [m = 1, depth = 1] = a.type.shape;
   const { width, parts } = layout;
   const type = partType(k, dtype, width);
-  const names = Array.from({ length: m * parts }, (_, index) => `${name}_d${index}`);
+  const names = inPlace
+    ? accumulator.parts
+    : Array.from({ length: m * parts }, (_, index) => `${name}_d${index}`);
   for (const [index, local] of names.entries()) {
-    k.line(`${type} ${local} = ${fit(k, accumulator, layout, index)};`);
+    if (!inPlace) k.line(`${type} ${local} = ${fit(k, accumulator, layout, index)};`);
   }
   for (let step = 0; step < depth; step++) {
     for (let row = 0; row < m; row++) {

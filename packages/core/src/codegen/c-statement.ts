@@ -2,6 +2,7 @@
 
 import { internal } from '../base/errors.js';
 import type { Expression } from '../base/expression.js';
+import { countUses } from '../kernel/dead-code.js';
 import type { Statement, TileType, ValueId } from '../kernel/tile.js';
 import { storeStatements } from './c-access.js';
 import * as functions from './c-functions.js';
@@ -16,6 +17,7 @@ import {
   memoryOf,
   partCount,
   partType,
+  shortElement,
   stepName,
   tileOf,
   type Value,
@@ -27,34 +29,44 @@ type Of<K extends Statement['kind']> = Extract<Statement, { readonly kind: K }>;
 /** Appends the C of the statements to the kernel. */
 export function printStatements(k: Kernel, statements: readonly Statement[]): void {
   for (const [at, statement] of statements.entries()) {
-    if (statement.kind === 'let' && feedsDot(k, statement, statements, at)) {
+    if (statement.kind === 'let' && isNameless(k, statement, statements, at)) {
       const { id, type, operation } = statement;
       const layout = layoutOf(type.shape, k.program.lanes);
-      k.values.set(id, { type, layout, parts: operationParts(k, `v${id}`, type, operation) });
-    } else printStatement(k, statement);
+      k.values.set(id, { type, layout, parts: operationParts(k, id, type, operation) });
+    } else printStatement(k, statement, statements[at + 1]);
   }
 }
 
-/** Fields of operations and statements that name a value. */
-const operandFields = new Set(
-  'a b c condition accumulator index mask value when initial'.split(' '),
-);
+/** Whether a value's text stands at its uses: no variable of its own. */
+function isNameless(
+  k: Kernel,
+  s: Of<'let'>,
+  statements: readonly Statement[],
+  at: number,
+): boolean {
+  const { operation } = s;
+  if (operation.kind === 'literal') return true;
+  if (operation.kind === 'read') {
+    return outlives(s.id, operation.variable, statements.slice(at + 1));
+  }
+  return feedsDot(k, s, statements, at);
+}
 
-/** How often each value is an operand, in all statements and the statements inside them. */
-export function countUses(statements: readonly Statement[]): ReadonlyMap<ValueId, number> {
-  const uses = new Map<ValueId, number>();
-  const visit = (thing: unknown): void => {
-    if (Array.isArray(thing)) for (const item of thing) visit(item);
-    else if (typeof thing === 'object' && thing !== null) {
-      for (const [field, value] of Object.entries(thing)) {
-        const operand = typeof value === 'number' && operandFields.has(field);
-        if (operand) uses.set(value, (uses.get(value) ?? 0) + 1);
-        else if (typeof value === 'object') visit(value);
-      }
-    }
-  };
-  visit(statements);
-  return uses;
+/** Whether a value read from a variable has no use after the variable's next change. */
+function outlives(id: ValueId, variable: number, after: readonly Statement[]): boolean {
+  const change = after.findIndex((s) => assigns(s, variable));
+  if (change < 0) return true;
+  // A single assignment still reads the old content; of a block that is not known.
+  const from = after[change]?.kind === 'assign' ? change + 1 : change;
+  return !countUses(after.slice(from)).has(id);
+}
+
+function assigns(s: Statement, variable: number): boolean {
+  const inside = (list: readonly Statement[]): boolean => list.some((t) => assigns(t, variable));
+  if (s.kind === 'assign') return s.variable === variable;
+  if (s.kind === 'for') return inside(s.body);
+  if (s.kind === 'while') return inside(s.head) || inside(s.body);
+  return s.kind === 'if' && (inside(s.then) || inside(s.else));
 }
 
 /**
@@ -71,10 +83,10 @@ function feedsDot(k: Kernel, s: Of<'let'>, statements: readonly Statement[], at:
   return false;
 }
 
-function printStatement(k: Kernel, s: Statement): void {
+function printStatement(k: Kernel, s: Statement, next: Statement | undefined): void {
   switch (s.kind) {
     case 'let':
-      printLet(k, s);
+      printLet(k, s, next);
       break;
     case 'name': {
       const value = fit(k, tileOf(k, s.value), layoutOf([], 1), 0);
@@ -94,7 +106,7 @@ function printStatement(k: Kernel, s: Statement): void {
       break;
     case 'store': {
       const value = tileOf(k, s.value);
-      const lines = storeStatements(k, s.access, value.type, value.parts, s.streaming === true);
+      const lines = storeStatements(k, s.access, value, s.streaming === true);
       for (const line of lines) k.line(line);
       break;
     }
@@ -137,6 +149,9 @@ function neverStatement(statement: never): never {
   throw internal(`statement without a text: ${JSON.stringify(statement)}`);
 }
 
+/** A name that `declare` gave to a value, not to a variable. */
+const constantName = /^v\d+_\d+$/;
+
 /** Declares the parts of a tile as C variables; returns them as a value. */
 function declare(
   k: Kernel,
@@ -144,26 +159,46 @@ function declare(
   type: TileType,
   text: (index: number, layout: Value['layout']) => string,
   qualifier = '',
+  element?: 'u16',
 ): Value {
   const layout = layoutOf(type.shape, k.program.lanes);
-  const c = partType(k, type.dtype, layout.width);
+  const c =
+    element === undefined
+      ? partType(k, type.dtype, layout.width)
+      : k.prelude.type(element, layout.width);
+  const made = new Map<string, string>();
   const parts = Array.from({ length: partCount(layout) }, (_, index) => {
-    k.line(`${qualifier}${c} ${name}_${index} = ${text(index, layout)};`);
+    const part = text(index, layout);
+    // What never changes needs one name only.
+    const known = qualifier === '' ? undefined : constantName.test(part) ? part : made.get(part);
+    if (known !== undefined) return known;
+    k.line(`${qualifier}${c} ${name}_${index} = ${part};`);
+    made.set(part, `${name}_${index}`);
     return `${name}_${index}`;
   });
-  return { type, layout, parts };
+  return element === undefined ? { type, layout, parts } : { type, layout, parts, element };
 }
 
-function printLet(k: Kernel, s: Of<'let'>): void {
-  const texts = operationParts(k, `v${s.id}`, s.type, s.operation);
+/** Whether a dot's result replaces the variable that holds its accumulator, and nothing else. */
+function isInPlace(k: Kernel, s: Of<'let'>, next: Statement | undefined): boolean {
+  if (s.operation.kind !== 'dot' || next?.kind !== 'assign' || next.value !== s.id) return false;
+  const variable = k.variables.get(next.variable);
+  const { parts } = tileOf(k, s.operation.accumulator);
+  return k.uses.get(s.id) === 1 && parts.every((part, i) => part === variable?.parts[i]);
+}
+
+function printLet(k: Kernel, s: Of<'let'>, next: Statement | undefined): void {
+  const inPlace = isInPlace(k, s, next);
+  const texts = operationParts(k, s.id, s.type, s.operation, inPlace);
   // These have declared their own variables.
   if (s.operation.kind === 'dot' || s.operation.kind === 'scan') {
     const layout = layoutOf(s.type.shape, k.program.lanes);
     k.values.set(s.id, { type: s.type, layout, parts: texts });
     return;
   }
-  const value = declare(k, `v${s.id}`, s.type, (index) => texts[index] as string, 'const ');
-  k.values.set(s.id, value);
+  const element = shortElement(k, s.id, s.type);
+  const text = (index: number) => texts[index] as string;
+  k.values.set(s.id, declare(k, `v${s.id}`, s.type, text, 'const ', element));
 }
 
 function printAssign(k: Kernel, s: Of<'assign'>): void {
@@ -171,7 +206,8 @@ function printAssign(k: Kernel, s: Of<'assign'>): void {
   if (variable === undefined) throw internal(`variable ${s.variable} is not made`);
   const value = tileOf(k, s.value);
   for (const [index, part] of variable.parts.entries()) {
-    k.line(`${part} = ${fit(k, value, variable.layout, index)};`);
+    const text = fit(k, value, variable.layout, index);
+    if (text !== part) k.line(`${part} = ${text};`);
   }
 }
 

@@ -194,6 +194,45 @@ const conversions256: Entries = [
   ...widen256('i8', 'pmovsxbd256'),
 ];
 
+/** Conversions of f16; 0 rounds to nearest even. */
+const halfToken = (
+  type: string,
+  builtins: readonly [string, string],
+  widen: (f: string) => string,
+  narrow: (f: string) => string,
+): Entries => [
+  [`widen_half_f32${type}`, token(builtins[0], widen)],
+  [`narrow_half_u16${type}`, token(builtins[1], narrow)],
+];
+const shorts = 'typedef i16 shorts __attribute__((vector_size(16)));\n  ';
+const floats = 'typedef f32 floats __attribute__((vector_size(16)));\n  ';
+
+const halves: Entries = [
+  ...halfToken(
+    '',
+    ['vcvtph2ps', 'vcvtps2ph'],
+    (f) => `${shorts}return ${f}((shorts){a})[0];`,
+    (f) => `${floats}return ${f}((floats){a}, 0)[0];`,
+  ),
+  ...halfToken(
+    'x8',
+    ['vcvtph2ps256', 'vcvtps2ph256'],
+    (f) => `typedef i16 row __attribute__((vector_size(16)));\n  return ${f}((row)a);`,
+    (f) => `return (u16x8)${f}(a, 0);`,
+  ),
+];
+
+const halves512: Entries = halfToken(
+  'x16',
+  ['vcvtph2ps512_mask', 'vcvtps2ph512_mask'],
+  (f) =>
+    'typedef i16 shorts __attribute__((vector_size(32)));\n  ' +
+    `return ${f}((shorts)a, (f32x16){0}, (u16)-1, 4);`,
+  (f) =>
+    'typedef i16 shorts __attribute__((vector_size(32)));\n  ' +
+    `return (u16x16)${f}(a, 0, (shorts){0}, (u16)-1);`,
+);
+
 const words512 = { load: 'loadups512_mask', store: 'storeups512_mask', word: 'f32' };
 const longs512 = { load: 'loadupd512_mask', store: 'storeupd512_mask', word: 'f64' };
 const words256 = { load: 'loadups256_mask', store: 'storeups256_mask', word: 'f32' };
@@ -223,6 +262,8 @@ const avx512: Entries = [
   ...narrow512('u16', 'pmovdw512_mask', 'i16'),
   ...narrow512('i16', 'pmovdw512_mask', 'i16'),
   ...conversions256,
+  ...halves,
+  ...halves512,
   ['any_i32x16', token('cvtd2mask512', (f) => `return ${f}(a) != 0;`)],
   ['any_i64x8', token('cvtq2mask512', (f) => `return ${f}((${longLongs})a) != 0;`)],
   [
@@ -251,6 +292,7 @@ const avx2: Entries = [
   ...functions256('f32x8', 'ps'),
   ...functions256('f64x4', 'pd'),
   ...conversions256,
+  ...halves,
   ...maskedAccess256('f32 i32 u32', 8, 'ps'),
   ...maskedAccess256('f64 i64 u64', 4, 'pd'),
   [

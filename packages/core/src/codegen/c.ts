@@ -7,11 +7,13 @@
  */
 import { refused } from '../base/errors.js';
 import type { MemoryType, Target } from '../base/target.js';
+import { countUses } from '../kernel/dead-code.js';
 import type { Statement, TileProgram } from '../kernel/tile.js';
 import * as functions from './c-functions.js';
 import { bufferName, extentName, indexName, indexText, type Kernel } from './c-kernel.js';
+import { narrowValues } from './c-narrow.js';
 import { createPrelude, elementBytes, type Prelude } from './c-prelude.js';
-import { countUses, printStatements } from './c-statement.js';
+import { printStatements } from './c-statement.js';
 import { tokensOf } from './c-tokens.js';
 import { checkedName } from './expression-text.js';
 import type { Entry, Language, Source } from './language.js';
@@ -84,6 +86,7 @@ function printKernel(program: TileProgram, target: Target, prelude: Prelude): st
     values: new Map(),
     variables: new Map(),
     uses: countUses(program.body),
+    narrow: narrowValues(program),
     memory,
     line: (text) => body.push(text),
   };

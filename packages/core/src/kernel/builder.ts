@@ -5,6 +5,7 @@
 import { internal } from '../base/errors.js';
 import { type Expression, keyOf, termsOf, variable } from '../base/expression.js';
 import type { ComputeType } from '../base/target.js';
+import { withoutDead } from './dead-code.js';
 import type {
   Access,
   Limit,
@@ -76,9 +77,14 @@ export class KernelBuilder {
 
   /** Type of uniform index arithmetic and of lane numbers. */
   readonly indexType: 'i32' | 'i64';
+  /** Whether the target converts f16 itself. */
+  readonly halves: boolean;
+  /** Values that are small floats widened from bits, by the dtype's name. */
+  private readonly widened = new Map<ValueId, { readonly dtype: string; readonly bits: Value }>();
 
-  constructor(indexType: 'i32' | 'i64') {
+  constructor(indexType: 'i32' | 'i64', math: readonly string[] = []) {
     this.indexType = indexType;
+    this.halves = math.includes('half');
   }
 
   private get scope(): Scope {
@@ -193,6 +199,25 @@ export class KernelBuilder {
   bitcast(a: Value, dtype: ComputeType): Value {
     if (a.type.dtype === dtype) return a;
     return this.let({ kind: 'bitcast', a: a.id }, { dtype, shape: a.type.shape });
+  }
+
+  widenHalf(bits: Value): Value {
+    return this.let({ kind: 'widenHalf', a: bits.id }, { dtype: 'f32', shape: bits.type.shape });
+  }
+
+  narrowHalf(value: Value): Value {
+    return this.let({ kind: 'narrowHalf', a: value.id }, { dtype: 'u32', shape: value.type.shape });
+  }
+
+  /** Remembers that `value` is `bits` of a dtype, widened. */
+  noteWidened(value: Value, dtype: string, bits: Value): void {
+    this.widened.set(value.id, { dtype, bits });
+  }
+
+  /** The bits that a value was widened from, where they are of that dtype. */
+  bitsOf(value: Value, dtype: string): Value | undefined {
+    const origin = this.widened.get(value.id);
+    return origin?.dtype === dtype ? origin.bits : undefined;
   }
 
   /** `axis` is the axis of the result along which a vector's lanes lie. */
@@ -330,6 +355,6 @@ export class KernelBuilder {
   /** The statements of the outermost scope. */
   get body(): readonly Statement[] {
     if (this.scopes.length !== 1) throw internal('kernel body asked for inside a block');
-    return this.scope.statements;
+    return withoutDead(this.scope.statements);
   }
 }

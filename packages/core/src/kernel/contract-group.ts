@@ -115,7 +115,10 @@ export function writeGroupContract(
     const accumulator = b.variable(zero, { dtype: type, shape });
     writeLoops(b, groups.depth.slice(0, -1), bindings, () => {
       b.for(0, depthExtent, tile.depth, (step) => {
-        const depthAxis = tileAxis(stepName, tile.depth, depthExtent, step);
+        const depthAxis: TileAxis = {
+          ...tileAxis(stepName, tile.depth, depthExtent, step),
+          zeroed: true,
+        };
         const none: Place['known'] = () => undefined;
         const left = placeFor([rowAxis, depthAxis], step, none);
         const right = placeFor([depthAxis, columnAxis], step, none);

@@ -136,7 +136,7 @@ export function addressesOf(
     tile: [],
     known: (node, index) => {
       if (node.id !== plan.node.id) return undefined;
-      seen.push(...index);
+      seen.push(flatten(plan.node.shape, index));
       return literalOf(frame.builder, node.dtype, 0);
     },
     failBase: 0,

@@ -35,6 +35,12 @@ const infinity = 0x7f800000;
 
 /** f32 from the bits (u32) of a small float. Exact: every value of these formats is an f32. */
 export function widenSmall(b: KernelBuilder, dtype: FloatType, bits: Value): Value {
+  const value = dtype === 'f16' && b.halves ? b.widenHalf(bits) : widenBits(b, dtype, bits);
+  b.noteWidened(value, dtype, bits);
+  return value;
+}
+
+function widenBits(b: KernelBuilder, dtype: FloatType, bits: Value): Value {
   const w = new Words(b);
   if (dtype === 'bf16') return b.bitcast(w.left(bits, 16), 'f32');
   const { exponentBits, mantissaBits, bias, special } = formatOf(dtype);
@@ -91,6 +97,9 @@ export function narrowSmall(
   value: Value,
   saturate: boolean,
 ): Value {
+  const known = b.bitsOf(value, dtype);
+  if (known !== undefined) return known;
+  if (dtype === 'f16' && b.halves && !saturate) return b.narrowHalf(value);
   const w = new Words(b);
   const format = formatOf(dtype);
   const bits = b.bitcast(value, 'u32');
@@ -116,7 +125,11 @@ export function narrowSmall(
   const largest = encodeFloat(format, Number.MAX_VALUE, true);
   const over = b.less(w.word(largest), small);
   const limited = b.select(over, code(Number.MAX_VALUE), small);
-  const finite = b.select(w.equals(magnitude, infinity), code(Number.POSITIVE_INFINITY), limited);
+  // With as many exponents as f32, rounding itself ends at infinity.
+  const carries = exponentBits === 8 && format.special === 'ieee' && !saturate;
+  const finite = carries
+    ? small
+    : b.select(w.equals(magnitude, infinity), code(Number.POSITIVE_INFINITY), limited);
   const sign = w.right(w.and(bits, 0x80000000), 31 - width);
   const signed = signedCode(b, w, dtype, finite, sign);
   return b.select(isNaN32, code(Number.NaN), signed);

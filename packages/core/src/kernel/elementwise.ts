@@ -93,6 +93,16 @@ const plainUnary: Readonly<Partial<Record<UnaryName, TileUnary>>> = {
 };
 const rounding = new Set<UnaryName>(['floor', 'ceil', 'round', 'truncate']);
 
+/**
+ * Operations whose result is a value of the dtype wherever the operands are: nothing to round.
+ * Formats without a negative zero must meet it again, so they are left out.
+ */
+const exactNames: ReadonlySet<string> = new Set(
+  'negate absolute floor ceil round truncate minimum maximum'.split(' '),
+);
+const staysExact = (dtype: DType, name: string): boolean =>
+  isFloat(dtype) && dtypeFacts[dtype].float?.special === 'ieee' && exactNames.has(name);
+
 /** Shape as x. */
 export function lowerUnary(
   b: KernelBuilder,
@@ -111,7 +121,10 @@ export function lowerUnary(
     return settle(b, dtype, b.subtract(b.literal(type, 0), x));
   }
   const plain = plainUnary[name];
-  if (plain !== undefined) return settle(b, dtype, b.unary(plain, x));
+  if (plain !== undefined) {
+    const value = b.unary(plain, x);
+    return staysExact(dtype, name) ? value : settle(b, dtype, value);
+  }
   if (target.math.includes(name)) return settle(b, dtype, b.unary(name as MathName, x));
   return settle(b, dtype, expandMath(b, target, name as MathName, x));
 }
@@ -151,7 +164,10 @@ export function lowerBinary(
   }
   if (dtype === 'bool') return lowerBool(b, name, x, y);
   const plain = plainBinary[name];
-  if (plain !== undefined) return settle(b, dtype, b.binary(plain, x, y));
+  if (plain !== undefined) {
+    const value = b.binary(plain, x, y);
+    return staysExact(dtype, name) ? value : settle(b, dtype, value);
+  }
   if (name === 'divide') {
     if (isFloat(dtype)) return settle(b, dtype, b.divide(x, y));
     return settle(b, dtype, divideIntegers(b, dtype, x, y, failing));

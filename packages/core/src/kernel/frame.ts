@@ -52,7 +52,7 @@ export class KernelFrame {
     this.step = step;
     this.target = target;
     const nodes = [...step.inputs, ...step.outputs];
-    this.builder = new KernelBuilder(indexType ?? indexTypeFor(target, nodes));
+    this.builder = new KernelBuilder(indexType ?? indexTypeFor(target, nodes), target.math);
   }
 
   private parameter(

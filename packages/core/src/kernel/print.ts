@@ -116,6 +116,8 @@ function operationText(n: Names, o: Operation, type: TileType): string {
       return `multiplyAdd(${v(o.a)}, ${v(o.b)}, ${v(o.c)})`;
     case 'convert':
     case 'bitcast':
+    case 'widenHalf':
+    case 'narrowHalf':
     case 'transpose':
       return `${o.kind}(${v(o.a)})`;
     case 'broadcast':

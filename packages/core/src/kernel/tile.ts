@@ -135,6 +135,11 @@ export type Operation =
    */
   | { readonly kind: 'convert'; readonly a: ValueId }
   | { readonly kind: 'bitcast'; readonly a: ValueId }
+  /**
+   * f32 from the bits of an f16 (u32 in [0, 65536)), exact; and those bits of the nearest f16,
+   * ties to even, overflow to infinity. Only where target.math lists `half`.
+   */
+  | { readonly kind: 'widenHalf' | 'narrowHalf'; readonly a: ValueId }
   /** [] → any shape; [n] → [m, n] (axis 1) or [n, m] (axis 0). */
   | { readonly kind: 'broadcast'; readonly a: ValueId; readonly axis: number }
   /** Removes one axis. Order of the lanes is the machine's. */

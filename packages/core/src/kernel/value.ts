@@ -48,6 +48,8 @@ export interface TileAxis {
   readonly count: number;
   /** Lanes that count, where fewer than all do. */
   readonly tail?: Expression;
+  /** Loads must give 0 in the lanes that do not count. */
+  readonly zeroed?: true;
 }
 
 /** Where a value is wanted. */
@@ -154,7 +156,7 @@ export class ValueLowering {
       buffer,
       address: linear.base,
       strides: uniform ? [] : linear.strides,
-      ...(uniform ? {} : limitsOf(tile)),
+      ...(uniform ? {} : loadLimits(tile, linear.strides)),
       ...(mask === undefined ? {} : { mask: mask.id }),
     };
     return fromMemory(builder, node.dtype, builder.load({ dtype: memory, shape }, access));
@@ -370,6 +372,19 @@ export function linearInLanes(
 export function limitsOf(tile: readonly TileAxis[]): { limits?: readonly Limit[] } {
   if (tile.every((axis) => axis.tail === undefined)) return {};
   return { limits: tile.map(({ tail }) => (tail === undefined ? {} : { high: tail })) };
+}
+
+/** Limits of a load. Where all lanes of an axis share one element, some lane counts anyway. */
+function loadLimits(
+  tile: readonly TileAxis[],
+  strides: readonly Expression[],
+): { limits?: readonly Limit[] } {
+  return limitsOf(
+    tile.map((axis, i) => {
+      const shared = equal(strides[i] as Expression, 0) && axis.zeroed !== true;
+      return shared ? { name: axis.name, count: axis.count } : axis;
+    }),
+  );
 }
 
 /** The widest integer that the target computes: every size and index that it can meet fits. */

@@ -120,6 +120,14 @@ export function verifyOperation(o: Operation, type: TileType, typeOf: TypeOf, fa
       ensure(fits && sameShape(a, type), `bitcast of ${showType(a)}`);
       return;
     }
+    case 'widenHalf':
+    case 'narrowHalf': {
+      const a = typeOf(o.a);
+      const [from, to] = o.kind === 'widenHalf' ? ['u32', 'f32'] : ['f32', 'u32'];
+      const fits = a.dtype === from && type.dtype === to;
+      ensure(fits && sameShape(a, type), `${o.kind} of ${showType(a)}`);
+      return;
+    }
     default:
       verifyShaping(o, type, typeOf, ensure);
   }
