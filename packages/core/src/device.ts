@@ -22,7 +22,7 @@ export * as expressions from './base/expression.js';
 export * from './base/target.js';
 export { cLanguage, splitSource } from './codegen/c.js';
 export { gpuLanguage } from './codegen/gpu.js';
-export { type GpuDialectName, gpuDialects } from './codegen/gpu-dialects.table.js';
+export { type GpuDialect, type GpuDialectName, gpuDialects } from './codegen/gpu-dialects.table.js';
 export * from './codegen/language.js';
 export type { Override, OverrideParameters } from './codegen/override.js';
 export { scriptLanguage } from './codegen/script.js';

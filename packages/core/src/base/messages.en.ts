@@ -128,6 +128,18 @@ export const messagesEnglish = {
     what: 'the device is lost: {reason}',
     fix: 'open the device again, or use another',
   },
+  'OC-DEVICE-11': {
+    what: 'no compiler for {row}: {reason}',
+    fix: 'install {install}',
+  },
+  'OC-DEVICE-12': {
+    what: 'no driver of {row}: {reason}',
+    fix: 'install or update {install}',
+  },
+  'OC-DEVICE-13': {
+    what: 'no card of {row}: {reason}',
+    fix: 'check that a card is there, that {variable} does not hide it, and {install}',
+  },
   'OC-PB-01': {
     what: 'protobuf: the data ends too early: {need} bytes needed, {have} left',
     fix: 'get the file again; it is truncated or damaged',

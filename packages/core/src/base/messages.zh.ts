@@ -134,6 +134,18 @@ export const messagesChinese: Table = {
     what: '设备丢失：{reason}',
     fix: '重新打开设备，或换用其他设备',
   },
+  'OC-DEVICE-11': {
+    what: '没有 {row} 的编译器：{reason}',
+    fix: '安装 {install}',
+  },
+  'OC-DEVICE-12': {
+    what: '没有 {row} 的驱动：{reason}',
+    fix: '安装或更新 {install}',
+  },
+  'OC-DEVICE-13': {
+    what: '没有 {row} 的卡：{reason}',
+    fix: '检查卡是否在位、{variable} 是否把它隐藏，以及 {install}',
+  },
   'OC-PB-01': {
     what: 'protobuf：数据提前结束：需要 {need} 字节，只剩 {have} 字节',
     fix: '请重新获取文件；文件被截断或已损坏',

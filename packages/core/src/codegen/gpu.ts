@@ -37,13 +37,16 @@ import type {
 import { mapThreads } from './threads.js';
 
 /**
- * A dialect as a language. Kernels take pointers to the buffers (the status word last), then the
- * sizes as integers of the entry's index type. Where target.maxGrid[0] is 2³¹ − 1 or more, a
+ * A dialect as a language: a row of the table, or tokens of one's own. Kernels take pointers to
+ * the buffers (the status word last), then the sizes as integers of the entry's index type. Where target.maxGrid[0] is 2³¹ − 1 or more, a
  * launch has exactly as many groups as tasks, along x. Else it has at least as many over up to
  * three axes in any shape: a kernel numbers its groups x first, and those without a task leave.
  */
-export function gpuLanguage(name: GpuDialectName): Language {
-  const dialect: GpuDialect = gpuDialects[name];
+export function gpuLanguage(
+  row: GpuDialectName | { readonly name: string; readonly tokens: GpuDialect },
+): Language {
+  const name = typeof row === 'string' ? row : row.name;
+  const dialect: GpuDialect = typeof row === 'string' ? gpuDialects[row] : row.tokens;
   return {
     name,
     emit(kernels: readonly TileProgram[], target: Target): Source {
