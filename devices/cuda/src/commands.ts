@@ -1,0 +1,85 @@
+/** Commands as driver calls: checked and packed when they are submitted, issued later. */
+import { type Command, failure, refused, type Target } from '@open-claw/core/device';
+import type { Argument } from './calls.js';
+import type { Context } from './context.js';
+import { addressOfArgument, entryIn, GpuRecording } from './handles.js';
+import { groupsOf, type Parameter, packParameters } from './launch.js';
+import type { DriverPart } from './signatures.table.js';
+
+/** One driver call; undefined for a command that has nothing to do. */
+export interface Step {
+  readonly part: DriverPart;
+  readonly values: readonly Argument[];
+}
+
+const onDevice = 3;
+
+/** The call of a command. Throws OC-DEVICE-03 for a handle that is not the owner's. */
+export function stepOf(
+  command: Command,
+  owner: object,
+  context: Context,
+  target: Target,
+): Step | undefined {
+  const { stream } = context;
+  switch (command.kind) {
+    case 'launch':
+      return launchStep(command, owner, context, target);
+    case 'copy': {
+      const { from, to } = command;
+      if (from.bytes !== to.bytes) throw failure('OC-DEVICE-03', { reason: 'a copy between lengths' });
+      const [source, sink] = [addressOfArgument(owner, from), addressOfArgument(owner, to)];
+      if (to.bytes === 0) return undefined;
+      if (context.has('copyOnDevice')) {
+        return { part: 'copyOnDevice', values: [sink, source, to.bytes, stream] };
+      }
+      return { part: 'copy', values: [sink, source, to.bytes, onDevice, stream] };
+    }
+    case 'fill': {
+      const address = addressOfArgument(owner, command.to);
+      if (command.to.bytes === 0) return undefined;
+      if (!context.has('fill')) throw refused('command fill', 'the driver has no such call');
+      return { part: 'fill', values: [address, command.byte, command.to.bytes, stream] };
+    }
+    case 'replay': {
+      const { recording } = command;
+      if (!(recording instanceof GpuRecording) || recording.owner !== owner) {
+        throw failure('OC-DEVICE-03', { reason: 'a recording of another device' });
+      }
+      return { part: 'graphLaunch', values: [recording.handle, stream] };
+    }
+    default:
+      throw refused(`command ${command.kind}`, 'this device has no such command');
+  }
+}
+
+function launchStep(
+  command: Extract<Command, { kind: 'launch' }>,
+  owner: object,
+  context: Context,
+  target: Target,
+): Step | undefined {
+  const { entry, handle } = entryIn(owner, command.module, command.entry);
+  const { buffers, sizes } = command;
+  if (buffers.length !== entry.buffers.length || sizes.length !== entry.sizes.length) {
+    const given = `${buffers.length} buffers and ${sizes.length} sizes`;
+    const needed = `${entry.buffers.length} and ${entry.sizes.length}`;
+    throw failure('OC-DEVICE-03', { reason: `${command.entry} got ${given}, takes ${needed}` });
+  }
+  const tasks = command.grid.reduce((product, extent) => product * extent, 1);
+  const parameters: readonly Parameter[] = [
+    ...buffers.map((b) => ({ kind: 'address', value: addressOfArgument(owner, b) }) as const),
+    ...sizes.map((value) => ({ kind: entry.indexType, value }) as const),
+  ];
+  if (tasks === 0) return undefined;
+  const groups = groupsOf(tasks, target.maxGrid);
+  const [x, y, z] = entry.group;
+  const { calls } = context.card;
+  const packed = packParameters(parameters, (array) => calls.addressOf(array));
+  if (context.has('launchDims')) {
+    const values = [handle, groups, { x, y, z }, 0, context.stream, packed];
+    return { part: 'launchDims', values };
+  }
+  const values = [handle, groups.x, groups.y, groups.z, x, y, z, 0, context.stream, packed, null];
+  return { part: 'launch', values };
+}

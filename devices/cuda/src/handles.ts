@@ -1,0 +1,82 @@
+/** What a device gives out: memory, modules and recordings, and the checks of what comes back. */
+import {
+  type Entry,
+  failure,
+  type Memory,
+  type MemoryArgument,
+  type Module,
+  type Recording,
+} from '@open-claw/core/device';
+
+export class GpuMemory implements Memory {
+  readonly bytes: number;
+  readonly owner: object;
+  /** 0 once it is freed. */
+  address: bigint;
+
+  constructor(owner: object, address: bigint, bytes: number) {
+    this.owner = owner;
+    this.address = address;
+    this.bytes = bytes;
+  }
+}
+
+export class GpuModule implements Module {
+  readonly entries: readonly Entry[];
+  readonly owner: object;
+  readonly functions: ReadonlyMap<string, LoadedEntry>;
+  /** 0 once it is freed. */
+  handle: bigint;
+
+  constructor(
+    owner: object,
+    handle: bigint,
+    entries: readonly Entry[],
+    functions: ReadonlyMap<string, LoadedEntry>,
+  ) {
+    this.owner = owner;
+    this.handle = handle;
+    this.entries = entries;
+    this.functions = functions;
+  }
+}
+
+export interface LoadedEntry {
+  readonly entry: Entry;
+  readonly handle: bigint;
+}
+
+export class GpuRecording implements Recording {
+  readonly commands: number;
+  readonly owner: object;
+  readonly handle: bigint;
+
+  constructor(owner: object, handle: bigint, commands: number) {
+    this.owner = owner;
+    this.handle = handle;
+    this.commands = commands;
+  }
+}
+
+/** The address of bytes in a memory of this owner. Throws OC-DEVICE-03. */
+export function addressIn(owner: object, memory: Memory, offset: number, bytes: number): bigint {
+  if (!(memory instanceof GpuMemory) || memory.owner !== owner || memory.address === 0n) {
+    throw failure('OC-DEVICE-03', { reason: 'memory that is freed or of another device' });
+  }
+  if (!(offset >= 0 && bytes >= 0 && offset + bytes <= memory.bytes)) {
+    const reason = `bytes ${offset} to ${offset + bytes} of a memory of ${memory.bytes}`;
+    throw failure('OC-DEVICE-03', { reason });
+  }
+  return memory.address + BigInt(offset);
+}
+
+export const addressOfArgument = (owner: object, a: MemoryArgument): bigint =>
+  addressIn(owner, a.memory, a.offset, a.bytes);
+
+/** A kernel of a module of this owner. Throws OC-DEVICE-03. */
+export function entryIn(owner: object, module: Module, name: string): LoadedEntry {
+  const owned = module instanceof GpuModule && module.owner === owner && module.handle !== 0n;
+  const found = owned ? module.functions.get(name) : undefined;
+  if (found !== undefined) return found;
+  throw failure('OC-DEVICE-03', { reason: `no kernel ${name} in a module of this device` });
+}
