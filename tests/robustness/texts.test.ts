@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile, isFailure, load, openDevice, use } from '@open-claw/core';
+import { nativeDevice } from '@open-claw/device-native';
 import {
   buildGraph,
   buildNode,
@@ -11,7 +12,6 @@ import {
   tensorProto,
   writeModel,
 } from '@open-claw/formats';
-import { nativeDevice } from '@open-claw/device-native';
 import { closeDevices } from '@open-claw/openclaw';
 import { afterAll, describe, expect, it } from 'vitest';
 import { knownTargets } from '../../packages/openclaw/src/targets.js';
@@ -162,7 +162,11 @@ it('gives the same files of the cache, without a trace of the names', async (con
       expect(readFileSync(join(folder, 'native', name)).includes(mark)).toBe(false);
     }
     // The numbers are the same too.
-    const x = { dtype: 'f32', shape: [2, 4], data: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8) } as const;
+    const x = {
+      dtype: 'f32',
+      shape: [2, 4],
+      data: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8),
+    } as const;
     const results = [];
     for (const graph of graphs) {
       const program = compile(graph!, opened.target, opened.plugin.language);
