@@ -23,7 +23,7 @@ export {
 } from './compile.js';
 export type { Graph, Node } from './graph/node.js';
 export type { Tuning } from './kernel/lowered.js';
-export { compileOnce } from './runtime/cache.js';
+export { compileFor, compileOnce } from './runtime/cache.js';
 export type { Absent, Device, DevicePlugin, Found } from './runtime/contract.js';
 export { interpreterExecutable } from './runtime/interpreter.js';
 export {

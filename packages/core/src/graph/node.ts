@@ -224,9 +224,14 @@ export interface Graph {
 }
 
 const interned = new Map<string, WeakRef<Node>>();
-const forget = new FinalizationRegistry<string>((key) => {
-  if (interned.get(key)?.deref() === undefined) interned.delete(key);
-});
+/** Entries after which those of collected nodes are looked for; a registry costs more per node. */
+let mostInterned = 2 ** 14;
+
+function sweep(): void {
+  for (const [key, node] of interned) if (node.deref() === undefined) interned.delete(key);
+  mostInterned = Math.max(2 ** 14, 2 * interned.size);
+}
+
 const objectIds = new WeakMap<object, number>();
 let nextNode = 1;
 let nextObject = 1;
@@ -284,7 +289,7 @@ export function intern<O extends OpName>(
   if (known !== undefined) return known as NodeOf<O>;
   const made = create();
   interned.set(key, new WeakRef(made as Node));
-  forget.register(made, key);
+  if (interned.size > mostInterned) sweep();
   return made;
 }
 

@@ -108,8 +108,26 @@ function collectVariables(sizes: readonly Size[], into: Map<string, Variable>): 
   for (const size of sizes) if (typeof size !== 'number') variablesOf(size, into);
 }
 
+/** Operations whose attributes mention sizes, or that have bodies. */
+const withSizes: ReadonlySet<Node['op']> = new Set<Node['op']>([
+  'size',
+  'slice',
+  'pad',
+  'window',
+  'if',
+  'loop',
+  'while',
+  'composite',
+]);
+
+/** Most nodes: cheaper to look at than to remember. */
+const isFixed = ({ op, results }: Node): boolean =>
+  !withSizes.has(op) &&
+  results.every(({ shape }) => shape.every((size) => typeof size === 'number'));
+
 /** Symbols that a node mentions, those of its bodies included. */
 export function variablesOfNode(node: Node): readonly Variable[] {
+  if (isFixed(node)) return nothing;
   const known = mentioned.get(node);
   if (known !== undefined) return known;
   const found = new Map<string, Variable>();

@@ -43,15 +43,20 @@ export function nodesFrom(
   return order;
 }
 
+/** Graphs never change, and every pass asks. */
+const orders = new WeakMap<Graph, readonly Node[]>();
+
 /** All nodes of a graph (not of its bodies): inputs first, then each after what it needs. */
-export function nodesOf(graph: Graph): Node[] {
+export function nodesOf(graph: Graph): readonly Node[] {
+  const known = orders.get(graph);
+  if (known !== undefined) return known;
   const sources = [...graph.symbols.values()].flatMap((source) =>
     source.from === 'element' ? [source.node] : [],
   );
-  return nodesFrom(
-    [...(graph.inputs as readonly Node[]), ...graph.outputs, ...sources],
-    graph.symbols,
-  );
+  const roots = [...(graph.inputs as readonly Node[]), ...graph.outputs, ...sources];
+  const order = nodesFrom(roots, graph.symbols);
+  orders.set(graph, order);
+  return order;
 }
 
 /** Who uses each node as an input, each user once; outputs are not users. */
@@ -59,7 +64,9 @@ export function usersOf(graph: Graph): ReadonlyMap<Node, readonly Node[]> {
   const users = new Map<Node, Node[]>();
   for (const node of nodesOf(graph)) {
     users.set(node, []);
-    for (const value of new Set(node.inputs)) users.get(value)?.push(node);
+    node.inputs.forEach((value, i) => {
+      if (node.inputs.indexOf(value) === i) users.get(value)?.push(node);
+    });
   }
   return users;
 }

@@ -4,6 +4,7 @@ import type { Language } from '../codegen/language.js';
 import type { Program } from '../codegen/program.js';
 import { type CompileOptions, compile } from '../compile.js';
 import type { Graph } from '../graph/node.js';
+import type { OpenDevice } from './registry.js';
 
 const programs = new WeakMap<Graph, Map<string, Program>>();
 
@@ -28,3 +29,11 @@ export function compileOnce(
   known.set(key, program);
   return program;
 }
+
+/** The program of a graph for an open device, with the operators of its own that it brings. */
+export const compileFor = (
+  graph: Graph,
+  { target, plugin }: OpenDevice,
+  options: CompileOptions = {},
+): Program =>
+  compileOnce(graph, target, plugin.language, { overrides: plugin.overrides ?? [], ...options });

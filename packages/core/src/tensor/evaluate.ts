@@ -5,7 +5,7 @@
 import type { HostTensor } from '../base/host-tensor.js';
 import { graphOf, input, withInputs } from '../graph/build.js';
 import type { Graph, Node } from '../graph/node.js';
-import { compileOnce } from '../runtime/cache.js';
+import { compileFor } from '../runtime/cache.js';
 import type { Device } from '../runtime/contract.js';
 import { interpreterExecutable } from '../runtime/interpreter.js';
 import type { OpenDevice } from '../runtime/registry.js';
@@ -128,8 +128,7 @@ export function record(roots: readonly Node[], first: readonly Node[] = []): Rec
 function executableOf(graph: Graph, opened: OpenDevice): Promise<LoadedExecutable> {
   const table = loaded.get(opened.device) ?? new Map<Graph, Promise<LoadedExecutable>>();
   loaded.set(opened.device, table);
-  const make = async (): Promise<LoadedExecutable> =>
-    load(compileOnce(graph, opened.target, opened.plugin.language), opened);
+  const make = async (): Promise<LoadedExecutable> => load(compileFor(graph, opened), opened);
   const known = table.get(graph);
   const executable = known ?? make();
   if (known === undefined) executable.catch(() => table.delete(graph));

@@ -1,6 +1,6 @@
 /** A program of a model for the values that it was made for, loaded on its device. */
 import {
-  compileOnce,
+  compileFor,
   type Executable,
   elementCount,
   type HostTensor,
@@ -45,7 +45,7 @@ export async function prepare(
     return { ...made, program: undefined, executable: interpreterExecutable(graph) };
   }
   const { opened } = backend;
-  const program = compileOnce(graph, opened.target, opened.plugin.language);
+  const program = compileFor(graph, opened);
   const limit = memory === undefined ? {} : { memoryLimit: memory };
   return { ...made, program, executable: await load(program, opened, limit) };
 }
