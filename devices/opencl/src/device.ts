@@ -1,0 +1,518 @@
+/**
+ * A device of an OpenCL driver: calls are queued in their order; commands go to one in-order
+ * queue, and nothing waits on the caller's thread.
+ */
+import { freemem } from 'node:os';
+import {
+  type Binary,
+  type Command,
+  type Device,
+  type Entry,
+  failure,
+  internal,
+  isFailure,
+  type Lost,
+  type Memory,
+  type MemoryArgument,
+  type Module,
+  type OpenClawError,
+  refused,
+  type Stop,
+  type Target,
+  Validity,
+} from '@open-claw/core/device';
+import { binaryFormat, splitKernels } from './binary.js';
+import { type BuildPlace, buildCompiled, buildSource } from './build.js';
+import { lostCodes, memoryCodes, nameOf } from './constants.js';
+import type { Handle, Range, Size } from './driver.js';
+import { ClMemory, capacityOf, Pool } from './memory.js';
+import { type Enqueue, Stream } from './stream.js';
+
+/** Longest time in milliseconds that putting commands into the queue holds the event loop. */
+const sliceMilliseconds = 3;
+/** Estimated microseconds between two looks at a signal or a time limit. */
+const stopMicroseconds = 2000;
+/** Commands after which the queue is waited for, so that it never grows without bound. */
+const mostWaiting = 512;
+/** Writes up to this are copied at once, so that the caller goes on. */
+const stagedBytes = 64 * 1024;
+
+interface Kernel {
+  readonly object: Handle;
+  readonly entry: Entry;
+  /** Arguments as set last: the driver keeps them. */
+  readonly set: (Handle | undefined)[];
+  launched: boolean;
+}
+
+class ClModule implements Module {
+  readonly entries: readonly Entry[];
+  readonly owner: ClDeviceQueue;
+  readonly kernels: ReadonlyMap<string, Kernel>;
+  program: Handle;
+
+  constructor(
+    owner: ClDeviceQueue,
+    entries: readonly Entry[],
+    program: Handle,
+    kernels: ReadonlyMap<string, Kernel>,
+  ) {
+    this.owner = owner;
+    this.entries = entries;
+    this.program = program;
+    this.kernels = kernels;
+  }
+}
+
+/** What a queued command is: a submitted one with its index, or a transfer of the host. */
+interface Work {
+  readonly command?: Command;
+  readonly index: number;
+  /** What the host wrote. */
+  readonly written?: MemoryArgument;
+}
+
+export interface DeviceOptions extends BuildPlace {
+  readonly target: Target;
+  /** Identity of device and driver, as in binaries. */
+  readonly identity: string;
+  /** Whether device memory is the host's. */
+  readonly onHost: boolean;
+  readonly queue: Handle;
+  /** Gives back what `open` took, once. */
+  readonly release: () => void;
+}
+
+export class ClDeviceQueue implements Device {
+  readonly lost: Promise<Lost>;
+  private readonly options: DeviceOptions;
+  private readonly stream: Stream<Work>;
+  private readonly pool: Pool;
+  private readonly live = new Set<ClMemory | ClModule>();
+  private readonly validity = new Validity();
+  private settleLost: (lost: Lost) => void = () => {};
+  private gone: OpenClawError | undefined;
+  private allocated = 0;
+  private closed = false;
+  private tail: Promise<void> = Promise.resolve();
+  private failed: OpenClawError | undefined;
+  private begun = 0;
+
+  constructor(options: DeviceOptions) {
+    this.options = options;
+    this.stream = new Stream(options.driver, options.queue);
+    this.pool = new Pool(options.driver, Math.floor(options.target.memoryBytes / 16));
+    this.lost = new Promise((resolve) => {
+      this.settleLost = resolve;
+    });
+  }
+
+  async allocate(bytes: number): Promise<Memory> {
+    this.checkOpen();
+    const capacity = capacityOf(bytes);
+    const free = this.freeBytes();
+    const outOfMemory = (): OpenClawError =>
+      failure('OC-DEVICE-01', { asked: bytes, free }, { kind: 'transient', retry: 'smaller' });
+    if (!(capacity <= Math.min(free, this.options.target.maxBufferBytes))) throw outOfMemory();
+    const kept = this.pool.take(capacity);
+    const buffer = kept ?? this.create(capacity);
+    if (buffer === undefined) throw outOfMemory();
+    const memory = new ClMemory(this, this.options.driver, buffer, bytes);
+    const range = { buffer, offset: 0, bytes: capacity };
+    const code = this.clear(range, { index: -1, written: argumentOf(memory, 0, bytes) });
+    if (code !== 0) {
+      this.options.driver.release('memory', buffer);
+      this.checkCode(code);
+      throw memoryCodes.has(code) ? outOfMemory() : commandFailure('allocate', code);
+    }
+    this.allocated += capacity;
+    this.live.add(memory);
+    return memory;
+  }
+
+  free(handle: Memory | Module): void {
+    this.enqueue(async () => this.release(handle));
+  }
+
+  async write(to: Memory, offset: number, bytes: Uint8Array): Promise<void> {
+    this.checkOpen();
+    const written = argumentOf(to, offset, bytes.byteLength);
+    const range = this.rangeOf(written);
+    if (bytes.byteLength === 0) return;
+    const staged = bytes.byteLength <= stagedBytes;
+    const from = staged ? bytes.slice() : bytes;
+    const { driver } = this.options;
+    const done = this.enqueue(async () => {
+      const call: Enqueue = (event) => driver.write(this.stream.queue, range, from, event);
+      this.put({ index: -1, written }, call, from);
+      this.validity.restore(written);
+      if (!staged) await this.settle();
+    });
+    if (!staged) await done;
+  }
+
+  async read(from: Memory, offset: number, into: Uint8Array): Promise<void> {
+    this.checkOpen();
+    const wanted = argumentOf(from, offset, into.byteLength);
+    const range = this.rangeOf(wanted);
+    const { driver } = this.options;
+    let problem: Error | undefined;
+    await this.enqueue(async () => {
+      // What ran before may have failed: then the memory holds nothing to be read.
+      if (!this.validity.isWhole) await this.settle();
+      problem = this.validity.problemOf(wanted);
+      if (problem !== undefined || into.byteLength === 0) return;
+      const call: Enqueue = (event) => driver.read(this.stream.queue, range, into, event);
+      this.put({ index: -1 }, call, into);
+      await this.settle();
+      problem = this.validity.problemOf(wanted);
+    });
+    this.report();
+    if (problem !== undefined) throw problem;
+  }
+
+  async load(binary: Binary): Promise<Module> {
+    this.checkOpen();
+    const { target, identity, driver } = this.options;
+    if (binary.format !== binaryFormat || binary.target !== target.id) {
+      const what = `a binary of ${binary.format} for ${binary.target}`;
+      throw refused(what, `this device loads ${binaryFormat} for ${target.id}`);
+    }
+    const { text, compiled } = splitKernels(binary.bytes);
+    const usable = binary.toolchain === identity && compiled.byteLength > 0;
+    const ready = usable ? await buildCompiled(this.options, compiled) : undefined;
+    const program = ready ?? (await buildSource(this.options, text));
+    const kernels = new Map<string, Kernel>();
+    const module = new ClModule(this, binary.entries, program, kernels);
+    this.live.add(module);
+    for (const entry of binary.entries) {
+      const { object, code } = driver.createKernel(program, entry.name);
+      if (code !== 0) {
+        this.release(module);
+        throw internal(`kernel ${entry.name} is not in its program: ${nameOf(code)}`);
+      }
+      kernels.set(entry.name, { object, entry, set: [], launched: false });
+    }
+    return module;
+  }
+
+  submit(commands: readonly Command[], stop: Stop = {}): void {
+    this.checkOpen();
+    const limit = stop.timeLimit ?? Number.POSITIVE_INFINITY;
+    const deadline = performance.now() + limit;
+    const check = (command: number): void => {
+      if (stop.signal?.aborted === true) {
+        throw failure('OC-DEVICE-05', { command }, { cause: stop.signal.reason });
+      }
+      if (performance.now() > deadline) {
+        throw failure('OC-DEVICE-04', { limit, command }, { retry: 'smaller' });
+      }
+    };
+    const stoppable = stop.signal !== undefined || stop.timeLimit !== undefined;
+    void this.enqueue(() => this.execute(commands, stoppable ? check : undefined));
+  }
+
+  async sync(): Promise<void> {
+    this.checkOpen();
+    await this.enqueue(() => this.settle());
+    this.report();
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await this.tail;
+    for (const handle of [...this.live]) this.release(handle);
+    this.pool.drain();
+    await this.stream.close();
+    this.options.release();
+  }
+
+  /** Of the commands of the last submit, in their order. */
+  async time(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'device' }> {
+    await this.enqueue(() => this.settle());
+    return { nanoseconds: this.stream.times(), clock: 'device' };
+  }
+
+  async status(): Promise<{ readonly freeBytes: number }> {
+    return { freeBytes: this.freeBytes() };
+  }
+
+  private freeBytes(): number {
+    const left = Math.max(0, this.options.target.memoryBytes - this.allocated);
+    return this.options.onHost ? Math.min(left, freemem()) : left;
+  }
+
+  /** A buffer of the driver, if need be after giving back what is kept. */
+  private create(capacity: number): Handle | undefined {
+    const { driver, context } = this.options;
+    for (const attempt of [0, 1]) {
+      if (attempt === 1) this.pool.drain();
+      const { object, code } = driver.createBuffer(context, capacity);
+      if (code === 0) return object;
+      this.checkCode(code);
+    }
+    return undefined;
+  }
+
+  private clear(range: Range, work: Work, byte = 0): number {
+    const { driver } = this.options;
+    // Wide patterns are what drivers do fast.
+    const wide = range.offset % 16 === 0 && range.bytes % 16 === 0 ? 16 : 1;
+    const pattern = new Uint8Array(wide).fill(byte);
+    const call: Enqueue = (event) => driver.fill(this.stream.queue, range, pattern, event);
+    return this.stream.put(work, call, pattern);
+  }
+
+  private async execute(
+    commands: readonly Command[],
+    check: ((command: number) => void) | undefined,
+  ): Promise<void> {
+    this.stream.keepTimes();
+    let stopped: OpenClawError | undefined;
+    let unseen = 0;
+    for (const [index, command] of commands.entries()) {
+      try {
+        if (stopped === undefined) {
+          await this.breathe();
+          const cost = command.kind === 'launch' ? command.microseconds : 1;
+          unseen += cost;
+          if (unseen > stopMicroseconds && check !== undefined) {
+            unseen = cost;
+            await this.settleOrThrow();
+          } else if (this.stream.length >= mostWaiting) await this.settleOrThrow();
+          check?.(index);
+          this.validity.check(command);
+          await this.begin(command, index);
+          this.validity.written(command);
+        }
+      } catch (error) {
+        stopped = isFailure(error)
+          ? error
+          : failure('OC-DEVICE-02', { command: index, reason: String(error) }, { cause: error });
+        this.failed ??= stopped;
+      }
+      // What a command that failed or was skipped would have written holds nothing valid.
+      if (stopped !== undefined) this.validity.spoiled(command, stopped);
+    }
+    this.stream.flush();
+  }
+
+  private async begin(command: Command, index: number): Promise<void> {
+    const { driver } = this.options;
+    const { queue } = this.stream;
+    const work = { command, index };
+    switch (command.kind) {
+      case 'launch':
+        await this.launch(command, index);
+        break;
+      case 'fill': {
+        const range = this.rangeOf(command.to);
+        if (range.bytes === 0) return;
+        const code = this.clear(range, work, command.byte);
+        if (code !== 0) throw this.failureOf(index, code);
+        break;
+      }
+      case 'copy': {
+        const from = this.rangeOf({ ...command.from, bytes: command.to.bytes });
+        const to = this.rangeOf(command.to);
+        if (to.bytes === 0) return;
+        const apart = Math.abs(from.offset - to.offset) >= to.bytes || from.buffer !== to.buffer;
+        if (!apart) throw failure('OC-DEVICE-02', { command: index, reason: 'the ranges overlap' });
+        const call: Enqueue = (event) => driver.copy(queue, from, to, event);
+        const code = this.stream.put(work, call);
+        if (code !== 0) throw this.failureOf(index, code);
+        break;
+      }
+      default:
+        throw refused(`command ${command.kind}`, 'OpenCL devices have no such command');
+    }
+    this.stream.keep();
+  }
+
+  private async launch(
+    command: Extract<Command, { kind: 'launch' }>,
+    index: number,
+  ): Promise<void> {
+    const { driver, target } = this.options;
+    const kernel = this.kernelOf(command.module, command.entry);
+    const { entry } = kernel;
+    if (
+      command.buffers.length !== entry.buffers.length ||
+      command.sizes.length !== entry.sizes.length
+    ) {
+      const reason = `${entry.name} takes ${entry.buffers.length} buffers and other sizes`;
+      throw failure('OC-DEVICE-02', { command: index, reason });
+    }
+    const tasks = command.grid.reduce((product, extent) => product * extent, 1);
+    if (tasks === 0) return;
+    for (const [i, argument] of command.buffers.entries()) {
+      const { buffer, offset, bytes } = this.rangeOf(argument);
+      const part = offset === 0 ? buffer : (argument.memory as ClMemory).part(offset, bytes);
+      this.setArgument(kernel, i, part, index, 'i64');
+    }
+    for (const [i, size] of command.sizes.entries()) {
+      this.setArgument(kernel, entry.buffers.length + i, size, index, entry.indexType);
+    }
+    const across = Math.min(tasks, target.maxGrid[0]);
+    const down = Math.min(Math.ceil(tasks / across), target.maxGrid[1]);
+    const deep = Math.ceil(tasks / (across * down));
+    const group = entry.group[0];
+    const size: Size = { threads: [across * group, down, deep], group };
+    const work = { command, index };
+    const { queue } = this.stream;
+    const code = kernel.launched
+      ? this.stream.put(work, (event) => driver.launch(queue, kernel.object, size, event))
+      : await this.stream.putAside(work, (event) =>
+          driver.launchAside(queue, kernel.object, size, event),
+        );
+    kernel.launched = true;
+    if (code !== 0) throw this.failureOf(index, code);
+  }
+
+  private setArgument(
+    kernel: Kernel,
+    at: number,
+    value: Handle,
+    index: number,
+    type: 'i32' | 'i64',
+  ): void {
+    if (kernel.set[at] === value) return;
+    const bytes = type === 'i32' ? Int32Array.of(Number(value)) : BigUint64Array.of(BigInt(value));
+    const code = this.options.driver.setArgument(kernel.object, at, bytes);
+    if (code !== 0) throw this.failureOf(index, code);
+    kernel.set[at] = value;
+  }
+
+  /** Puts what the host asked for into the queue; what goes wrong is told later. */
+  private put(work: Work, call: Enqueue, held: unknown): void {
+    const code = this.stream.put(work, call, held);
+    if (code === 0) return;
+    const error = this.failureOf('transfer', code);
+    this.failed ??= error;
+    if (work.written !== undefined) this.spoil(work.written, error);
+  }
+
+  /** Waits for all that is queued, and notes what failed. */
+  private async settle(): Promise<void> {
+    const broken = await this.stream.settle();
+    if (broken === undefined) return;
+    const first = broken.from[0]?.index ?? -1;
+    const error = this.failureOf(first < 0 ? 'transfer' : first, broken.code);
+    this.failed ??= error;
+    for (const { command, written } of broken.from) {
+      if (command !== undefined) this.validity.spoiled(command, error);
+      if (written !== undefined) this.spoil(written, error);
+    }
+  }
+
+  private async settleOrThrow(): Promise<void> {
+    const before = this.failed;
+    await this.settle();
+    if (this.failed !== undefined && this.failed !== before) throw this.failed;
+  }
+
+  private spoil(to: MemoryArgument, error: Error): void {
+    this.validity.spoiled({ kind: 'fill', to, byte: 0 }, error);
+  }
+
+  /** Many short commands must not hold the event loop. */
+  private async breathe(): Promise<void> {
+    if (performance.now() - this.begun < sliceMilliseconds) return;
+    this.stream.flush();
+    await new Promise<void>((resume) => setImmediate(resume));
+    this.begun = performance.now();
+  }
+
+  /** Does the work after all that was asked for before; it never rejects. */
+  private enqueue(work: () => Promise<void>): Promise<void> {
+    this.tail = this.tail.then(async () => {
+      if (this.gone !== undefined) return;
+      try {
+        await work();
+      } catch (error) {
+        this.failed ??= isFailure(error) ? error : internal(String(error));
+      }
+    });
+    return this.tail;
+  }
+
+  private report(): void {
+    if (this.gone !== undefined) throw this.gone;
+    const error = this.failed;
+    this.failed = undefined;
+    if (error !== undefined) throw error;
+  }
+
+  private checkOpen(): void {
+    if (this.gone !== undefined) throw this.gone;
+    if (this.closed) throw failure('OC-DEVICE-03', { reason: 'the device is closed' });
+  }
+
+  /** Throws where a code says that the device is gone. */
+  private checkCode(code: number): void {
+    if (!lostCodes.has(code)) return;
+    this.lose(code);
+    throw this.gone;
+  }
+
+  private lose(code: number): void {
+    if (this.gone !== undefined) return;
+    const reason = nameOf(code);
+    this.gone = failure('OC-DEVICE-09', { reason }, { kind: 'transient', retry: 'reopen' });
+    this.settleLost({ code: 'OC-DEVICE-09', reason, retry: 'reopen' });
+  }
+
+  private failureOf(command: number | string, code: number): OpenClawError {
+    if (lostCodes.has(code)) this.lose(code);
+    return this.gone ?? commandFailure(command, code);
+  }
+
+  private rangeOf({ memory, offset, bytes }: MemoryArgument): Range {
+    if (!(memory instanceof ClMemory) || memory.owner !== this || memory.buffer === 0) {
+      throw failure('OC-DEVICE-03', { reason: 'memory that is freed or of another device' });
+    }
+    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= memory.bytes)) {
+      const reason = `bytes ${offset} to ${offset + bytes} of a memory of ${memory.bytes}`;
+      throw failure('OC-DEVICE-03', { reason });
+    }
+    return { buffer: memory.buffer, offset, bytes };
+  }
+
+  private kernelOf(module: Module, name: string): Kernel {
+    const owned = module instanceof ClModule && module.owner === this && module.program !== 0;
+    const kernel = owned ? module.kernels.get(name) : undefined;
+    if (kernel !== undefined) return kernel;
+    throw failure('OC-DEVICE-03', { reason: `no kernel ${name} in a module of this device` });
+  }
+
+  private release(handle: Memory | Module): void {
+    const { driver } = this.options;
+    if (handle instanceof ClMemory && this.live.delete(handle)) {
+      handle.releaseParts();
+      this.validity.forget(handle);
+      this.pool.give(handle.buffer, capacityOf(handle.bytes));
+      this.allocated -= capacityOf(handle.bytes);
+      handle.buffer = 0;
+    } else if (handle instanceof ClModule && this.live.delete(handle)) {
+      for (const { object } of handle.kernels.values()) driver.release('kernel', object);
+      driver.release('program', handle.program);
+      handle.program = 0;
+    }
+  }
+}
+
+const argumentOf = (memory: Memory, offset: number, bytes: number): MemoryArgument => ({
+  memory,
+  offset,
+  bytes,
+  access: 'readWrite',
+});
+
+/** A command that the driver did not take or did not end. */
+function commandFailure(command: number | string, code: number): OpenClawError {
+  const reason = nameOf(code);
+  const retry = memoryCodes.has(code) ? 'smaller' : 'other-device';
+  const kind = memoryCodes.has(code) ? 'transient' : 'wrong';
+  return failure('OC-DEVICE-02', { command, reason }, { kind, retry });
+}

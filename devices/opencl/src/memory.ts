@@ -1,0 +1,89 @@
+/** Device memory: handles, parts of buffers as kernels take them, and buffers kept for reuse. */
+import { failure, type Memory } from '@open-claw/core/device';
+import { nameOf } from './constants.js';
+import type { Driver, Handle } from './driver.js';
+
+/** Parts of one buffer that are kept; a plan uses few, over and over. */
+const mostParts = 256;
+
+export class ClMemory implements Memory {
+  readonly bytes: number;
+  readonly owner: object;
+  /** 0 once it is freed. */
+  buffer: Handle;
+  private readonly driver: Driver;
+  private readonly parts = new Map<string, Handle>();
+
+  constructor(owner: object, driver: Driver, buffer: Handle, bytes: number) {
+    this.owner = owner;
+    this.driver = driver;
+    this.buffer = buffer;
+    this.bytes = bytes;
+  }
+
+  /** The buffer from an offset on. Throws OC-DEVICE-02. */
+  part(offset: number, bytes: number): Handle {
+    if (offset === 0) return this.buffer;
+    const key = `${offset}+${bytes}`;
+    const kept = this.parts.get(key);
+    if (kept !== undefined) return kept;
+    if (this.parts.size >= mostParts) this.releaseParts();
+    const { object, code } = this.driver.createSubBuffer(this.buffer, offset, Math.max(bytes, 1));
+    if (code !== 0) {
+      const reason = `a buffer from byte ${offset} on: ${nameOf(code)}`;
+      throw failure('OC-DEVICE-02', { command: 'launch', reason });
+    }
+    this.parts.set(key, object);
+    return object;
+  }
+
+  /** The driver keeps what queued commands use. */
+  releaseParts(): void {
+    for (const part of this.parts.values()) this.driver.release('memory', part);
+    this.parts.clear();
+  }
+}
+
+/** Buffers of one size class are alike. */
+export const capacityOf = (bytes: number): number => {
+  const grain = bytes <= 4096 ? 256 : 4096;
+  return Math.max(grain, Math.ceil(bytes / grain) * grain);
+};
+
+/** Freed buffers by capacity, oldest first out. */
+export class Pool {
+  private readonly driver: Driver;
+  private readonly mostBytes: number;
+  private readonly kept: { readonly buffer: Handle; readonly capacity: number }[] = [];
+  private bytes = 0;
+
+  constructor(driver: Driver, mostBytes: number) {
+    this.driver = driver;
+    this.mostBytes = mostBytes;
+  }
+
+  take(capacity: number): Handle | undefined {
+    const at = this.kept.findLastIndex((each) => each.capacity === capacity);
+    if (at < 0) return undefined;
+    this.bytes -= capacity;
+    return this.kept.splice(at, 1)[0]?.buffer;
+  }
+
+  give(buffer: Handle, capacity: number): void {
+    this.kept.push({ buffer, capacity });
+    this.bytes += capacity;
+    while (this.bytes > this.mostBytes) this.dropOldest();
+  }
+
+  /** Gives everything back to the driver. */
+  drain(): void {
+    while (this.kept.length > 0) this.dropOldest();
+  }
+
+  private dropOldest(): void {
+    const oldest = this.kept.shift();
+    if (oldest === undefined) return;
+    this.bytes -= oldest.capacity;
+    this.driver.release('memory', oldest.buffer);
+  }
+}
