@@ -98,7 +98,9 @@ it('lets timers fire beside a long program on native', async () => {
   clearInterval(timer);
   const worst = Math.max(...gaps);
   const each = total / runs;
-  console.info(`${gaps.length} ticks in ${total | 0} ms, ${each | 0} ms a run, worst ${worst | 0} ms`);
+  console.info(
+    `${gaps.length} ticks in ${total | 0} ms, ${each | 0} ms a run, worst ${worst | 0} ms`,
+  );
   // Without a thread of its own there would be one tick per run at most.
   expect(gaps.length).toBeGreaterThan(3 * runs);
   expect(gaps.length).toBeGreaterThan(total / 100);

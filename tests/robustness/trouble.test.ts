@@ -81,9 +81,7 @@ describe('the device', () => {
     const graph = importModel(readModel(bytes)).graph;
     const { source } = compile(graph, found.target, plugin.language);
     if (source === undefined) throw new Error('nothing to compile');
-    await expect(plugin.compile(source, found.target)).rejects.toThrow(
-      /OC-DEVICE-07.*bad-kernel/s,
-    );
+    await expect(plugin.compile(source, found.target)).rejects.toThrow(/OC-DEVICE-07.*bad-kernel/s);
   });
 });
 

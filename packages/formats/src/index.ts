@@ -68,3 +68,4 @@ export {
 export { tensorProto, writeModel, writeTensor, writeValue } from './onnx/write.js';
 export { defaultWireLimits, type WireLimits, WireReader } from './protobuf/reader.js';
 export { WireWriter } from './protobuf/writer.js';
+export { readSafetensors, type Safetensors, type SafetensorsLimits } from './safetensors.js';

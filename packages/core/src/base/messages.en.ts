@@ -360,6 +360,18 @@ export const messagesEnglish = {
     what: 'tar: {reason}',
     fix: 'get the file again; it is damaged or not a tar archive',
   },
+  'OC-SAFETENSORS-01': {
+    what: 'safetensors header: {reason}',
+    fix: 'get the file again; it is damaged or not a safetensors file',
+  },
+  'OC-SAFETENSORS-02': {
+    what: 'safetensors tensor "{name}": {reason}',
+    fix: 'save the tensors again; dtype, shape and data disagree',
+  },
+  'OC-SAFETENSORS-03': {
+    what: 'safetensors data: {reason}',
+    fix: 'save the tensors again; their data must follow one another up to the end of the file',
+  },
   'OC-JSON-01': {
     what: 'JSON tensor: {reason}',
     fix: 'give {"dtype", "shape", "data"} or nested arrays of equal lengths',

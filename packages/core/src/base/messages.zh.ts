@@ -366,6 +366,18 @@ export const messagesChinese: Table = {
     what: 'tar：{reason}',
     fix: '请重新获取文件；文件已损坏或不是 tar 归档',
   },
+  'OC-SAFETENSORS-01': {
+    what: 'safetensors 文件头：{reason}',
+    fix: '请重新获取文件；文件已损坏或不是 safetensors 文件',
+  },
+  'OC-SAFETENSORS-02': {
+    what: 'safetensors 张量“{name}”：{reason}',
+    fix: '请重新保存张量；数据类型、形状与数据不一致',
+  },
+  'OC-SAFETENSORS-03': {
+    what: 'safetensors 数据：{reason}',
+    fix: '请重新保存张量；各张量的数据须首尾相接直到文件末尾',
+  },
   'OC-JSON-01': {
     what: 'JSON 张量：{reason}',
     fix: '请提供 {"dtype", "shape", "data"} 或各层长度相等的嵌套数组',
