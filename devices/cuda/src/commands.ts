@@ -1,5 +1,13 @@
 /** Commands as driver calls: checked and packed when they are submitted, issued later. */
-import { type Command, failure, refused, type Target } from '@open-claw/core/device';
+import {
+  type Command,
+  failure,
+  isFailure,
+  type MemoryArgument,
+  type OpenClawError,
+  refused,
+  type Target,
+} from '@open-claw/core/device';
 import type { Argument } from './calls.js';
 import type { Context } from './context.js';
 import { addressOfArgument, entryIn, GpuRecording } from './handles.js';
@@ -12,10 +20,47 @@ export interface Step {
   readonly values: readonly Argument[];
 }
 
+/** A command that is ready to be issued, or why it cannot be. */
+export interface Prepared {
+  /** undefined for a command that has nothing to do. */
+  readonly step: Step | undefined;
+  readonly error?: OpenClawError;
+  readonly reads: readonly MemoryArgument[];
+  readonly writes: readonly MemoryArgument[];
+}
+
+/** Packs a command; a handle that is not the owner's becomes the command's error. */
+export function prepare(
+  command: Command,
+  owner: object,
+  context: Context,
+  target: Target,
+): Prepared {
+  const touched = { reads: readBy(command), writes: writtenBy(command) };
+  try {
+    return { ...touched, step: stepOf(command, owner, context, target) };
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    return { ...touched, step: undefined, error };
+  }
+}
+
+function readBy(command: Command): readonly MemoryArgument[] {
+  if (command.kind === 'copy') return [command.from];
+  const listed = 'buffers' in command ? command.buffers : [];
+  return listed.filter(({ access }) => access !== 'write');
+}
+
+function writtenBy(command: Command): readonly MemoryArgument[] {
+  if (command.kind === 'copy' || command.kind === 'fill') return [command.to];
+  const listed = 'buffers' in command ? command.buffers : [];
+  return listed.filter(({ access }) => access !== 'read');
+}
+
 const onDevice = 3;
 
 /** The call of a command. Throws OC-DEVICE-03 for a handle that is not the owner's. */
-export function stepOf(
+function stepOf(
   command: Command,
   owner: object,
   context: Context,
@@ -27,7 +72,8 @@ export function stepOf(
       return launchStep(command, owner, context, target);
     case 'copy': {
       const { from, to } = command;
-      if (from.bytes !== to.bytes) throw failure('OC-DEVICE-03', { reason: 'a copy between lengths' });
+      if (from.bytes !== to.bytes)
+        throw failure('OC-DEVICE-03', { reason: 'a copy between lengths' });
       const [source, sink] = [addressOfArgument(owner, from), addressOfArgument(owner, to)];
       if (to.bytes === 0) return undefined;
       if (context.has('copyOnDevice')) {

@@ -5,7 +5,15 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { failure, type GpuDialect, gpuDialects } from '@open-claw/core/device';
 import { type Cache, hashOf } from '@open-claw/kernel-cache';
-import { type Calls, openCalls, outBytes, outHandle, outI32, type Places, textOf } from './calls.js';
+import {
+  type Calls,
+  openCalls,
+  outBytes,
+  outHandle,
+  outI32,
+  type Places,
+  textOf,
+} from './calls.js';
 import type { GpuRow, OfflineCompiler, RuntimeCompiler } from './row.js';
 import { neededCompilerParts } from './signatures.table.js';
 

@@ -61,7 +61,7 @@ export class Context {
     if (wasLost && this.has('deviceReset')) this.raw('deviceReset');
     current.delete(calls);
     if (this.has('contextRetain')) {
-      calls.call('contextSet', 0n);
+      if (this.has('contextSet')) calls.call('contextSet', 0n);
       if (this.has('contextRelease')) calls.call('contextRelease', device);
     } else if (this.has('contextDestroy')) calls.call('contextDestroy', this.handle);
   }
@@ -72,7 +72,8 @@ export class Context {
     const check = (part: DriverPart, code: number): void => {
       if (code !== 0) throw callFailure(row, calls, part, code);
     };
-    if (this.has('contextRetain')) check('contextRetain', calls.call('contextRetain', made, device));
+    if (this.has('contextRetain'))
+      check('contextRetain', calls.call('contextRetain', made, device));
     else if (this.has('deviceSet')) check('deviceSet', calls.call('deviceSet', ordinal));
     else check('contextCreate', calls.call('contextCreate', made, 0, device));
     return made[0] as bigint;

@@ -5,12 +5,15 @@ import {
   type Memory,
   type MemoryArgument,
   type Module,
+  type OpenClawError,
   type Recording,
 } from '@open-claw/core/device';
+import { Poison } from './poison.js';
 
 export class GpuMemory implements Memory {
   readonly bytes: number;
   readonly owner: object;
+  readonly poison = new Poison();
   /** 0 once it is freed. */
   address: bigint;
 
@@ -49,7 +52,8 @@ export interface LoadedEntry {
 export class GpuRecording implements Recording {
   readonly commands: number;
   readonly owner: object;
-  readonly handle: bigint;
+  /** 0 once the device is closed. */
+  handle: bigint;
 
   constructor(owner: object, handle: bigint, commands: number) {
     this.owner = owner;
@@ -72,6 +76,23 @@ export function addressIn(owner: object, memory: Memory, offset: number, bytes: 
 
 export const addressOfArgument = (owner: object, a: MemoryArgument): bigint =>
   addressIn(owner, a.memory, a.offset, a.bytes);
+
+/** Marks the bytes of an argument as written, or as spoiled by an error. */
+export function mark({ memory, offset, bytes }: MemoryArgument, error?: OpenClawError): void {
+  if (!(memory instanceof GpuMemory)) return;
+  if (error === undefined) memory.poison.heal(offset, offset + bytes);
+  else memory.poison.spoil(offset, offset + bytes, error);
+}
+
+/** The error of the first argument that may not be read. */
+export function spoiledBy(arguments_: readonly MemoryArgument[]): OpenClawError | undefined {
+  for (const { memory, offset, bytes } of arguments_) {
+    const error =
+      memory instanceof GpuMemory ? memory.poison.errorIn(offset, offset + bytes) : undefined;
+    if (error !== undefined) return error;
+  }
+  return undefined;
+}
 
 /** A kernel of a module of this owner. Throws OC-DEVICE-03. */
 export function entryIn(owner: object, module: Module, name: string): LoadedEntry {

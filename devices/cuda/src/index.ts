@@ -14,9 +14,9 @@ import {
 } from '@open-claw/core/device';
 import { type Cache, openCache } from '@open-claw/kernel-cache';
 import type { Calls, Places } from './calls.js';
-import { commandFolders, compileCached, type Compiler, compilerOf } from './compiler.js';
+import { type Compiler, commandFolders, compileCached, compilerOf } from './compiler.js';
 import { GpuDevice } from './device.js';
-import { foundOf, openDriver, probeRow, type ProbedCard } from './probe.js';
+import { foundOf, openDriver, type ProbedCard, probeRow } from './probe.js';
 import { dialectName, type GpuRow } from './row.js';
 import { gpuRows } from './rows.table.js';
 import { targetOf } from './target.js';

@@ -1,8 +1,16 @@
 /** What is there: the cards of a row with their facts, or why there are none. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Absent, failure, type Found, type Target } from '@open-claw/core/device';
-import { type Calls, openCalls, outBytes, outHandle, outI32, type Places, textOf } from './calls.js';
+import { type Absent, type Found, failure, type Target } from '@open-claw/core/device';
+import {
+  type Calls,
+  openCalls,
+  outBytes,
+  outHandle,
+  outI32,
+  type Places,
+  textOf,
+} from './calls.js';
 import type { Card } from './context.js';
 import { reasonOf } from './failures.js';
 import type { Architecture, GpuRow } from './row.js';
@@ -113,12 +121,7 @@ function belongs({ cards }: GpuRow, model: string): boolean {
   return cards?.except === undefined || !fits(cards.except);
 }
 
-function describe(
-  row: GpuRow,
-  card: Card,
-  model: string,
-  wanted: string | undefined,
-): ProbedCard {
+function describe(row: GpuRow, card: Card, model: string, wanted: string | undefined): ProbedCard {
   const { calls, device, ordinal } = card;
   const ask = (attribute: number | undefined): number | undefined => {
     if (attribute === undefined || !calls.has('deviceAttribute')) return undefined;

@@ -166,8 +166,12 @@ const cuda: GpuRow = {
   ],
   maxGridX: gridLimit,
   knownCodes: true,
-  install: { driver: 'the NVIDIA driver', compiler: 'libnvrtc of the CUDA toolkit (11.1 or newer)' },
-  evidence: 'documentation of the CUDA driver interface and of NVRTC; symbols as exported since 11.1',
+  install: {
+    driver: 'the NVIDIA driver',
+    compiler: 'libnvrtc of the CUDA toolkit (11.1 or newer)',
+  },
+  evidence:
+    'documentation of the CUDA driver interface and of NVRTC; symbols as exported since 11.1',
   unconfirmed: [],
 };
 
