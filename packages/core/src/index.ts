@@ -14,16 +14,11 @@ export * from './base/host-tensor.js';
 export type { Evidence, Target } from './base/target.js';
 export type { Refusal } from './codegen/kernel-table.js';
 export type { Fallback, Program } from './codegen/program.js';
-export {
-  type CheckOptions,
-  type CheckReport,
-  type CompileOptions,
-  check,
-  compile,
-} from './compile.js';
+export { type CompileOptions, compile } from './compile.js';
 export type { Graph, Node } from './graph/node.js';
 export type { Tuning } from './kernel/lowered.js';
 export { compileFor, compileOnce } from './runtime/cache.js';
+export { type CheckOptions, type CheckReport, check } from './runtime/check.js';
 export type { Absent, Device, DevicePlugin, Found } from './runtime/contract.js';
 export { interpreterExecutable } from './runtime/interpreter.js';
 export {

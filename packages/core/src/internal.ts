@@ -11,7 +11,6 @@ export { gpuDialects } from './codegen/gpu-dialects.table.js';
 export type * from './codegen/program.js';
 export { shaderLanguage } from './codegen/shader.js';
 export { targetsOfGpus } from './codegen/targets-gpu.table.js';
-export { primitivesOf } from './compile.js';
 export * from './graph/bounds.js';
 export * from './graph/build.js';
 export * from './graph/composites.js';
@@ -39,6 +38,7 @@ export {
   uploadResident,
 } from './runtime/resident.js';
 export { openComposites } from './schedule/open.js';
+export { primitivesOf } from './schedule/primitives.js';
 export { printSteps } from './schedule/print.js';
 export { schedule } from './schedule/schedule.js';
 export type { KernelStep, Step } from './schedule/step.js';

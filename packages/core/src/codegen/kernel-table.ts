@@ -2,7 +2,7 @@
  * The kernels of a program: lowers each step once per signature, gives re-tiled ones where the
  * language finds a tile too large, and collects what is refused.
  */
-import { isFailure, type OpenClawError, refused } from '../base/errors.js';
+import { failure, isFailure, type OpenClawError, refused } from '../base/errors.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { lower } from '../kernel/lower.js';
@@ -119,4 +119,14 @@ function moved(
       isNode(argument) ? (at.get(argument) ?? argument) : argument,
     ),
   }));
+}
+
+/** Throws what the table has refused, all of it at once. */
+export function throwRefusals({ refusals }: Pick<KernelTable, 'refusals'>): void {
+  const [first, ...others] = refusals;
+  if (first === undefined) return;
+  if (others.length === 0) throw first.error;
+  const list = refusals.map(({ operator, error }) => `${operator}: ${error.what}`);
+  const details = { count: list.length, list: [...new Set(list)].join('; ') };
+  throw failure('OC-REFUSED-03', details, { kind: 'refused', retry: 'other-device' });
 }
