@@ -14,7 +14,9 @@ export class GpuMemory implements Memory {
   readonly bytes: number;
   readonly owner: object;
   readonly poison = new Poison();
-  /** 0 once it is freed. */
+  /** The caller has freed it; the stream may still use it. */
+  freed = false;
+  /** 0 once the driver has it back. */
   address: bigint;
 
   constructor(owner: object, address: bigint, bytes: number) {
@@ -28,7 +30,9 @@ export class GpuModule implements Module {
   readonly entries: readonly Entry[];
   readonly owner: object;
   readonly functions: ReadonlyMap<string, LoadedEntry>;
-  /** 0 once it is freed. */
+  /** The caller has freed it; the stream may still use it. */
+  freed = false;
+  /** 0 once the driver has it back. */
   handle: bigint;
 
   constructor(
@@ -64,7 +68,7 @@ export class GpuRecording implements Recording {
 
 /** The address of bytes in a memory of this owner. Throws OC-DEVICE-03. */
 export function addressIn(owner: object, memory: Memory, offset: number, bytes: number): bigint {
-  if (!(memory instanceof GpuMemory) || memory.owner !== owner || memory.address === 0n) {
+  if (!(memory instanceof GpuMemory) || memory.owner !== owner || memory.freed) {
     throw failure('OC-DEVICE-03', { reason: 'memory that is freed or of another device' });
   }
   if (!(offset >= 0 && bytes >= 0 && offset + bytes <= memory.bytes)) {
@@ -96,7 +100,7 @@ export function spoiledBy(arguments_: readonly MemoryArgument[]): OpenClawError 
 
 /** A kernel of a module of this owner. Throws OC-DEVICE-03. */
 export function entryIn(owner: object, module: Module, name: string): LoadedEntry {
-  const owned = module instanceof GpuModule && module.owner === owner && module.handle !== 0n;
+  const owned = module instanceof GpuModule && module.owner === owner && !module.freed;
   const found = owned ? module.functions.get(name) : undefined;
   if (found !== undefined) return found;
   throw failure('OC-DEVICE-03', { reason: `no kernel ${name} in a module of this device` });

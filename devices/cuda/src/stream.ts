@@ -140,8 +140,9 @@ export class Stream {
   }
 
   /** Takes a handle back, at once or when the stream is idle. */
-  leave(handle: Handle): void {
+  leave(handle: GpuMemory | GpuModule): void {
     if (!this.live.delete(handle)) return;
+    handle.freed = true;
     if (!this.mayRun) this.release(handle);
     else this.leaving.push(handle);
   }
@@ -211,6 +212,7 @@ export class Stream {
     const given = handle instanceof GpuMemory ? handle.address : handle.handle;
     if (handle instanceof GpuMemory) handle.address = 0n;
     else handle.handle = 0n;
+    if (!(handle instanceof GpuRecording)) handle.freed = true;
     if (this.gone !== undefined || given === 0n) return;
     const part =
       handle instanceof GpuMemory
