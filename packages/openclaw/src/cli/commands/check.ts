@@ -46,14 +46,17 @@ export async function check(
   }
   const ports = givenInputs(proto).map((info) => portOf(info, sizes));
   const bytes = {
-    constants: report?.constantBytes ?? null,
+    // What is refused has no plan.
+    constants: refused.length === 0 ? (report?.constantBytes ?? null) : null,
     inputs: portBytes(ports),
     outputs: portBytes(outputPorts(proto, sizes, imported)),
+    /** Most device memory at one time, constants included; null while a size is unknown. */
+    total: refused.length === 0 ? (report?.totalBytes ?? null) : null,
   };
   const fallbacks = report?.fallbacks ?? [];
   const runs = refused.length === 0;
   const details = { model: quoteText(name), target: target.id, count: refused.length };
-  const rows = refused.map(({ operator, node, reason }) => [operator, node ?? '', reason]);
+  const rows = groupRefusals(refused);
   const byteText = (count: number | null): string => (count === null ? '?' : bytesText(count));
   const text = [
     `${fill(runs ? texts.runsOn : texts.refusedOn, details)}\n`,
@@ -63,11 +66,28 @@ export async function check(
       [texts.constants, byteText(bytes.constants)],
       [texts.inputs, byteText(bytes.inputs)],
       [texts.outputs, byteText(bytes.outputs)],
+      [texts.peak, byteText(bytes.total)],
       [texts.fallbacks, fallbacks.length === 0 ? texts.none : fallbacks.length],
     ]),
   ].join('');
   const json = { model: name, target: target.id, runs, refused, needs, fallbacks, bytes };
   return { facts, json, text, exit: runs ? 0 : 3 };
+}
+
+/** One row for refusals that differ in nothing but their place, with how many there are. */
+function groupRefusals(refused: readonly Refused[]): string[][] {
+  const groups = new Map<string, { row: string[]; count: number }>();
+  for (const { operator, node, reason } of refused) {
+    const row = [operator, node ?? '', reason];
+    const key = row.join('\n');
+    const group = groups.get(key) ?? { row, count: 0 };
+    group.count++;
+    groups.set(key, group);
+  }
+  return [...groups.values()].map(({ row: [operator = '', ...rest], count }) => [
+    count === 1 ? operator : `${operator} ×${count}`,
+    ...rest,
+  ]);
 }
 
 const neededInputs = ({ refusals }: ImportedModel): readonly string[] => [
