@@ -269,9 +269,10 @@ function castToFloat(
   x: Value,
 ): Value {
   if (to === 'f64') return b.convert(x, 'f64');
-  const wide = from === 'f64' || isWide(from) || from === 'i32' || from === 'u32';
-  if (isSmallFloat(to) && wide) {
-    return settle(b, to, roundToOdd(b, b.convert(x, 'f64')), saturate);
+  if (isSmallFloat(to) && from === 'f64') return settle(b, to, roundToOdd(b, x), saturate);
+  const isLong = isWide(from) || from === 'i32' || from === 'u32';
+  if (isSmallFloat(to) && isLong) {
+    return settle(b, to, b.convert(integerToOdd(b, x), 'f32'), saturate);
   }
   return settle(b, to, b.convert(x, 'f32'), saturate);
 }
@@ -290,6 +291,25 @@ function roundToOdd(b: KernelBuilder, x: Value): Value {
   const inexact = b.and(b.notEqual(x, back), b.equal(x, x));
   const odd = b.select(inexact, b.or(truncated, b.literal('u32', 1)), bits);
   return b.bitcast(odd, 'f32');
+}
+
+/**
+ * An integer that f32 holds exactly and that smaller floats round as they would round `x`: below
+ * its first 13 bits or more, which no smaller float exceeds, the bits are gone, and the last that
+ * is kept is set where any of them was. In two's complement, too, this is rounding to odd.
+ */
+function integerToOdd(b: KernelBuilder, x: Value): Value {
+  const type = x.type.dtype as 'i32' | 'u32' | 'i64' | 'u64';
+  const bits = type === 'i64' || type === 'u64' ? 64n : 32n;
+  const counts = bits === 64n ? [40n, 30n, 19n, 8n] : [8n];
+  const literal = (value: bigint): Value => b.literal(type, bits === 64n ? value : Number(value));
+  return counts.reduce((value, count) => {
+    const low = b.and(value, literal(2n ** count - 1n));
+    const kept = b.subtract(value, low);
+    const odd = b.select(b.equal(low, literal(0n)), kept, b.or(kept, literal(2n ** count)));
+    const size = b.unary('absolute', value);
+    return b.select(b.lessEqual(literal(2n ** (count + 13n)), size), odd, value);
+  }, x);
 }
 
 /** Truncates; out of range wraps, or clamps when `saturate`; NaN gives 0. */

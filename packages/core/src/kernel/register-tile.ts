@@ -53,9 +53,11 @@ export function registerTile(
   return best as RegisterTile;
 }
 
-/** The largest height up to `most` that cuts the rows into tiles of nearly equal size. */
+/** The largest height up to `most` that cuts the rows into tiles of (nearly) equal size. */
 export function evenHeight(rows: Expression, most: number): number {
   if (typeof rows !== 'number') return most;
   if (rows <= 0) return 1;
+  // No short tile at all is worth a few accumulators.
+  for (let height = most; height * 3 >= most * 2; height--) if (rows % height === 0) return height;
   return Math.ceil(rows / Math.ceil(rows / most));
 }

@@ -1,0 +1,390 @@
+/**
+ * The WebGPU device, where the package `webgpu` finds an adapter: the exam, both rows of the
+ * target, and how it ends when something goes wrong.
+ */
+import {
+  closeDevices,
+  compile,
+  type DevicePlugin,
+  type HostTensor,
+  load,
+  openDevice,
+  use,
+} from '@open-claw/core';
+import type {
+  Command,
+  Device,
+  Expression,
+  MemoryArgument,
+  Module,
+  Operation,
+  Statement,
+  TileProgram,
+} from '@open-claw/core/device';
+import { expressions, isFailure } from '@open-claw/core/device';
+import { cast, graphOf, hostTensor, input, interpret, valuesOf } from '@open-claw/core/internal';
+import { afterAll, describe, expect, it } from 'vitest';
+import { deviceExam } from '../../packages/conformance/src/exam/exam.js';
+import { fuzz } from '../../tests/fuzz.js';
+import { smallPrograms } from '../../tests/programs.js';
+import { findAdapter, findGpu } from './src/gpu.js';
+import { softwareTarget, threadsTarget, WebGpuDevice, webgpuDevice } from './src/index.js';
+import { targetOf } from './src/target.js';
+
+const [found] = await webgpuDevice().probe();
+const missing = found === undefined || 'reason' in found ? (found?.reason ?? 'nothing') : undefined;
+const note = missing === undefined ? '' : ` (skipped: ${missing.slice(0, 100)})`;
+const rows = [softwareTarget.id, threadsTarget.id];
+
+afterAll(closeDevices);
+
+async function runOn(
+  plugin: DevicePlugin,
+  graph: Parameters<typeof compile>[0],
+  inputs: readonly HostTensor[],
+): Promise<readonly HostTensor[]> {
+  use(plugin);
+  const opened = await openDevice('webgpu:0');
+  const executable = await load(compile(graph, opened.target, opened.plugin.language), opened);
+  try {
+    return await executable.run(inputs);
+  } finally {
+    await executable.dispose();
+  }
+}
+
+describe.skipIf(missing !== undefined)(`the exam${note}`, () => {
+  for (const test of deviceExam(webgpuDevice(), { device: 'webgpu:0' })) {
+    it(test.name, async () => {
+      await test.run();
+    });
+  }
+});
+
+describe.skipIf(missing !== undefined).each(rows)(`row %s${note}`, (target) => {
+  const plugin = webgpuDevice({ target });
+  const isClose = (actual: HostTensor, expected: HostTensor): void => {
+    expect(actual.shape).toEqual(expected.shape);
+    const [a, b] = [valuesOf(actual), valuesOf(expected)];
+    const narrow = expected.dtype === 'bf16' || expected.dtype === 'f16';
+    b.forEach((value, i) => {
+      const error = Math.abs(Number(a[i]) - Number(value));
+      const isSame = Object.is(Number(a[i]), Number(value));
+      if (!isSame)
+        expect(error).toBeLessThan((narrow ? 1e-2 : 5e-5) * (1 + Math.abs(Number(value))));
+    });
+  };
+
+  it('is opened', async () => {
+    await closeDevices();
+    use(plugin);
+    const { target: facts, evidence } = await openDevice('webgpu:0');
+    expect(facts.id).toBe(target);
+    expect(evidence).toBe(
+      found !== undefined && 'marks' in found && found.marks.length > 0 ? 'emulator' : 'hardware',
+    );
+  });
+
+  it.each(smallPrograms())('runs $name', async ({ graph, inputs }) => {
+    const expected = interpret(graph, inputs);
+    (await runOn(plugin, graph, inputs)).forEach((output, i) => {
+      isClose(output, expected[i] as HostTensor);
+    });
+  });
+
+  it('runs random programs', async () => {
+    const run = (...given: [Parameters<typeof compile>[0], readonly HostTensor[]]) =>
+      runOn(plugin, ...given);
+    const report = await fuzz({ run, count: 30, first: 500, shrinkSteps: 0 });
+    expect(report.failures.map((failure) => failure.text).join('\n\n')).toBe('');
+    expect(report.passed).toBeGreaterThan(15);
+  });
+
+  it('converts 64-bit integers as the interpreter does', async () => {
+    const edges = [0n, 1n, 127n, 2048n, 2049n, 65519n, 65520n, 16777217n, 2n ** 31n, 2n ** 32n];
+    const more = [
+      2n ** 33n + 1n,
+      2n ** 53n + 1n,
+      2n ** 62n + 2n ** 38n,
+      2n ** 62n + 2n ** 38n + 1n,
+    ];
+    const values = [...edges, ...more, 2n ** 63n - 1n].flatMap((x) => [x, -x, x + 3n, -x - 1n]);
+    const wrapped = values.map((x) => BigInt.asIntN(64, x));
+    const tensors = [
+      hostTensor('i64', [wrapped.length], wrapped),
+      hostTensor(
+        'u64',
+        [wrapped.length],
+        wrapped.map((x) => BigInt.asUintN(64, x)),
+      ),
+      hostTensor(
+        'i32',
+        [wrapped.length],
+        wrapped.map((x) => Number(BigInt.asIntN(32, x))),
+      ),
+    ];
+    const inputs = tensors.map(({ dtype, shape }, i) => input(`x${i}`, { dtype, shape }));
+    const wanted = ['f32', 'f16', 'bf16', 'i32', 'u8', 'u64', 'i64', 'bool'] as const;
+    const graph = graphOf(
+      inputs,
+      inputs.flatMap((x) => wanted.map((dtype) => cast(x, dtype))),
+    );
+    const expected = interpret(graph, tensors).map(valuesOf);
+    expect((await runOn(plugin, graph, tensors)).map(valuesOf)).toEqual(expected);
+  });
+});
+
+const n = expressions.variable('n');
+const g = expressions.variable('g');
+const f32 = (id: number, operation: Operation): Statement => ({
+  kind: 'let',
+  id,
+  type: { dtype: 'f32', shape: [] },
+  operation,
+});
+const at = (buffer: string, address: Expression) => ({ buffer, address, strides: [] });
+
+const program = (name: string, sizes: readonly string[], body: Statement[]): TileProgram => ({
+  contract: 1,
+  name,
+  target: softwareTarget.id,
+  lanes: 1,
+  group: 1,
+  buffers: [
+    { name: 'a', memory: 'f32', access: 'read' },
+    { name: 'c', memory: 'f32', access: 'write' },
+  ],
+  sizes,
+  indexType: 'i32',
+  scratch: [],
+  grid: [{ name: 'g', extent: n }],
+  mayFail: false,
+  body,
+});
+
+/** c[g] = a[g] + a[g]. */
+const double = program(
+  'double0',
+  ['n'],
+  [
+    f32(0, { kind: 'load', access: at('a', g) }),
+    f32(1, { kind: 'binary', name: 'add', a: 0, b: 0 }),
+    { kind: 'store', access: at('c', g), value: 1 },
+  ],
+);
+
+async function openRaw(memoryBytes = 2 ** 20): Promise<{ device: WebGpuDevice; gpu: GPUDevice }> {
+  const surroundings = await findGpu();
+  if ('reason' in surroundings) throw new Error(surroundings.reason);
+  const adapter = (await findAdapter(surroundings.gpu)) as GPUAdapter;
+  const gpu = await adapter.requestDevice();
+  return { device: new WebGpuDevice(gpu, memoryBytes), gpu };
+}
+
+async function loadKernels(device: Device): Promise<Module> {
+  const { language, compile: make } = webgpuDevice();
+  return device.load(await make(language.emit([double], softwareTarget), softwareTarget));
+}
+
+async function argument(device: Device, values: readonly number[]): Promise<MemoryArgument> {
+  const array = Float32Array.from(values);
+  const memory = await device.allocate(array.byteLength);
+  await device.write(memory, 0, new Uint8Array(array.buffer));
+  return { memory, offset: 0, bytes: array.byteLength, access: 'readWrite' };
+}
+
+async function values(device: Device, { memory, bytes }: MemoryArgument): Promise<number[]> {
+  const into = new Float32Array(bytes / 4);
+  await device.read(memory, 0, new Uint8Array(into.buffer));
+  return [...into];
+}
+
+const launch = (module: Module, a: MemoryArgument, c: MemoryArgument, count = 2): Command => ({
+  kind: 'launch',
+  module,
+  entry: 'double0',
+  grid: [count],
+  buffers: [
+    { ...a, access: 'read' },
+    { ...c, access: 'write' },
+  ],
+  sizes: [count],
+  microseconds: 1,
+});
+
+const codeOf = async (work: Promise<unknown>): Promise<string> => {
+  try {
+    await work;
+  } catch (error) {
+    return isFailure(error) ? error.code : String(error);
+  }
+  return 'no failure';
+};
+
+describe('without WebGPU', () => {
+  it('says what is absent, why, and how to get it', () => {
+    if (found !== undefined && 'reason' in found) expect(found.fix).not.toBe('');
+    else expect(found?.id).toBe('webgpu:0');
+  });
+  it('keeps the facts of an adapter that has less', () => {
+    const limits = {
+      maxStorageBufferBindingSize: 1000,
+      maxBufferSize: 5000,
+      maxStorageBuffersPerShaderStage: 4,
+      maxComputeWorkgroupsPerDimension: 10,
+      maxComputeInvocationsPerWorkgroup: 32,
+      maxComputeWorkgroupSizeX: 16,
+      maxComputeWorkgroupStorageSize: 512,
+      minStorageBufferOffsetAlignment: 32,
+    } as GPUSupportedLimits;
+    const facts = targetOf(threadsTarget, limits, 2000);
+    expect(facts).toMatchObject({ maxGroup: 16, maxBufferBytes: 992, maxBindings: 4 });
+    expect(facts).toMatchObject({ sharedBytes: 512, maxGrid: [10, 10, 10], memoryBytes: 2000 });
+  });
+});
+
+describe.skipIf(missing !== undefined)(`an open device${note}`, () => {
+  it('binds a buffer that is read and written at once, by a copy', async () => {
+    const { device } = await openRaw();
+    const module = await loadKernels(device);
+    const both = await argument(device, [1, 2]);
+    device.submit([launch(module, both, both), launch(module, both, both)]);
+    expect(await values(device, both)).toEqual([4, 8]);
+    await device.close();
+  });
+
+  it('moves bytes that share words with others', async () => {
+    const { device } = await openRaw();
+    const one = await device.allocate(11);
+    const two = await device.allocate(11);
+    const part = (memory: typeof one, offset: number, bytes: number): MemoryArgument => {
+      return { memory, offset, bytes, access: 'readWrite' };
+    };
+    const expected = Uint8Array.from({ length: 11 }, (_, i) => i + 1);
+    await device.write(one, 0, expected.slice());
+    await device.write(one, 3, Uint8Array.of(100, 101));
+    device.submit([
+      { kind: 'copy', from: part(one, 1, 7), to: part(two, 2, 7) },
+      { kind: 'fill', to: part(two, 9, 1), byte: 77 },
+      { kind: 'copy', from: part(two, 2, 5), to: part(two, 5, 5) },
+      { kind: 'fill', to: part(one, 0, 2), byte: 0 },
+    ]);
+    const read = async (memory: typeof one, offset: number, bytes: number): Promise<number[]> => {
+      const into = new Uint8Array(bytes);
+      await device.read(memory, offset, into);
+      return [...into];
+    };
+    expect(await read(one, 0, 11)).toEqual([0, 0, 3, 100, 101, 6, 7, 8, 9, 10, 11]);
+    expect(await read(two, 0, 11)).toEqual([0, 0, 2, 3, 100, 2, 3, 100, 101, 6, 0]);
+    expect(await read(one, 5, 3)).toEqual([6, 7, 8]);
+    await device.close();
+  });
+
+  it('says how much memory is left, zeroes what it gives again, and frees in order', async () => {
+    const { device } = await openRaw();
+    const big = await argument(device, new Array(200_000).fill(7));
+    expect(await codeOf(device.allocate(400_000))).toBe('OC-DEVICE-01');
+    device.free(big.memory);
+    const again = await device.allocate(800_000);
+    const into = new Uint8Array(800_000).fill(1);
+    await device.read(again, 0, into);
+    expect(into.every((byte) => byte === 0)).toBe(true);
+    device.free(again);
+    await device.sync();
+    expect((await device.status()).freeBytes).toBe(2 ** 20);
+    await device.close();
+  });
+
+  it('refuses handles that are void or foreign, and keeps outputs unreadable', async () => {
+    const { device } = await openRaw();
+    const { device: other } = await openRaw();
+    const module = await loadKernels(device);
+    const a = await argument(device, [1, 2]);
+    const c = await argument(device, [0, 0]);
+    const foreign = await argument(other, [1, 2]);
+    expect(await codeOf(device.read(foreign.memory, 0, new Uint8Array(4)))).toBe('OC-DEVICE-03');
+    expect(await codeOf(device.read(a.memory, 4, new Uint8Array(8)))).toBe('OC-DEVICE-03');
+    device.submit([launch(module, a, c), launch(module, foreign, a), launch(module, a, a)]);
+    expect(await codeOf(device.sync())).toBe('OC-DEVICE-03');
+    expect(await values(device, c)).toEqual([2, 4]);
+    expect(await codeOf(values(device, a))).toBe('OC-DEVICE-03');
+    device.submit([{ kind: 'operator', name: 'gemm', buffers: [], sizes: [] }]);
+    expect(await codeOf(device.sync())).toBe('OC-REFUSED-01');
+    device.free(module);
+    device.submit([launch(module, c, a)]);
+    expect(await codeOf(device.sync())).toBe('OC-DEVICE-03');
+    await device.close();
+    expect(await codeOf(device.sync())).toBe('OC-DEVICE-03');
+    expect(() => device.submit([])).toThrow('OC-DEVICE-03');
+    await other.close();
+  });
+
+  it('stops at the abort signal and at the time limit', async () => {
+    const { device } = await openRaw();
+    const module = await loadKernels(device);
+    const [a, c] = [await argument(device, [1, 2]), await argument(device, [0, 0])];
+    const many = Array.from({ length: 20_000 }, () => ({
+      ...launch(module, a, c),
+      microseconds: 100,
+    }));
+    const controller = new AbortController();
+    device.submit(many, { signal: controller.signal });
+    setTimeout(() => controller.abort('enough'), 5);
+    expect(await codeOf(device.sync())).toBe('OC-DEVICE-05');
+    expect(await codeOf(values(device, c))).toBe('OC-DEVICE-05');
+    device.submit(many, { timeLimit: 5 });
+    expect(await codeOf(values(device, c))).toBe('OC-DEVICE-04');
+    await device.write(c.memory, 0, new Uint8Array(8));
+    expect(await values(device, c)).toEqual([0, 0]);
+    await device.close();
+  });
+
+  it('names the line that does not compile', async () => {
+    const { device } = await openRaw();
+    const source = webgpuDevice().language.emit([double], softwareTarget);
+    const text = (source.text as string).replace('v0_0 + v0_0', 'v0_0 + nothing');
+    const binary = await webgpuDevice().compile({ ...source, text }, softwareTarget);
+    const loading = device.load(binary);
+    expect(await codeOf(loading)).toBe('OC-DEVICE-07');
+    await expect(loading).rejects.toThrow(/double0: .*nothing/);
+    expect(await codeOf(device.load({ ...binary, format: 'ptx' }))).toBe('OC-REFUSED-01');
+    await device.close();
+  });
+
+  it('tells what WebGPU says of a command, and what it made is unreadable', async () => {
+    const { device, gpu } = await openRaw();
+    const module = await loadKernels(device);
+    const [a, c] = [await argument(device, [1, 2]), await argument(device, [0, 0])];
+    // The loader made its pipelines; this one belongs to nobody.
+    const { device: other } = await openRaw();
+    const stranger = await loadKernels(other);
+    device.submit([launch(stranger, a, c)]);
+    const failing = device.sync();
+    expect(await codeOf(failing)).toBe('OC-DEVICE-02');
+    expect(await codeOf(values(device, c))).toBe('OC-DEVICE-02');
+    device.submit([launch(module, a, a)]);
+    expect(await values(device, a)).toEqual([2, 4]);
+    gpu.destroy();
+    await other.close();
+  });
+
+  it('is lost once and for all, and another goes on', async () => {
+    const { device, gpu } = await openRaw();
+    const a = await argument(device, [1, 2]);
+    gpu.destroy();
+    expect(await device.lost).toMatchObject({ code: 'OC-DEVICE-09', retry: 'reopen' });
+    expect(await codeOf(device.sync())).toBe('OC-DEVICE-09');
+    expect(await codeOf(values(device, a))).toBe('OC-DEVICE-09');
+    expect(await codeOf(device.allocate(4))).toBe('OC-DEVICE-09');
+    expect(() => device.submit([])).toThrow('OC-DEVICE-09');
+    const { device: next } = await openRaw();
+    expect(await values(next, await argument(next, [3]))).toEqual([3]);
+    await next.close();
+  });
+
+  it('opens only what is there', async () => {
+    expect(await codeOf(webgpuDevice().open('webgpu:7'))).toBe('OC-DEVICE-06');
+    const device = await webgpuDevice().open('webgpu/default');
+    await device.close();
+  });
+});
