@@ -7,7 +7,7 @@ import { failure, type GpuDialect, gpuDialects } from '@open-claw/core/device';
 import { type Cache, hashOf } from '@open-claw/kernel-cache';
 import {
   type Calls,
-  openCalls,
+  type openCalls,
   outBytes,
   outHandle,
   outI32,
@@ -25,10 +25,11 @@ export interface Compiler {
   compile(text: string, architecture: string): Promise<Uint8Array>;
 }
 
-/** Where libraries and commands are looked for. */
+/** Where libraries and commands are looked for, and who opens a library. */
 export interface CompilerPlaces {
   readonly libraries: Places;
   readonly commands: readonly string[];
+  readonly open: typeof openCalls;
 }
 
 const fill = (text: string, values: Readonly<Record<string, string>>): string =>
@@ -41,7 +42,7 @@ export const tokensOf = (row: GpuRow): GpuDialect =>
 export function compilerOf(row: GpuRow, places: CompilerPlaces): Compiler {
   const reasons: string[] = [];
   if (row.compiler !== undefined) {
-    const found = runtimeCompiler(row, row.compiler, places.libraries);
+    const found = runtimeCompiler(row, row.compiler, places);
     if (typeof found !== 'string') return found;
     reasons.push(found);
   }
@@ -57,11 +58,11 @@ export function compilerOf(row: GpuRow, places: CompilerPlaces): Compiler {
 function runtimeCompiler(
   row: GpuRow,
   compiler: RuntimeCompiler,
-  places: Places,
+  { libraries, open }: CompilerPlaces,
 ): Compiler | string {
   const inDriver = compiler.libraries.length === 0;
   const names = inDriver ? row.libraries : compiler.libraries;
-  const calls = openCalls(names, [], compiler.symbols, places);
+  const calls = open(names, [], compiler.symbols, libraries);
   if (typeof calls === 'string') return calls;
   const missing = neededCompilerParts.filter((part) => !calls.has(part));
   if (missing.length > 0) {

@@ -13,7 +13,7 @@ import {
   type Target,
 } from '@open-claw/core/device';
 import { type Cache, openCache } from '@open-claw/kernel-cache';
-import type { Calls, Places } from './calls.js';
+import { type Calls, openCalls, type Places } from './calls.js';
 import { type Compiler, commandFolders, compileCached, compilerOf } from './compiler.js';
 import { GpuDevice } from './device.js';
 import { foundOf, openDriver, type ProbedCard, probeRow } from './probe.js';
@@ -30,8 +30,8 @@ export interface CudaOptions {
   readonly architectures?: Readonly<Record<string, string>>;
   /** Times every command by events. */
   readonly times?: boolean;
-  /** Puts something between the device and a driver's calls, as a trace. */
-  readonly through?: (row: GpuRow, calls: Calls) => Calls;
+  /** Opens libraries in another way, as a trace does. */
+  readonly openCalls?: typeof openCalls;
 }
 
 /** The languages of all rows as one: a target says which it wants. */
@@ -68,12 +68,11 @@ export function cudaDevice(
   const driverOf = (row: GpuRow): Calls | string => {
     const kept = drivers.get(row.name);
     if (kept !== undefined) return kept;
-    const opened = openDriver(row, librariesOf(row));
+    const opened = openDriver(row, librariesOf(row), options.openCalls ?? openCalls);
     // A driver may be installed later: only success is remembered.
     if (typeof opened === 'string') return opened;
-    const calls = options.through?.(row, opened) ?? opened;
-    drivers.set(row.name, calls);
-    return calls;
+    drivers.set(row.name, opened);
+    return opened;
   };
   const probed = (row: GpuRow) => probeRow(row, driverOf(row), options.architectures?.[row.name]);
   const find = (id: string): ProbedCard | undefined => {
@@ -102,6 +101,7 @@ export function cudaDevice(
       const places = {
         libraries: librariesOf(row),
         commands: options.places?.commands ?? commandFolders(row),
+        open: options.openCalls ?? openCalls,
       };
       const compiler = compilers.get(row.name) ?? compilerOf(row, places);
       compilers.set(row.name, compiler);
@@ -132,3 +132,4 @@ export type { Calls } from './calls.js';
 export { GpuDevice } from './device.js';
 export type { Architecture, Attributes, GpuRow, OfflineCompiler, RuntimeCompiler } from './row.js';
 export { gpuRows } from './rows.table.js';
+export { replayTrace, type TraceReport, traceRow } from './trace.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Absent, type Found, failure, type Target } from '@open-claw/core/device';
 import {
   type Calls,
-  openCalls,
+  type openCalls,
   outBytes,
   outHandle,
   outI32,
@@ -33,8 +33,8 @@ export interface Probed {
 }
 
 /** Opens the driver of a row; a text says what is missing. */
-export function openDriver(row: GpuRow, places: Places): Calls | string {
-  const calls = openCalls(row.libraries, row.companions ?? [], row.symbols, places);
+export function openDriver(row: GpuRow, places: Places, open: typeof openCalls): Calls | string {
+  const calls = open(row.libraries, row.companions ?? [], row.symbols, places);
   if (typeof calls === 'string') return calls;
   const wanted = neededParts.filter((parts) => !parts.some((part) => calls.has(part)));
   const missing = wanted.map((parts) => {
