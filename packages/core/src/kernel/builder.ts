@@ -68,6 +68,12 @@ const isPlain = (e: Expression): boolean =>
   termsOf(e).length === 1 &&
   termsOf(e).every((term) => term.atoms.length === 1 && term.atoms[0]?.kind === 'variable');
 
+/** Whether a loop runs exactly once, so that it needs none. */
+const isOnce = (start: Expression, end: Expression, step: Expression): boolean => {
+  const numbers = [start, end, step].every((each) => typeof each === 'number');
+  return numbers && start < end && Number(start) + Number(step) >= Number(end);
+};
+
 export class KernelBuilder {
   private readonly scopes: Scope[] = [{ statements: [], known: new Map() }];
   private nextValue = 0;
@@ -322,6 +328,10 @@ export class KernelBuilder {
     write: (index: Expression) => void,
     options: { unroll?: number; stem?: string } = {},
   ): void {
+    if (isOnce(start, end, step)) {
+      write(start);
+      return;
+    }
     const index = this.fresh(options.stem ?? 'k');
     const body = this.block(() => write(variable(index, end)));
     const base = { kind: 'for', index, start, end, step, body } as const;

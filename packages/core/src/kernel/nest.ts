@@ -50,30 +50,34 @@ export function writeTasks(
   bindings: Bindings,
   body: () => void,
 ): GridAxis[] {
-  const grid: GridAxis[] = axes.slice(0, -1).map((axis) => {
-    const name = b.fresh('g');
-    bindings.set(axis.name, variable(name, axis.extent));
-    return { name, extent: axis.extent };
-  });
+  const grid: GridAxis[] = [];
+  for (const axis of axes.slice(0, -1)) {
+    if (axis.extent === 1) bindings.set(axis.name, 0);
+    else {
+      const name = b.fresh('g');
+      bindings.set(axis.name, variable(name, axis.extent));
+      grid.push({ name, extent: axis.extent });
+    }
+  }
   const last = axes.at(-1);
   if (last === undefined) {
     body();
     return grid;
   }
-  const name = b.fresh('g');
-  if (block === 1) {
-    bindings.set(last.name, variable(name, last.extent));
-    body();
-    return [...grid, { name, extent: last.extent }];
-  }
   const blocks = ceilDivide(last.extent, block);
-  const start = multiply(variable(name, blocks), block);
-  const end = minimum(add(start, block), last.extent);
-  b.for(start, end, 1, (index) => {
-    bindings.set(last.name, index);
+  const name = blocks === 1 ? undefined : b.fresh('g');
+  const position = name === undefined ? 0 : variable(name, blocks);
+  const start = multiply(position, block);
+  if (block === 1) {
+    bindings.set(last.name, position);
     body();
-  });
-  return [...grid, { name, extent: blocks }];
+  } else {
+    b.for(start, minimum(add(start, block), last.extent), 1, (index) => {
+      bindings.set(last.name, index);
+      body();
+    });
+  }
+  return name === undefined ? grid : [...grid, { name, extent: blocks }];
 }
 
 /** Writes loops over all axes, outermost first. */
