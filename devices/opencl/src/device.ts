@@ -131,13 +131,14 @@ export class ClDeviceQueue implements Device {
   }
 
   free(handle: Memory | Module): void {
-    this.enqueue(async () => this.release(handle));
+    if (handle instanceof ClMemory && handle.owner === this) handle.isFreed = true;
+    void this.enqueue(async () => this.release(handle));
   }
 
   async write(to: Memory, offset: number, bytes: Uint8Array): Promise<void> {
     this.checkOpen();
     const written = argumentOf(to, offset, bytes.byteLength);
-    const range = this.rangeOf(written);
+    const range = this.rangeNow(written);
     if (bytes.byteLength === 0) return;
     const staged = bytes.byteLength <= stagedBytes;
     const from = staged ? bytes.slice() : bytes;
@@ -154,7 +155,7 @@ export class ClDeviceQueue implements Device {
   async read(from: Memory, offset: number, into: Uint8Array): Promise<void> {
     this.checkOpen();
     const wanted = argumentOf(from, offset, into.byteLength);
-    const range = this.rangeOf(wanted);
+    const range = this.rangeNow(wanted);
     const { driver } = this.options;
     let problem: Error | undefined;
     await this.enqueue(async () => {
@@ -468,9 +469,16 @@ export class ClDeviceQueue implements Device {
     return this.gone ?? commandFailure(command, code);
   }
 
+  /** For calls of the host: what is freed is gone at once. */
+  private rangeNow(argument: MemoryArgument): Range {
+    const { memory } = argument;
+    if (memory instanceof ClMemory && memory.isFreed) throw freedOrForeign();
+    return this.rangeOf(argument);
+  }
+
   private rangeOf({ memory, offset, bytes }: MemoryArgument): Range {
     if (!(memory instanceof ClMemory) || memory.owner !== this || memory.buffer === 0) {
-      throw failure('OC-DEVICE-03', { reason: 'memory that is freed or of another device' });
+      throw freedOrForeign();
     }
     if (!(offset >= 0 && bytes >= 0 && offset + bytes <= memory.bytes)) {
       const reason = `bytes ${offset} to ${offset + bytes} of a memory of ${memory.bytes}`;
@@ -501,6 +509,9 @@ export class ClDeviceQueue implements Device {
     }
   }
 }
+
+const freedOrForeign = (): OpenClawError =>
+  failure('OC-DEVICE-03', { reason: 'memory that is freed or of another device' });
 
 const argumentOf = (memory: Memory, offset: number, bytes: number): MemoryArgument => ({
   memory,

@@ -23,6 +23,8 @@ export interface DeviceFacts {
   /** Bytes that the start of a part of a buffer must be a multiple of. */
   readonly baseAlignment: number;
   readonly maxParameterBytes: number;
+  /** Floats of a hardware vector. */
+  readonly floatVector: number;
   /** Bits of CL_DEVICE_SINGLE_FP_CONFIG and CL_DEVICE_DOUBLE_FP_CONFIG; 0 where it has none. */
   readonly singleConfig: bigint;
   readonly doubleConfig: bigint;
@@ -77,6 +79,7 @@ function factsOf(driver: Driver, device: Handle, platform: string): DeviceFacts 
     addressBits: number(deviceInfo.addressBits),
     baseAlignment: Math.max(1, number(deviceInfo.baseAlignmentBits) / 8),
     maxParameterBytes: number(deviceInfo.maxParameterBytes),
+    floatVector: number(deviceInfo.nativeFloatVector),
     singleConfig: wide(deviceInfo.singleConfig),
     doubleConfig: wide(deviceInfo.doubleConfig),
     available: number(deviceInfo.available) !== 0,

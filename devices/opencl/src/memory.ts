@@ -9,8 +9,10 @@ const mostParts = 256;
 export class ClMemory implements Memory {
   readonly bytes: number;
   readonly owner: object;
-  /** 0 once it is freed. */
+  /** 0 once the driver has it back. */
   buffer: Handle;
+  /** Set by free; commands that were submitted before still use the buffer. */
+  isFreed = false;
   private readonly driver: Driver;
   private readonly parts = new Map<string, Handle>();
 

@@ -14,6 +14,16 @@ const hasDoubles = (facts: DeviceFacts): boolean =>
 /** Group memory beyond this is a promise of software devices, whose caches do not hold it. */
 const mostShared = 64 * 1024;
 
+/**
+ * A CPU has vectors and no groups: barriers cost it loops over all threads of a group. Kernels
+ * are one thread per task, whose neighbouring elements its compiler joins to vectors (measured:
+ * beyond 16 registers of accumulators it no longer does).
+ */
+const vectorsOf = (facts: DeviceFacts): Partial<Target> =>
+  facts.kind === 'cpu'
+    ? { execution: 'vector', vectorBytes: 4 * Math.max(4, facts.floatVector), vectorRegisters: 16 }
+    : {};
+
 export function targetOf(facts: DeviceFacts): Target {
   const doubles = hasDoubles(facts);
   const fused =
@@ -40,6 +50,7 @@ export function targetOf(facts: DeviceFacts): Target {
     // All threads of an axis must fit a word of the device.
     maxGrid: facts.addressBits === 64 ? [groups, 65535, 65535] : [2 ** 20, 65535, 65535],
     memoryBytes: facts.globalBytes,
+    ...vectorsOf(facts),
   };
 }
 

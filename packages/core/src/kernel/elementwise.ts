@@ -101,7 +101,10 @@ const exactNames: ReadonlySet<string> = new Set(
   'negate absolute floor ceil round truncate minimum maximum'.split(' '),
 );
 const staysExact = (dtype: DType, name: string): boolean =>
-  isFloat(dtype) && dtypeFacts[dtype].float?.special === 'ieee' && exactNames.has(name);
+  isFloat(dtype) &&
+  exactNames.has(name) &&
+  // One of two values of a format is one: a reduction's infinity must live beside them.
+  (dtypeFacts[dtype].float?.special === 'ieee' || name === 'minimum' || name === 'maximum');
 
 /** Shape as x. */
 export function lowerUnary(
