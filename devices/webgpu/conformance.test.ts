@@ -57,7 +57,7 @@ describe.skipIf(missing !== undefined)(`the exam${note}`, () => {
   for (const test of deviceExam(webgpuDevice(), { device: 'webgpu:0' })) {
     it(test.name, async () => {
       await test.run();
-    });
+    }, 120_000);
   }
 });
 
@@ -98,7 +98,7 @@ describe.skipIf(missing !== undefined).each(rows)(`row %s${note}`, (target) => {
     const report = await fuzz({ run, count: 30, first: 500, shrinkSteps: 0 });
     expect(report.failures.map((failure) => failure.text).join('\n\n')).toBe('');
     expect(report.passed).toBeGreaterThan(15);
-  });
+  }, 300_000);
 
   it('converts 64-bit integers as the interpreter does', async () => {
     const edges = [0n, 1n, 127n, 2048n, 2049n, 65519n, 65520n, 16777217n, 2n ** 31n, 2n ** 32n];

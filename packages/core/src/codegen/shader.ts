@@ -33,7 +33,7 @@ export const shaderLanguage: Language = {
     const texts = programs.map((program) => kernelText(program, target, helpers));
     const group = [scalarGroup, 1, 1] as const;
     const entries = programs.map((program): Entry => {
-      return isScalar ? { ...entryOf(program), group } : entryOf(program);
+      return isScalar ? { ...entryOf(program), group, sharedBytes: 0 } : entryOf(program);
     });
     return {
       language: 'wgsl',
@@ -66,9 +66,6 @@ function kernelText(program: ThreadProgram, target: Target, helpers: Set<WideNam
   }
   const memories = memoriesOf(program);
   const isScalar = target.execution === 'vector';
-  if (isScalar && program.shared.length > 0) {
-    throw refused('shared memory', `a task of ${target.id} is one thread`);
-  }
   const p: ShaderPrinter = {
     kernel: program.name,
     target,
@@ -99,7 +96,9 @@ function kernelText(program: ThreadProgram, target: Target, helpers: Set<WideNam
   }
   for (const s of program.shared) {
     const m = memories.get(s.name) as ShaderMemory;
-    declarations.push(`var<workgroup> ${m.name}: array<${elementType(m)}, ${s.length}>;`);
+    const array = `${m.name}: array<${elementType(m)}, ${s.length}>;`;
+    if (isScalar) writeLine(p, `var ${array}`);
+    else declarations.push(`var<workgroup> ${array}`);
   }
   const number = program.exactGrid
     ? 'block.x'

@@ -36,9 +36,13 @@ import {
   ThreadWriter,
 } from './thread-writer.js';
 
+/** What every implementation of WebGPU lets one thread have for itself. */
+const privateBytes = 8192;
+
 /**
  * Maps a kernel to threads of groups of `program.group`.
- * Throws tooLarge when the group or its shared memory exceeds the target.
+ * On `vector` targets a group is one thread, and `shared` is its own memory.
+ * Throws tooLarge when the group or its memory exceeds the target.
  */
 export function mapThreads(program: TileProgram, target: Target): ThreadProgram {
   const { group } = program;
@@ -57,6 +61,7 @@ export function mapThreads(program: TileProgram, target: Target): ThreadProgram 
   const exact = target.maxGrid[0] >= wideGrid;
   const body = [...taskStatements(program, exact), ...places.values(), ...inner];
   const shared = [...w.arrays.values()];
+  const limit = target.execution === 'vector' ? privateBytes : target.sharedBytes;
   return {
     name: program.name,
     group,
@@ -64,7 +69,7 @@ export function mapThreads(program: TileProgram, target: Target): ThreadProgram 
     sizes: program.sizes,
     indexType: program.indexType,
     shared,
-    sharedBytes: sharedBytesOf(shared, target.sharedBytes),
+    sharedBytes: sharedBytesOf(shared, limit),
     exactGrid: exact,
     grid: program.grid,
     body: group === 1 ? body : placeBarriers(body, writable),
