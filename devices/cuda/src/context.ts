@@ -57,8 +57,9 @@ export class Context {
   /** Ends stream and context; what the driver says to it no longer matters. */
   close(wasLost: boolean): void {
     const { calls, device } = this.card;
-    if (this.has('streamDestroy')) this.raw('streamDestroy', this.stream);
-    if (wasLost && this.has('deviceReset')) this.raw('deviceReset');
+    this.enter();
+    if (this.has('streamDestroy')) calls.call('streamDestroy', this.stream);
+    if (wasLost && this.has('deviceReset')) calls.call('deviceReset');
     current.delete(calls);
     if (this.has('contextRetain')) {
       if (this.has('contextSet')) calls.call('contextSet', 0n);

@@ -213,7 +213,10 @@ export class GpuDevice implements Device {
     const { stream } = this;
     await stream.turn();
     await stream.idle().catch(() => {});
-    if (this.timer !== undefined) releaseEvents(this.context, this.timer);
+    // A lost card takes its events along; one that does not end may still write them.
+    if (this.timer !== undefined && stream.gone === undefined) {
+      releaseEvents(this.context, this.timer);
+    }
     stream.close();
   }
 

@@ -200,7 +200,6 @@ const rocm: GpuRow = {
   architectureFrom: 'kernelTopology',
   architectures: [
     architecture('gfx90a', 64, { sharedBytes: 64 * 1024, cores: 104, memoryBytes: 64e9 }),
-    architecture('gfx906', 64, { sharedBytes: 64 * 1024, cores: 60, memoryBytes: 16e9 }),
     architecture('gfx942', 64, { sharedBytes: 64 * 1024, cores: 228, memoryBytes: 128e9 }),
     architecture('gfx1030', 32, { sharedBytes: 64 * 1024, cores: 30 }),
     architecture('gfx1100', 32, { sharedBytes: 64 * 1024, cores: 42 }),

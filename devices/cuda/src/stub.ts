@@ -184,7 +184,7 @@ export function buildStub(row: GpuRow, into: string, options: StubOptions = {}):
   const build = (text: string, path: string, flags: readonly string[]): void => {
     const source = `${path}.c`;
     writeFileSync(source, text);
-    const all = ['-std=gnu11', '-O2', '-w', ...flags, source, '-o', path, '-pthread', '-ldl'];
+    const all = ['-std=gnu11', '-O1', '-w', ...flags, source, '-o', path, '-pthread', '-ldl'];
     const { status, stderr } = spawnSync(compiler, all, { encoding: 'utf8' });
     rmSync(source);
     if (status !== 0) throw new Error(`${path}: ${stderr}`);

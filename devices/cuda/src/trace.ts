@@ -215,6 +215,9 @@ export async function replayTrace(row: GpuRow, trace: string): Promise<TraceRepo
       differences.push(`${step}: ${own.outcome}; the trace has ${outcome}`);
     }
   }
+  for (const { step, outcome } of steps.slice(recorded.length)) {
+    differences.push(`${step}: ${outcome}; the trace ends before`);
+  }
   if (at < calls.length) differences.push(`${calls.length - at} calls of the trace are not made`);
   const stub = libraries.some((library) => library.stub === true);
   return { row: row.name, agrees: differences.length === 0, stub, steps, differences };

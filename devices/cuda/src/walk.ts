@@ -7,6 +7,7 @@ import {
   type DevicePlugin,
   expressions,
   isFailure,
+  type Source,
   type Target,
   type TileProgram,
 } from '@open-claw/core/device';
@@ -20,6 +21,13 @@ export interface WalkStep {
 const lanes = 64;
 const tasks = 5;
 const length = 300;
+
+export const tasksOfWalk = tasks;
+export const lengthOfWalk = length;
+
+/** The walk's kernel `walk0`(x, y; n): y = 4 · x. */
+export const sourceOfWalk = (plugin: DevicePlugin, target: Target): Source =>
+  plugin.language.emit([vectorKernel(target)], target);
 
 /** y = a · x + x over a vector whose end no group fills. */
 function vectorKernel(target: Target): TileProgram {
@@ -82,7 +90,7 @@ export async function walk(plugin: DevicePlugin): Promise<readonly WalkStep[]> {
       return [first, `${first.id} ${first.model} ${first.target.id}`];
     });
     const { target } = found;
-    const source = plugin.language.emit([vectorKernel(target)], target);
+    const source = sourceOfWalk(plugin, target);
     const binary = await step<Binary>('compile', async () => {
       const made = await plugin.compile(source, target);
       return [made, `${made.format} ${made.bytes.byteLength} bytes`];

@@ -215,7 +215,7 @@ static int claw_deviceSet(int ordinal) {
   if (ordinal < 0 || ordinal >= device_count()) return NO_SUCH_DEVICE;
   ready = 1;
   current = ordinal;
-  return state_of(&devices[ordinal]);
+  return devices[ordinal].lost ? LOST : OK;
 }
 static int claw_deviceReset(void) {
   if (current < 0) return BAD_CONTEXT;
@@ -750,5 +750,8 @@ __attribute__((visibility("default"))) unsigned long long claw_stub_bytes(void) 
   return bytes;
 }
 __attribute__((visibility("default"))) void claw_stub_restore(void) {
-  for (int i = 0; i < MOST_DEVICES; i++) devices[i].lost = 0;
+  for (int i = 0; i < MOST_DEVICES; i++) {
+    if (devices[i].lost) wipe(&devices[i]);
+    devices[i].lost = 0;
+  }
 }
