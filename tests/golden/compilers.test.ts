@@ -51,7 +51,7 @@ function checkAll(title: string, check: (text: string, row: Emitted) => void): v
 const flags = ['-x', 'c', '-std=gnu17', '-Wall', '-Wno-psabi', '-Wno-unused', '-fsyntax-only'];
 
 describe.skipIf(compiler === undefined)('C by the C compiler (needs cc, gcc or clang)', () => {
-  const instructions = ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mfma'];
+  const instructions = ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mfma', '-mf16c'];
   const isIntel = process.arch === 'x64';
   checkAll('C', (text) => {
     const options = [...flags, '-fwrapv', '-ffp-contract=off', ...(isIntel ? instructions : [])];

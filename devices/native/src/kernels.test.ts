@@ -51,6 +51,66 @@ describe.each(machines)('C kernels, %s, %s', (compiler, row, vectorBytes) => {
       await test();
     });
 
+  check('converts all f16 codes both ways, tiles and scalars, ties to even', async () => {
+    if (row === 'generic') return;
+    const valueOfCode = (code: number): number => {
+      const [sign, exponent, mantissa] = [code >> 15, (code >> 10) & 31, code & 1023];
+      const steps = exponent === 0 ? mantissa : (1024 + mantissa) * 2 ** (exponent - 1);
+      const special = mantissa === 0 ? Number.POSITIVE_INFINITY : Number.NaN;
+      return (sign === 1 ? -1 : 1) * (exponent === 31 ? special : steps * 2 ** -24);
+    };
+    const codes = Uint16Array.from({ length: 65536 }, (_, i) => i);
+    const values = Float32Array.from(codes, valueOfCode);
+    // Between two codes of one sign: the even one at the tie, else the nearer one.
+    const next = (i: number) => valueOfCode(i + 1);
+    const isLast = (i: number) => (i & 0x7fff) >= 0x7bff;
+    const ties = Float32Array.from(codes, (i) =>
+      isLast(i) ? valueOfCode(i) : (valueOfCode(i) + next(i)) / 2,
+    );
+    const above = Float32Array.from(ties, (x, i) => (isLast(i) ? x : x + (next(i) - x) / 256));
+    const evens = codes.map((i) => (isLast(i) || i % 2 === 0 ? i : i + 1));
+    const nexts = codes.map((i) => (isLast(i) ? i : i + 1));
+    for (const tile of [1, words]) {
+      const wide = new Float32Array(65536);
+      const [b0, b1, b2] = [codes, codes, codes].map((list) => new Uint16Array(list.length));
+      if (b0 === undefined || b1 === undefined || b2 === undefined) return;
+      const shape = tile === 1 ? [] : [tile];
+      const at = (buffer: string) => ({
+        buffer,
+        address: v('i'),
+        strides: tile === 1 ? [] : [1],
+      });
+      await run({
+        lanes: tile,
+        buffers: { codes, wide, values, ties, above, b0, b1, b2 },
+        write: (b) => {
+          b.statements.push({
+            kind: 'for',
+            index: 'i',
+            start: 0,
+            end: 65536,
+            step: tile,
+            body: b.body((inner) => {
+              const code = inner.load('u32', shape, at('codes'));
+              inner.store(at('wide'), inner.let('f32', shape, { kind: 'widenHalf', a: code }));
+              ['values', 'ties', 'above'].forEach((name, i) => {
+                const a = inner.load('f32', shape, at(name));
+                const half = inner.let('u32', shape, { kind: 'narrowHalf', a });
+                inner.store(at(`b${i}`), half);
+              });
+            }),
+          });
+        },
+      });
+      expect(wide).toEqual(values);
+      const isNaN16 = (i: number) => (i & 0x7fff) > 0x7c00;
+      const plain = (list: Uint16Array) => list.map((i) => (isNaN16(i) ? 0x7e00 : i));
+      expect(plain(b0)).toEqual(plain(codes));
+      expect(plain(b1)).toEqual(plain(evens));
+      expect(plain(b2)).toEqual(plain(nexts));
+    }
+  });
+
   check('elementwise with a masked tail leaves what lies behind alone', async () => {
     const n = 5 * words + 3;
     const a = f32(n + words);

@@ -26,9 +26,11 @@ import { type ContractPlan, extentOf, type MergedGroups } from './contract-plan.
 import { computeType, lowerCast, rawType, settle } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
+import { dividesBy, type LeftPanels } from './left-pack.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
 import type { RegisterTile } from './register-tile.js';
+import { eachRow } from './tile-epilogue.js';
 import { type Place, type TileAxis, ValueLowering } from './value.js';
 
 const rowName = 'row';
@@ -46,8 +48,9 @@ export function writeRegisterContract(
   names: KernelNames,
   tile: RegisterTile,
   panels: Workspace | undefined,
+  left: LeftPanels | undefined,
 ): LoweredKernel {
-  return new RegisterWriter(plan, groups, target, names, tile, panels).write();
+  return new RegisterWriter(plan, groups, target, names, tile, panels, left).write();
 }
 
 class RegisterWriter {
@@ -59,6 +62,8 @@ class RegisterWriter {
   private readonly builder: KernelBuilder;
   private readonly bindings = new Bindings();
   private readonly panels: string | undefined;
+  private readonly left: LeftPanels | undefined;
+  private readonly leftBuffer: string | undefined;
   private readonly outputs: readonly string[];
   private readonly rowExtent: Expression;
   private readonly columnExtent: Expression;
@@ -70,6 +75,7 @@ class RegisterWriter {
     names: KernelNames,
     tile: RegisterTile,
     panels: Workspace | undefined,
+    left: LeftPanels | undefined,
   ) {
     this.plan = plan;
     this.groups = groups;
@@ -79,6 +85,11 @@ class RegisterWriter {
     this.builder = this.frame.builder;
     this.panels =
       panels === undefined ? undefined : this.frame.workspace(panels, panelType(plan), 'read');
+    this.left = left;
+    this.leftBuffer =
+      left === undefined
+        ? undefined
+        : this.frame.workspace(left.workspace, panelType(plan), 'read');
     this.outputs = plan.step.outputs.map((node) => this.frame.output(node));
     this.rowExtent = groups.rows.at(-1)?.extent ?? 1;
     this.columnExtent = groups.columns.at(-1)?.extent ?? 1;
@@ -127,7 +138,10 @@ class RegisterWriter {
     return rows * Math.max(1, Math.min(tiles, Math.ceil(tiles / wanted)));
   }
 
-  /** Whole tiles of rows, then the rest in ever smaller powers of two. */
+  /**
+   * Tiles of rows. A packed left operand has zeros beyond the last row; otherwise a short tile is
+   * its own code, in powers of two where its height is not known.
+   */
   private walkRows(
     start: Expression,
     end: Expression,
@@ -135,6 +149,24 @@ class RegisterWriter {
   ): void {
     const { builder: b } = this;
     const { rows } = this.tile;
+    const total = this.rowExtent;
+    if (typeof total === 'number' || this.left !== undefined) {
+      const packed = this.left !== undefined || dividesBy(total, rows);
+      const short = packed || typeof total !== 'number' ? rows : total % rows;
+      b.for(start, end, rows, (row) => {
+        if (packed) body(row, rows);
+        else if (typeof total === 'number' && total < rows) body(row, short);
+        else {
+          const last = lessThan(subtract(total, row), rows);
+          b.if(
+            last,
+            () => body(row, short),
+            () => body(row, rows),
+          );
+        }
+      });
+      return;
+    }
     const count = subtract(end, start);
     const whole = multiply(floorDivide(count, rows), rows);
     const rest = modulo(count, rows);
@@ -160,7 +192,7 @@ class RegisterWriter {
     const tail = whole ? undefined : subtract(this.columnExtent, first);
     if (this.panels !== undefined) {
       const accumulators = this.accumulate(row, height, panel, undefined);
-      this.storeBoth(accumulators, row, height, first, tail);
+      this.store(accumulators, row, height, first, tail);
       return;
     }
     const write = (limit: Expression | undefined): void => {
@@ -191,8 +223,9 @@ class RegisterWriter {
     const accumulator = b.variable(zero, type);
     const base =
       this.panels === undefined ? 0 : panelAddress(plan, this.groups, tile, this.bindings, panel);
+    const leftBase = this.left?.address(this.bindings, floorDivide(row, tile.rows));
     writeLoops(b, this.groups.depth, this.bindings, () => {
-      const a = this.leftTile(row, height);
+      const a = this.leftTile(row, height, leftBase);
       const c = this.rightTile(panel, base, tail);
       b.assign(accumulator, b.dot(a, c, b.read(accumulator)));
     });
@@ -227,7 +260,14 @@ class RegisterWriter {
     return { axis: this.groups.columns.at(-1)?.name, value: add(first, lane) };
   }
 
-  private leftTile(row: Expression, height: number): Value {
+  private leftTile(row: Expression, height: number, base: Expression | undefined): Value {
+    const { builder: b, plan, tile } = this;
+    if (this.leftBuffer !== undefined && base !== undefined) {
+      const flat = substitute(plan.depth, (name) => this.replacement(name, []));
+      const address = add(base, multiply(flat, tile.rows));
+      const access = { buffer: this.leftBuffer, address, strides: [1, 0] };
+      return b.load({ dtype: rawType(panelType(plan)), shape: [height, 1] }, access);
+    }
     const axes = [
       { name: rowName, count: height },
       { name: depthName, count: 1 },
@@ -265,27 +305,7 @@ class RegisterWriter {
     return b.broadcast(cast, shape);
   }
 
-  /** Stores whole tiles without masks; decides at run time where that is not known. */
-  private storeBoth(
-    accumulators: Variable,
-    row: Expression,
-    height: number,
-    first: Expression,
-    tail: Expression | undefined,
-  ): void {
-    const store = (limit: Expression | undefined): void =>
-      this.store(accumulators, row, height, first, limit);
-    if (tail === undefined) store(undefined);
-    else if (!provablyAtLeast(this.columnExtent, this.tile.columns)) store(tail);
-    else {
-      this.builder.if(
-        lessThan(tail, this.tile.columns),
-        () => store(tail),
-        () => store(undefined),
-      );
-    }
-  }
-
+  /** Applies what follows the contraction and stores; a plain whole tile goes at once. */
   private store(
     accumulator: Variable,
     row: Expression,
@@ -294,18 +314,40 @@ class RegisterWriter {
     tail: Expression | undefined,
   ): void {
     const { builder: b, plan, tile } = this;
+    const lanes: TileAxis = { name: laneName, count: tile.columns };
+    const columns = tail === undefined ? lanes : { ...lanes, tail };
+    const plain = plan.roots.every(({ node }) => node.id === plan.node.id);
+    const isWhole = this.left === undefined || dividesBy(this.rowExtent, tile.rows);
+    if (height === 1 || (plain && tail === undefined && isWhole)) {
+      const axes = [{ name: rowName, count: height }, columns];
+      this.storeAll(b.read(accumulator), axes, [this.rowBound(row, height)], first);
+      return;
+    }
+    const count = isWhole ? undefined : subtract(this.rowExtent, row);
+    const axis = this.groups.rows.at(-1)?.name;
+    eachRow(this.frame, accumulator, count, (r, content) =>
+      this.storeAll(content, [columns], [{ axis, value: add(row, r) }], first),
+    );
+  }
+
+  private storeAll(
+    total: Value,
+    axes: readonly TileAxis[],
+    rows: readonly Bound[],
+    first: Expression,
+  ): void {
+    const { builder: b, plan } = this;
     const { target } = this.frame;
     const { accumulate } = plan.node.attributes;
-    const total = settle(b, accumulate, b.read(accumulator));
-    const sum = lowerCast(b, target, accumulate, plan.node.dtype, false, total);
-    const lanes: TileAxis = { name: laneName, count: tile.columns };
-    const bounds = [this.rowBound(row, height), this.columnBound(first)];
+    const settled = settle(b, accumulate, total);
+    const sum = lowerCast(b, target, accumulate, plan.node.dtype, false, settled);
+    const bounds = [...rows, this.columnBound(first)];
     const place: Place = {
       builder: b,
       target,
       bufferOf: (node) => this.frame.input(node),
       finish: (e) => substitute(e, (name) => this.replacement(name, bounds)),
-      tile: [{ name: rowName, count: height }, tail === undefined ? lanes : { ...lanes, tail }],
+      tile: axes,
       known: (node) => (node.id === plan.node.id ? sum : undefined),
       failBase: this.names.failBase,
     };

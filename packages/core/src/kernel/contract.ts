@@ -6,6 +6,7 @@
  * panels of constants are packed once. Blocking after Goto and van de Geijn, "Anatomy of
  * high-performance matrix multiplication", ACM TOMS 34(3), 2008.
  */
+import type { DType } from '../base/dtype.js';
 import {
   equal,
   linearIn,
@@ -20,10 +21,18 @@ import type { KernelStep } from '../schedule/step.js';
 import type { Axis } from './axes.js';
 import { writeGroupContract } from './contract-group.js';
 import { writePack } from './contract-pack.js';
-import { addressesOf, extentOf, mergeGroups, planContract } from './contract-plan.js';
+import {
+  addressesOf,
+  type ContractPlan,
+  extentOf,
+  type MergedGroups,
+  mergeGroups,
+  planContract,
+} from './contract-plan.js';
 import { writeRegisterContract } from './contract-register.js';
-import { computeType } from './elementwise.js';
+import { computeType, memoryType } from './elementwise.js';
 import type { KernelNames } from './frame.js';
+import { type LeftOperand, writeLeftPack } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
 import { registerTile } from './register-tile.js';
 
@@ -39,6 +48,15 @@ export function isConstantValue(step: KernelStep, node: Node): boolean {
     stack.push(...next.inputs);
   }
   return true;
+}
+
+/**
+ * Whether a constant left operand is laid out anew: its elements need a conversion, which a tile
+ * would repeat for every column block. What memory holds as it is used is read in place.
+ */
+export function convertsLeft(step: KernelStep, node: Node, accumulate: DType): boolean {
+  const type = computeType(accumulate);
+  return memoryType(node.dtype) !== type && isConstantValue(step, node);
 }
 
 export function lowerContract(
@@ -65,21 +83,60 @@ export function lowerContract(
   const constant = isConstantValue(step, plan.right.node);
   const few = equal(rows, 1) || (typeof rows === 'number' && rows < 4);
   const pays = constant || (!few && (!sideBySide || provablyAtLeast(rows, 32)));
-  const accumulate = computeType(plan.node.attributes.accumulate);
+  // Panels are addressed by the flat depth, so a packed operand no longer hinders merging.
+  const packsRight = pays && target.vectorBytes > 0;
+  const packsLeft = packsLeftOperand(step, target, plan, rows);
+  const seen = [
+    ...(packsLeft ? [plan.depth] : leftSeen),
+    ...(packsRight ? [plan.depth] : rightSeen),
+    ...outSeen,
+  ];
+  const groups = packsRight || packsLeft ? mergeGroups(plan, seen) : unpacked;
   const tile = registerTile(
     target,
-    accumulate,
-    (unpacked.rows.at(-1) ?? one).extent,
-    columns.extent,
+    computeType(plan.node.attributes.accumulate),
+    (groups.rows.at(-1) ?? one).extent,
+    (groups.columns.at(-1) ?? one).extent,
   );
-  if (!pays || target.vectorBytes === 0) {
-    return [{ ...writeRegisterContract(plan, unpacked, target, names, tile, undefined), ...cost }];
-  }
-  // Panels are addressed by the flat depth, so the right operand no longer hinders merging.
-  const packed = mergeGroups(plan, [...leftSeen, ...outSeen, plan.depth]);
-  const panels = writePack(plan, packed, target, names, tile, constant);
-  const kernel = writeRegisterContract(plan, packed, target, names, tile, panels.workspace);
-  return [panels.kernel, { ...kernel, ...cost }];
+  const left = packsLeft
+    ? writeLeftPack(leftOperand(plan, groups), target, names, tile.rows)
+    : undefined;
+  const right = packsRight ? writePack(plan, groups, target, names, tile, constant) : undefined;
+  const spaces = [right?.workspace, left] as const;
+  const kernel = writeRegisterContract(plan, groups, target, names, tile, ...spaces);
+  const packs = [left?.kernel, right?.kernel].filter((pack) => pack !== undefined);
+  return [...packs, { ...kernel, ...cost }];
+}
+
+/** Only where several rows and columns share the work. */
+function packsLeftOperand(
+  step: KernelStep,
+  target: Target,
+  plan: ContractPlan,
+  rows: Size,
+): boolean {
+  const { accumulate } = plan.node.attributes;
+  const columns = extentOf(plan.groups.columns);
+  const many = typeof columns !== 'number' || columns >= 8;
+  const several = typeof rows === 'number' && rows > 1;
+  return (
+    target.vectorBytes > 0 && many && several && convertsLeft(step, plan.left.node, accumulate)
+  );
+}
+
+function leftOperand(plan: ContractPlan, groups: MergedGroups): LeftOperand {
+  return {
+    step: plan.step,
+    root: plan.left,
+    accumulate: plan.node.attributes.accumulate,
+    outer: [...groups.batch, ...groups.rows.slice(0, -1)],
+    row: groups.rows.at(-1) ?? one,
+    depth: plan.groups.depth,
+    flat: plan.depth,
+    dropped: new Set(
+      [...groups.dropped].filter((name) => plan.groups.depth.every((axis) => axis.name !== name)),
+    ),
+  };
 }
 
 /** Multiplications and additions; every operand and the result moved once. */

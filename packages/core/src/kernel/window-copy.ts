@@ -24,6 +24,7 @@ import {
   type CopyLayout,
   copyLayout,
   copyType,
+  inGraphOrder,
   type Spatial,
   type WindowPlan,
 } from './window-plan.js';
@@ -79,7 +80,10 @@ export function writeWindowCopy(plan: WindowPlan, target: Target, names: KernelN
       const index = [
         bound(bindings, 'n'),
         bound(bindings, 'c'),
-        ...padded.map((p, i) => sourceIndex(plan.spatial[i] as Spatial, p)),
+        ...inGraphOrder(
+          plan.order,
+          padded.map((p, i) => sourceIndex(plan.spatial[i] as Spatial, p)),
+        ),
       ];
       const source = values.value(plan.x, index, inside);
       const cast =

@@ -23,6 +23,7 @@ import { insideOf, sourceIndex } from './window-copy.js';
 import {
   batchName,
   groupName,
+  inGraphOrder,
   rowAxisName,
   type Spatial,
   spatialName,
@@ -95,13 +96,16 @@ export function writeWindowGroup(
           ? row
           : add(multiply(bindings.get(groupName) ?? 0, plan.depth), depth);
       const source = padded.map((p, i) => sourceIndex(plan.spatial[i] as Spatial, p));
-      const index = [bindings.get(batchName) ?? 0, channel, ...source];
+      const index = [bindings.get(batchName) ?? 0, channel, ...inGraphOrder(plan.order, source)];
       const fetched = cast(plan.x, values.value(plan.x, index, inside));
       const x = inside === undefined ? fetched : b.select(inside, fetched, identity);
       const old = b.read(accumulator);
       if (plan.weights !== undefined) {
         const out = add(multiply(bindings.get(groupName) ?? 0, plan.rows), row);
-        const w = cast(plan.weights, values.value(plan.weights, [out, depth, ...taps]));
+        const w = cast(
+          plan.weights,
+          values.value(plan.weights, [out, depth, ...inGraphOrder(plan.order, taps)]),
+        );
         b.assign(accumulator, b.broadcast(b.multiplyAdd(w, x, old), shape));
         return;
       }

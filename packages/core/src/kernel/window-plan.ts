@@ -43,7 +43,10 @@ export interface WindowPlan {
   /** Input channels of a group (1 for pooling), output channels of a group. */
   readonly depth: Size;
   readonly rows: Size;
+  /** Axes without extent first, so that lanes lie along one that has elements. */
   readonly spatial: readonly Spatial[];
+  /** Axis of the node that each of `spatial` is. */
+  readonly order: readonly number[];
   readonly accumulate: DType;
   readonly tile: RegisterTile;
   readonly roots: readonly Root[];
@@ -75,13 +78,27 @@ function spatialOf(node: NodeOf<'window'>, axis: number): Spatial {
   };
 }
 
+/** Whether an axis has one element, before and after. */
+const isPoint = (s: Spatial): boolean =>
+  equal(s.size, 1) && equal(s.padded, 1) && equal(s.kernel, 1) && equal(s.out, 1);
+
+/** One entry per axis of a plan's `spatial`, in the order of the node's axes. */
+export function inGraphOrder<T>(order: readonly number[], entries: readonly T[]): readonly T[] {
+  return order.map((_, axis) => entries[order.indexOf(axis)] as T);
+}
+
 export function planWindow(step: KernelStep, target: Target): WindowPlan {
   const node = step.anchor as NodeOf<'window'>;
   const [x, weights] = node.inputs as [Node, Node | undefined];
   const convolves = node.attributes.kind === 'convolve';
   const channels = x.shape[1] as Size;
   const groups = convolves ? node.attributes.groups : 1;
-  const spatial = node.attributes.kernel.map((_, axis) => spatialOf(node, axis));
+  const inGraph = node.attributes.kernel.map((_, axis) => spatialOf(node, axis));
+  const order = [
+    ...inGraph.flatMap((s, axis) => (isPoint(s) ? [axis] : [])),
+    ...inGraph.flatMap((s, axis) => (isPoint(s) ? [] : [axis])),
+  ];
+  const spatial = order.map((axis) => inGraph[axis] as Spatial);
   const { accumulate } = node.attributes;
   const rows = floorDivide(node.shape[1] as Size, groups);
   const last = spatial.at(-1) as Spatial;
@@ -91,7 +108,10 @@ export function planWindow(step: KernelStep, target: Target): WindowPlan {
   const anchorIndex = [
     index(batchName, x.shape[0] as Size),
     channel,
-    ...spatial.map(({ out }, axis) => index(spatialName(axis), out)),
+    ...inGraphOrder(
+      order,
+      spatial.map(({ out }, axis) => index(spatialName(axis), out)),
+    ),
   ];
   return {
     step,
@@ -104,6 +124,7 @@ export function planWindow(step: KernelStep, target: Target): WindowPlan {
     depth: convolves ? floorDivide(channels, groups) : 1,
     rows,
     spatial,
+    order,
     accumulate,
     tile: registerTile(target, computeType(accumulate), convolves ? rows : 1, last.out),
     roots: step.outputs.map((output) => ({

@@ -2,6 +2,7 @@
  * The register-tile kernel of windows: rows of the tile are output channels, columns are
  * neighbouring outputs along the last axis; the depth is channels times kernel elements.
  */
+import type { DType } from '../base/dtype.js';
 import {
   add,
   ceilDivide,
@@ -21,8 +22,10 @@ import { computeType, fromMemory, lowerBinary, lowerCast, rawType, settle } from
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
 import { identityOf } from './identity.js';
+import { dividesBy, type LeftPanels } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks, writeTiles } from './nest.js';
+import { eachRow } from './tile-epilogue.js';
 import { type Place, type TileAxis, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 import type { WindowCopy } from './window-copy.js';
@@ -30,6 +33,7 @@ import {
   batchName,
   copyType,
   groupName,
+  inGraphOrder,
   rowAxisName,
   type Spatial,
   spatialName,
@@ -44,8 +48,9 @@ export function writeWindowRegister(
   target: Target,
   names: KernelNames,
   copy: WindowCopy | undefined,
+  panels: LeftPanels | undefined,
 ): LoweredKernel {
-  return new WindowWriter(plan, target, names, copy).write();
+  return new WindowWriter(plan, target, names, copy, panels).write();
 }
 
 class WindowWriter {
@@ -56,11 +61,19 @@ class WindowWriter {
   private readonly builder: KernelBuilder;
   private readonly bindings = new Bindings();
   private readonly source: string;
+  private readonly panels: LeftPanels | undefined;
+  private readonly weights: string | undefined;
   private readonly outputs: readonly string[];
   private readonly type;
   private readonly columns: number;
 
-  constructor(plan: WindowPlan, target: Target, names: KernelNames, copy: WindowCopy | undefined) {
+  constructor(
+    plan: WindowPlan,
+    target: Target,
+    names: KernelNames,
+    copy: WindowCopy | undefined,
+    panels: LeftPanels | undefined,
+  ) {
     this.plan = plan;
     this.names = names;
     this.copy = copy;
@@ -71,6 +84,11 @@ class WindowWriter {
       copy === undefined
         ? (this.frame.input(plan.x) as string)
         : this.frame.workspace(copy.workspace, copyType(plan), 'read');
+    this.panels = panels;
+    this.weights =
+      panels === undefined
+        ? undefined
+        : this.frame.workspace(panels.workspace, this.type as DType, 'read');
     this.outputs = plan.step.outputs.map((node) => this.frame.output(node));
     this.columns = plan.tile.columns;
   }
@@ -106,6 +124,10 @@ class WindowWriter {
       return;
     }
     const rest = total % rows;
+    if (this.panels !== undefined) {
+      this.writeColumns(start, rows, rest === 0 ? undefined : subtract(total, start));
+      return;
+    }
     const whole = (): void => this.writeColumns(start, rows, undefined);
     const short = (): void => this.writeColumns(start, rest, undefined);
     if (rest === 0) whole();
@@ -114,11 +136,18 @@ class WindowWriter {
   }
 
   private writeColumns(row: Expression, height: number, rowTail: Expression | undefined): void {
-    const last = this.plan.spatial.at(-1) as Spatial;
-    writeTiles(this.builder, 0, last.out, this.columns, (column, tail) => {
+    const { out } = this.plan.spatial.at(-1) as Spatial;
+    const write = (column: Expression, tail: Expression | undefined): void => {
       const accumulator = this.accumulate(row, height, column, rowTail, tail);
       this.store(accumulator, row, height, column, rowTail, tail);
-    });
+    };
+    // The copy may be read beyond its rows: one code for whole tiles and the last one.
+    if (this.copy === undefined) writeTiles(this.builder, 0, out, this.columns, write);
+    else {
+      this.builder.for(0, out, this.columns, (column) => {
+        write(column, dividesBy(out, this.columns) ? undefined : subtract(out, column));
+      });
+    }
   }
 
   private accumulate(
@@ -134,11 +163,12 @@ class WindowWriter {
     const identity = identityOf(kind === 'convolve' ? 'sum' : kind, plan.accumulate);
     const initial = b.broadcast(b.literal(this.type, identity), type.shape);
     const accumulator = b.variable(initial, type);
+    const panel = this.panels?.address(this.bindings, this.bound('rowBlock'));
     b.for(0, plan.depth, 1, (depth) => {
       this.walkKernel(0, [], (taps) => {
         const x = this.inputTile(depth, row, column, taps, tail);
         if (kind === 'convolve') {
-          const w = this.weightTile(depth, row, height, taps, rowTail);
+          const w = this.weightTile(depth, row, height, taps, rowTail, panel);
           b.assign(accumulator, b.dot(w, x, b.read(accumulator)));
         } else b.assign(accumulator, this.combine(b.read(accumulator), x));
       });
@@ -214,7 +244,8 @@ class WindowWriter {
     const shift = padded.at(-1) as Expression;
     const outer = padded.slice(0, -1);
     if (copy === undefined) {
-      return flatten(plan.x.shape, [this.bound(batchName), channel, ...outer, add(column, shift)]);
+      const inner = inGraphOrder(plan.order, [...outer, add(column, shift)]);
+      return flatten(plan.x.shape, [this.bound(batchName), channel, ...inner]);
     }
     const { layout } = copy;
     const shape = [plan.batch, plan.channels, ...layout.outer, layout.phases, layout.columns];
@@ -229,9 +260,16 @@ class WindowWriter {
     height: number,
     taps: readonly Expression[],
     rowTail: Expression | undefined,
+    panel: Expression | undefined,
   ): Value {
     const { builder: b, plan } = this;
     const weights = plan.weights as Node;
+    if (this.weights !== undefined && panel !== undefined) {
+      const shape = [plan.depth, ...plan.spatial.map((s) => s.kernel)];
+      const address = add(panel, multiply(flatten(shape, [depth, ...taps]), height));
+      const access = { buffer: this.weights, address, strides: [1, 0] };
+      return b.load({ dtype: this.type, shape: [height, 1] }, access);
+    }
     const lane = height === 1 ? 0 : variable(rowName, height);
     const out = add(multiply(this.bound(groupName), plan.rows), row, lane);
     const axis: TileAxis = { name: rowName, count: height };
@@ -247,7 +285,11 @@ class WindowWriter {
       known: () => undefined,
       failBase: this.names.failBase,
     };
-    const value = new ValueLowering(place).value(weights, [out, depth, ...taps]);
+    const value = new ValueLowering(place).value(weights, [
+      out,
+      depth,
+      ...inGraphOrder(plan.order, taps),
+    ]);
     const cast = lowerCast(b, this.frame.target, weights.dtype, plan.accumulate, false, value);
     return b.broadcast(cast, [height, 1]);
   }
@@ -261,8 +303,29 @@ class WindowWriter {
     tail: Expression | undefined,
   ): void {
     const { builder: b, plan } = this;
+    const lanes: TileAxis = { name: laneName, count: this.columns };
+    const columns = tail === undefined ? lanes : { ...lanes, tail };
+    const plain = plan.roots.every(({ node }) => node.id === plan.node.id);
+    if (height === 1 || (plain && tail === undefined && rowTail === undefined)) {
+      const rows: TileAxis = { name: rowName, count: height };
+      const axes = [rowTail === undefined ? rows : { ...rows, tail: rowTail }, columns];
+      const at = add(row, height === 1 ? 0 : variable(rowName, height));
+      this.storeAll(b.read(accumulator), axes, at, column);
+      return;
+    }
+    eachRow(this.frame, accumulator, rowTail, (r, content) =>
+      this.storeAll(content, [columns], add(row, r), column),
+    );
+  }
+
+  private storeAll(
+    total: Value,
+    axes: readonly TileAxis[],
+    row: Expression,
+    column: Expression,
+  ): void {
+    const { builder: b, plan } = this;
     const { target } = this.frame;
-    const total = b.read(accumulator);
     const sum =
       plan.accumulate === 'bool'
         ? b.notEqual(total, b.literal('u32', 0))
@@ -276,21 +339,16 @@ class WindowWriter {
           );
     const last = plan.spatial.length - 1;
     const replacement = (name: string): Expression | undefined => {
-      if (name === rowAxisName) return add(row, height === 1 ? 0 : variable(rowName, height));
+      if (name === rowAxisName) return row;
       if (name === spatialName(last)) return add(column, variable(laneName, this.columns));
       return this.bindings.get(name);
     };
-    const rows: TileAxis = { name: rowName, count: height };
-    const lanes: TileAxis = { name: laneName, count: this.columns };
     const place: Place = {
       builder: b,
       target,
       bufferOf: (node) => this.frame.input(node),
       finish: (e) => substitute(e, replacement),
-      tile: [
-        rowTail === undefined ? rows : { ...rows, tail: rowTail },
-        tail === undefined ? lanes : { ...lanes, tail },
-      ],
+      tile: axes,
       known: (node) => (node.id === plan.node.id ? sum : undefined),
       failBase: this.names.failBase,
     };

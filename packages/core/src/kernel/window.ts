@@ -2,14 +2,33 @@
  * Windows: convolution and pooling. Vector targets read a padded copy in shifted tiles, never an
  * unfolded one; targets with threads give every thread one output and mask the padding.
  */
-import { type Expression, equal, multiply, product } from '../base/expression.js';
+import {
+  add,
+  type Expression,
+  equal,
+  multiply,
+  product,
+  type Size,
+  variable,
+} from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { KernelStep } from '../schedule/step.js';
+import type { Axis } from './axes.js';
+import { convertsLeft } from './contract.js';
 import type { KernelNames } from './frame.js';
+import { type LeftPanels, writeLeftPack } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
+import { flatten } from './view-index.js';
 import { writeWindowCopy } from './window-copy.js';
 import { writeWindowGroup } from './window-group.js';
-import { planWindow, readsInPlace, type WindowPlan } from './window-plan.js';
+import {
+  groupName,
+  inGraphOrder,
+  planWindow,
+  readsInPlace,
+  rowAxisName,
+  type WindowPlan,
+} from './window-plan.js';
 import { writeWindowRegister } from './window-register.js';
 
 export function lowerWindow(
@@ -22,11 +41,39 @@ export function lowerWindow(
   if (target.execution === 'threads') {
     return [{ ...writeWindowGroup(plan, target, names), flops }];
   }
-  if (readsInPlace(plan)) {
-    return [{ ...writeWindowRegister(plan, target, names, undefined), flops }];
-  }
-  const copy = writeWindowCopy(plan, target, names);
-  return [copy.kernel, { ...writeWindowRegister(plan, target, names, copy), flops }];
+  const panels = packWeights(plan, target, names);
+  const copy = readsInPlace(plan) ? undefined : writeWindowCopy(plan, target, names);
+  const kernel = writeWindowRegister(plan, target, names, copy, panels);
+  const before = [panels?.kernel, copy?.kernel].filter((made) => made !== undefined);
+  return [...before, { ...kernel, flops }];
+}
+
+/** Constant weights that need a conversion, laid out once in the order of their use. */
+function packWeights(plan: WindowPlan, target: Target, names: KernelNames): LeftPanels | undefined {
+  const { weights, spatial, tile } = plan;
+  if (weights === undefined || tile.rows === 1 || target.vectorBytes === 0) return undefined;
+  if (!convertsLeft(plan.step, weights, plan.accumulate)) return undefined;
+  const axis = (name: string, extent: Size): Axis => ({ name, extent, reduced: false });
+  const group = axis(groupName, plan.groups);
+  const row = axis(rowAxisName, plan.rows);
+  const depth = [axis('$d', plan.depth), ...spatial.map((s, i) => axis(`$k${i}`, s.kernel))];
+  const out = add(multiply(variable(groupName, plan.groups), plan.rows), variable(rowAxisName));
+  const [channel, ...taps] = depth.map((d) => variable(d.name, d.extent));
+  const index = [out, channel as Expression, ...inGraphOrder(plan.order, taps)];
+  const operand = {
+    step: plan.step,
+    root: { node: weights, index },
+    accumulate: plan.accumulate,
+    outer: [group],
+    row,
+    depth,
+    flat: flatten(
+      depth.map((d) => d.extent),
+      [channel as Expression, ...taps],
+    ),
+    dropped: new Set<string>(),
+  };
+  return writeLeftPack(operand, target, names, tile.rows);
 }
 
 function flopsOf(plan: WindowPlan): Expression {
