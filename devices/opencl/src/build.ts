@@ -37,12 +37,15 @@ export async function buildCompiled(
 
 /** The first error that a compiler's log names, with the line of our source that it means. */
 function buildError(log: string, code: number, text: string): OpenClawError {
-  const lines = log.split('\n');
-  // Compilers begin a message by the file's name, the line and perhaps the column.
-  const at = lines.findIndex((line) => /error/i.test(line) && /\d/.test(line));
-  const said = (lines[at] ?? lines.find((line) => line.trim() !== '') ?? nameOf(code)).trim();
-  const place = /(?:^|[:(\s])(\d+)[:,](\d+)?[):]?\s*(?:fatal )?error:?\s*(.*)$/i.exec(said);
-  const source = place === null ? undefined : text.split('\n')[Number(place[1]) - 1]?.trim();
-  const reason = source === undefined ? said : `line ${place?.[1]}: ${place?.[3]}, in "${source}"`;
+  const lines = log.split('\n').map((line) => line.trim());
+  const said = lines.find((line) => /error/i.test(line) && /\d/.test(line)) ?? lines[0];
+  // Line and column, or the line alone, after whatever name the compiler gave the source.
+  const place =
+    /(?:\S*?[:(]|\b)(\d+)[:,]\d+[:)]*\s*/.exec(said ?? '') ??
+    /\S*?[:(](\d+)[:)]+\s*/.exec(said ?? '');
+  const source = text.split('\n')[Number(place?.[1]) - 1]?.trim();
+  const message = said?.replace(place?.[0] ?? '', '').replace(/^:?\s*(fatal )?error:\s*/i, '');
+  const known = place !== null && source !== undefined;
+  const reason = known ? `line ${place[1]}: ${message}, in "${source}"` : said || nameOf(code);
   return failure('OC-DEVICE-07', { reason }, { cause: log || nameOf(code) });
 }

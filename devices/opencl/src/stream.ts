@@ -99,9 +99,10 @@ export class Stream<T> {
 
   async close(): Promise<void> {
     await this.driver.finish(this.queue);
-    for (const { event } of this.entries) this.driver.release('event', event);
+    const events = new Set([...this.kept, ...this.entries.map(({ event }) => event)]);
+    for (const event of events) this.driver.release('event', event);
     this.entries = [];
-    this.keepTimes();
+    this.kept = new Set();
     this.driver.release('queue', this.queue);
   }
 }
