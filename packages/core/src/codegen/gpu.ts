@@ -38,9 +38,10 @@ import { mapThreads } from './threads.js';
 
 /**
  * A dialect as a language: a row of the table, or tokens of one's own. Kernels take pointers to
- * the buffers (the status word last), then the sizes as integers of the entry's index type. Where target.maxGrid[0] is 2³¹ − 1 or more, a
- * launch has exactly as many groups as tasks, along x. Else it has at least as many over up to
- * three axes in any shape: a kernel numbers its groups x first, and those without a task leave.
+ * the buffers (the status word last), then the sizes as integers of the entry's index type. Where
+ * target.maxGrid[0] is 2³¹ − 1 or more, a launch has exactly as many groups as tasks, along x. Else
+ * it has at least as many over up to three axes in any shape: a kernel numbers its groups x first,
+ * and those without a task leave.
  */
 export function gpuLanguage(
   row: GpuDialectName | { readonly name: string; readonly tokens: GpuDialect },
