@@ -1,135 +1,14 @@
-/** Plug-in of GPUs whose driver and language have the shape of CUDA: one driver, a row per vendor. */
-import {
-  type Absent,
-  type Binary,
-  type Device,
-  type DevicePlugin,
-  type Found,
-  failure,
-  gpuLanguage,
-  type Language,
-  refused,
-  type Source,
-  type Target,
-} from '@open-claw/core/device';
-import { type Cache, openCache } from '@open-claw/kernel-cache';
-import { type Calls, openCalls, type Places } from './calls.js';
-import { type Compiler, commandFolders, compileCached, compilerOf } from './compiler.js';
-import { GpuDevice } from './device.js';
-import { foundOf, openDriver, type ProbedCard, probeRow } from './probe.js';
-import { dialectName, type GpuRow } from './row.js';
-import { gpuRows } from './rows.table.js';
-import { targetOf } from './target.js';
-
-export interface CudaOptions {
-  /** Looked into instead of the system's and the rows' own places. */
-  readonly places?: { readonly libraries: readonly string[]; readonly commands: readonly string[] };
-  /** Folder for compiled kernels; CLAW_CACHE or ~/.cache/openclaw where absent. */
-  readonly cache?: string;
-  /** Architecture of the cards of a row, by its name, where the table's guess is wrong. */
-  readonly architectures?: Readonly<Record<string, string>>;
-  /** Times every command by events. */
-  readonly times?: boolean;
-  /** Opens libraries in another way, as a trace does. */
-  readonly openCalls?: typeof openCalls;
-}
-
-/** The languages of all rows as one: a target says which it wants. */
-function languageOf(rows: readonly GpuRow[]): Language {
-  const languages = new Map(rows.map((row) => [dialectName(row), gpuLanguage(row.dialect)]));
-  return {
-    name: 'cuda',
-    emit(kernels, target) {
-      const language = languages.get(target.language);
-      if (language === undefined) {
-        throw refused(`language ${target.language}`, 'no row of this device speaks it');
-      }
-      return language.emit(kernels, target);
-    },
-  };
-}
-
-/**
- * Makes the plug-in of rows, `cuda` by name, or of one row, `cuda/ROW`. Ids of devices are
- * `cuda/ROW:N`; `open` also takes a target's id for the first card of that architecture.
- */
-export function cudaDevice(
-  rows: GpuRow | readonly GpuRow[] = gpuRows,
-  options: CudaOptions = {},
-): DevicePlugin {
-  const listed: readonly GpuRow[] = Array.isArray(rows) ? rows : [rows as GpuRow];
-  const drivers = new Map<string, Calls>();
-  const compilers = new Map<string, Compiler>();
-  let cache: Cache | undefined;
-  const librariesOf = (row: GpuRow): Places => {
-    if (options.places === undefined) return { system: true, folders: row.folders };
-    return { system: false, folders: options.places.libraries };
-  };
-  const driverOf = (row: GpuRow): Calls | string => {
-    const kept = drivers.get(row.name);
-    if (kept !== undefined) return kept;
-    const opened = openDriver(row, librariesOf(row), options.openCalls ?? openCalls);
-    // A driver may be installed later: only success is remembered.
-    if (typeof opened === 'string') return opened;
-    drivers.set(row.name, opened);
-    return opened;
-  };
-  const probed = (row: GpuRow) => probeRow(row, driverOf(row), options.architectures?.[row.name]);
-  const find = (id: string): ProbedCard | undefined => {
-    const named = listed.filter((row) => id.startsWith(`cuda/${row.name}:`));
-    const cards = (named.length > 0 ? named : listed).flatMap((row) => probed(row).cards);
-    return cards.find((card) => card.id === id) ?? cards.find(({ target }) => target.id === id);
-  };
-  return {
-    contract: 1,
-    name: Array.isArray(rows) ? 'cuda' : `cuda/${(rows as GpuRow).name}`,
-    targets: listed.flatMap((row) => row.architectures.map((a) => targetOf(row, a))),
-    language: languageOf(listed),
-
-    async probe(): Promise<readonly (Found | Absent)[]> {
-      return listed.flatMap((row) => {
-        const { cards, absent } = probed(row);
-        return [...cards.map(foundOf), ...absent];
-      });
-    },
-
-    async compile(source: Source, target: Target): Promise<Binary> {
-      const row = listed.find((r) => dialectName(r) === target.language);
-      if (row === undefined || source.language !== target.language) {
-        throw refused(`${source.language} for ${target.id}`, 'no row of this device compiles it');
-      }
-      const places = {
-        libraries: librariesOf(row),
-        commands: options.places?.commands ?? commandFolders(row),
-        open: options.openCalls ?? openCalls,
-      };
-      const compiler = compilers.get(row.name) ?? compilerOf(row, places);
-      compilers.set(row.name, compiler);
-      cache ??= openCache({ family: 'cuda', suffix: 'code', folder: options.cache });
-      const architecture = target.id.slice(target.id.indexOf('/') + 1);
-      const bytes = await compileCached(row, compiler, source.text ?? '', architecture, cache);
-      return {
-        format: `cuda/${row.name}`,
-        target: target.id,
-        toolchain: compiler.identity,
-        bytes,
-        entries: source.entries,
-      };
-    },
-
-    async open(id: string): Promise<Device> {
-      const card = find(id);
-      if (card === undefined) throw failure('OC-DEVICE-06', { id }, { kind: 'unavailable' });
-      return new GpuDevice(card.card, card.target, options);
-    },
-  };
-}
+/** Door of the CUDA family of GPUs: one driver, a row per vendor. */
+import type { DevicePlugin } from '@open-claw/core/device';
+import { cudaDevice } from './plugin.js';
 
 /** The plug-in with its defaults. */
 export const plugin: DevicePlugin = cudaDevice();
 
 export type { Calls } from './calls.js';
 export { GpuDevice } from './device.js';
+export { type CudaOptions, cudaDevice } from './plugin.js';
 export type { Architecture, Attributes, GpuRow, OfflineCompiler, RuntimeCompiler } from './row.js';
 export { gpuRows } from './rows.table.js';
 export { replayTrace, type TraceReport, traceRow } from './trace.js';
+export type { WalkStep } from './walk.js';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { DevicePlugin } from '@open-claw/core/device';
 import { type Argument, type Calls, openCalls } from './calls.js';
 import { meaningOf } from './failures.js';
-import { type CudaOptions, cudaDevice } from './index.js';
+import { type CudaOptions, cudaDevice } from './plugin.js';
 import type { GpuRow } from './row.js';
 import { type Part, signatures } from './signatures.table.js';
 import { type WalkStep, walk } from './walk.js';
