@@ -2,12 +2,10 @@
  * A device of an OpenCL driver: calls are queued in their order; commands go to one in-order
  * queue, and nothing waits on the caller's thread.
  */
-import { freemem } from 'node:os';
 import {
   type Binary,
   type Command,
   type Device,
-  type Entry,
   failure,
   internal,
   isFailure,
@@ -18,14 +16,21 @@ import {
   type OpenClawError,
   refused,
   type Stop,
-  type Target,
   Validity,
 } from '@open-claw/core/device';
-import { binaryFormat, splitKernels } from './binary.js';
-import { type BuildPlace, buildCompiled, buildSource } from './build.js';
-import { lostCodes, memoryCodes, nameOf } from './constants.js';
-import type { Handle, Range, Size } from './driver.js';
-import { ClMemory, capacityOf, Pool } from './memory.js';
+import type { Handle, Range } from './driver.js';
+import { Heap, type HeapPlace } from './heap.js';
+import { Loss } from './loss.js';
+import { ClMemory } from './memory.js';
+import {
+  ClModule,
+  checkArguments,
+  type Kernel,
+  type LoadPlace,
+  loadModule,
+  setArgument,
+  sizeOf,
+} from './module.js';
 import { type Enqueue, Stream } from './stream.js';
 
 /** Longest time in milliseconds that putting commands into the queue holds the event loop. */
@@ -37,33 +42,6 @@ const mostWaiting = 512;
 /** Writes up to this are copied at once, so that the caller goes on. */
 const stagedBytes = 64 * 1024;
 
-interface Kernel {
-  readonly object: Handle;
-  readonly entry: Entry;
-  /** Arguments as set last: the driver keeps them. */
-  readonly set: (Handle | undefined)[];
-  launched: boolean;
-}
-
-class ClModule implements Module {
-  readonly entries: readonly Entry[];
-  readonly owner: ClDeviceQueue;
-  readonly kernels: ReadonlyMap<string, Kernel>;
-  program: Handle;
-
-  constructor(
-    owner: ClDeviceQueue,
-    entries: readonly Entry[],
-    program: Handle,
-    kernels: ReadonlyMap<string, Kernel>,
-  ) {
-    this.owner = owner;
-    this.entries = entries;
-    this.program = program;
-    this.kernels = kernels;
-  }
-}
-
 /** What a queued command is: a submitted one with its index, or a transfer of the host. */
 interface Work {
   readonly command?: Command;
@@ -72,12 +50,7 @@ interface Work {
   readonly written?: MemoryArgument;
 }
 
-export interface DeviceOptions extends BuildPlace {
-  readonly target: Target;
-  /** Identity of device and driver, as in binaries. */
-  readonly identity: string;
-  /** Whether device memory is the host's. */
-  readonly onHost: boolean;
+export interface DeviceOptions extends LoadPlace, HeapPlace {
   readonly queue: Handle;
   /** Gives back what `open` took, once. */
   readonly release: () => void;
@@ -85,14 +58,12 @@ export interface DeviceOptions extends BuildPlace {
 
 export class ClDeviceQueue implements Device {
   readonly lost: Promise<Lost>;
+  private readonly loss = new Loss();
   private readonly options: DeviceOptions;
   private readonly stream: Stream<Work>;
-  private readonly pool: Pool;
+  private readonly heap: Heap;
   private readonly live = new Set<ClMemory | ClModule>();
   private readonly validity = new Validity();
-  private settleLost: (lost: Lost) => void = () => {};
-  private gone: OpenClawError | undefined;
-  private allocated = 0;
   private closed = false;
   private tail: Promise<void> = Promise.resolve();
   private failed: OpenClawError | undefined;
@@ -101,31 +72,18 @@ export class ClDeviceQueue implements Device {
   constructor(options: DeviceOptions) {
     this.options = options;
     this.stream = new Stream(options.driver, options.queue);
-    this.pool = new Pool(options.driver, Math.floor(options.target.memoryBytes / 16));
-    this.lost = new Promise((resolve) => {
-      this.settleLost = resolve;
-    });
+    this.heap = new Heap(options, this.loss);
+    this.lost = this.loss.lost;
   }
 
   async allocate(bytes: number): Promise<Memory> {
     this.checkOpen();
-    const capacity = capacityOf(bytes);
-    const free = this.freeBytes();
-    const outOfMemory = (): OpenClawError =>
-      failure('OC-DEVICE-01', { asked: bytes, free }, { kind: 'transient', retry: 'smaller' });
-    if (!(capacity <= Math.min(free, this.options.target.maxBufferBytes))) throw outOfMemory();
-    const kept = this.pool.take(capacity);
-    const buffer = kept ?? this.create(capacity);
-    if (buffer === undefined) throw outOfMemory();
-    const memory = new ClMemory(this, this.options.driver, buffer, bytes);
+    const { driver } = this.options;
+    const { buffer, capacity } = this.heap.take(bytes);
+    const memory = new ClMemory(this, driver, buffer, bytes);
     const range = { buffer, offset: 0, bytes: capacity };
     const code = this.clear(range, { index: -1, written: argumentOf(memory, 0, bytes) });
-    if (code !== 0) {
-      this.options.driver.release('memory', buffer);
-      this.checkCode(code);
-      throw memoryCodes.has(code) ? outOfMemory() : commandFailure('allocate', code);
-    }
-    this.allocated += capacity;
+    if (code !== 0) throw this.heap.refuse(buffer, bytes, code);
     this.live.add(memory);
     return memory;
   }
@@ -174,26 +132,8 @@ export class ClDeviceQueue implements Device {
 
   async load(binary: Binary): Promise<Module> {
     this.checkOpen();
-    const { target, identity, driver } = this.options;
-    if (binary.format !== binaryFormat || binary.target !== target.id) {
-      const what = `a binary of ${binary.format} for ${binary.target}`;
-      throw refused(what, `this device loads ${binaryFormat} for ${target.id}`);
-    }
-    const { text, compiled } = splitKernels(binary.bytes);
-    const usable = binary.toolchain === identity && compiled.byteLength > 0;
-    const ready = usable ? await buildCompiled(this.options, compiled) : undefined;
-    const program = ready ?? (await buildSource(this.options, text));
-    const kernels = new Map<string, Kernel>();
-    const module = new ClModule(this, binary.entries, program, kernels);
+    const module = await loadModule(this, this.options, binary);
     this.live.add(module);
-    for (const entry of binary.entries) {
-      const { object, code } = driver.createKernel(program, entry.name);
-      if (code !== 0) {
-        this.release(module);
-        throw internal(`kernel ${entry.name} is not in its program: ${nameOf(code)}`);
-      }
-      kernels.set(entry.name, { object, entry, set: [], launched: false });
-    }
     return module;
   }
 
@@ -224,7 +164,7 @@ export class ClDeviceQueue implements Device {
     this.closed = true;
     await this.tail;
     for (const handle of [...this.live]) this.release(handle);
-    this.pool.drain();
+    this.heap.drain();
     await this.stream.close();
     this.options.release();
   }
@@ -236,24 +176,7 @@ export class ClDeviceQueue implements Device {
   }
 
   async status(): Promise<{ readonly freeBytes: number }> {
-    return { freeBytes: this.freeBytes() };
-  }
-
-  private freeBytes(): number {
-    const left = Math.max(0, this.options.target.memoryBytes - this.allocated);
-    return this.options.onHost ? Math.min(left, freemem()) : left;
-  }
-
-  /** A buffer of the driver, if need be after giving back what is kept. */
-  private create(capacity: number): Handle | undefined {
-    const { driver, context } = this.options;
-    for (const attempt of [0, 1]) {
-      if (attempt === 1) this.pool.drain();
-      const { object, code } = driver.createBuffer(context, capacity);
-      if (code === 0) return object;
-      this.checkCode(code);
-    }
-    return undefined;
+    return { freeBytes: this.heap.freeBytes() };
   }
 
   private clear(range: Range, work: Work, byte = 0): number {
@@ -311,7 +234,7 @@ export class ClDeviceQueue implements Device {
         const range = this.rangeOf(command.to);
         if (range.bytes === 0) return;
         const code = this.clear(range, work, command.byte);
-        if (code !== 0) throw this.failureOf(index, code);
+        if (code !== 0) throw this.loss.failureOf(index, code);
         break;
       }
       case 'copy': {
@@ -322,7 +245,7 @@ export class ClDeviceQueue implements Device {
         if (!apart) throw failure('OC-DEVICE-02', { command: index, reason: 'the ranges overlap' });
         const call: Enqueue = (event) => driver.copy(queue, from, to, event);
         const code = this.stream.put(work, call);
-        if (code !== 0) throw this.failureOf(index, code);
+        if (code !== 0) throw this.loss.failureOf(index, code);
         break;
       }
       default:
@@ -338,28 +261,21 @@ export class ClDeviceQueue implements Device {
     const { driver, target } = this.options;
     const kernel = this.kernelOf(command.module, command.entry);
     const { entry } = kernel;
-    if (
-      command.buffers.length !== entry.buffers.length ||
-      command.sizes.length !== entry.sizes.length
-    ) {
-      const reason = `${entry.name} takes ${entry.buffers.length} buffers and other sizes`;
-      throw failure('OC-DEVICE-02', { command: index, reason });
-    }
+    checkArguments(kernel, command.buffers.length, command.sizes.length, index);
     const tasks = command.grid.reduce((product, extent) => product * extent, 1);
     if (tasks === 0) return;
+    const set = (at: number, value: Handle, type: 'i32' | 'i64'): void => {
+      const code = setArgument(driver, kernel, at, value, type);
+      if (code !== 0) throw this.loss.failureOf(index, code);
+    };
     for (const [i, argument] of command.buffers.entries()) {
       const { buffer, offset, bytes } = this.rangeOf(argument);
-      const part = offset === 0 ? buffer : (argument.memory as ClMemory).part(offset, bytes);
-      this.setArgument(kernel, i, part, index, 'i64');
+      set(i, offset === 0 ? buffer : (argument.memory as ClMemory).part(offset, bytes), 'i64');
     }
-    for (const [i, size] of command.sizes.entries()) {
-      this.setArgument(kernel, entry.buffers.length + i, size, index, entry.indexType);
+    for (const [i, value] of command.sizes.entries()) {
+      set(entry.buffers.length + i, value, entry.indexType);
     }
-    const across = Math.min(tasks, target.maxGrid[0]);
-    const down = Math.min(Math.ceil(tasks / across), target.maxGrid[1]);
-    const deep = Math.ceil(tasks / (across * down));
-    const group = entry.group[0];
-    const size: Size = { threads: [across * group, down, deep], group };
+    const size = sizeOf(kernel, target, tasks);
     const work = { command, index };
     const { queue } = this.stream;
     const code = kernel.launched
@@ -368,28 +284,14 @@ export class ClDeviceQueue implements Device {
           driver.launchAside(queue, kernel.object, size, event),
         );
     kernel.launched = true;
-    if (code !== 0) throw this.failureOf(index, code);
-  }
-
-  private setArgument(
-    kernel: Kernel,
-    at: number,
-    value: Handle,
-    index: number,
-    type: 'i32' | 'i64',
-  ): void {
-    if (kernel.set[at] === value) return;
-    const bytes = type === 'i32' ? Int32Array.of(Number(value)) : BigUint64Array.of(BigInt(value));
-    const code = this.options.driver.setArgument(kernel.object, at, bytes);
-    if (code !== 0) throw this.failureOf(index, code);
-    kernel.set[at] = value;
+    if (code !== 0) throw this.loss.failureOf(index, code);
   }
 
   /** Puts what the host asked for into the queue; what goes wrong is told later. */
   private put(work: Work, call: Enqueue, held: unknown): void {
     const code = this.stream.put(work, call, held);
     if (code === 0) return;
-    const error = this.failureOf('transfer', code);
+    const error = this.loss.failureOf('transfer', code);
     this.failed ??= error;
     if (work.written !== undefined) this.spoil(work.written, error);
   }
@@ -399,7 +301,7 @@ export class ClDeviceQueue implements Device {
     const broken = await this.stream.settle();
     if (broken === undefined) return;
     const first = broken.from[0]?.index ?? -1;
-    const error = this.failureOf(first < 0 ? 'transfer' : first, broken.code);
+    const error = this.loss.failureOf(first < 0 ? 'transfer' : first, broken.code);
     this.failed ??= error;
     for (const { command, written } of broken.from) {
       if (command !== undefined) this.validity.spoiled(command, error);
@@ -428,7 +330,7 @@ export class ClDeviceQueue implements Device {
   /** Does the work after all that was asked for before; it never rejects. */
   private enqueue(work: () => Promise<void>): Promise<void> {
     this.tail = this.tail.then(async () => {
-      if (this.gone !== undefined) return;
+      if (this.loss.gone !== undefined) return;
       try {
         await work();
       } catch (error) {
@@ -439,34 +341,15 @@ export class ClDeviceQueue implements Device {
   }
 
   private report(): void {
-    if (this.gone !== undefined) throw this.gone;
+    if (this.loss.gone !== undefined) throw this.loss.gone;
     const error = this.failed;
     this.failed = undefined;
     if (error !== undefined) throw error;
   }
 
   private checkOpen(): void {
-    if (this.gone !== undefined) throw this.gone;
+    if (this.loss.gone !== undefined) throw this.loss.gone;
     if (this.closed) throw failure('OC-DEVICE-03', { reason: 'the device is closed' });
-  }
-
-  /** Throws where a code says that the device is gone. */
-  private checkCode(code: number): void {
-    if (!lostCodes.has(code)) return;
-    this.lose(code);
-    throw this.gone;
-  }
-
-  private lose(code: number): void {
-    if (this.gone !== undefined) return;
-    const reason = nameOf(code);
-    this.gone = failure('OC-DEVICE-09', { reason }, { kind: 'transient', retry: 'reopen' });
-    this.settleLost({ code: 'OC-DEVICE-09', reason, retry: 'reopen' });
-  }
-
-  private failureOf(command: number | string, code: number): OpenClawError {
-    if (lostCodes.has(code)) this.lose(code);
-    return this.gone ?? commandFailure(command, code);
   }
 
   /** For calls of the host: what is freed is gone at once. */
@@ -488,24 +371,20 @@ export class ClDeviceQueue implements Device {
   }
 
   private kernelOf(module: Module, name: string): Kernel {
-    const owned = module instanceof ClModule && module.owner === this && module.program !== 0;
-    const kernel = owned ? module.kernels.get(name) : undefined;
+    const owned = module instanceof ClModule && module.owner === this;
+    const kernel = owned ? module.kernel(name) : undefined;
     if (kernel !== undefined) return kernel;
     throw failure('OC-DEVICE-03', { reason: `no kernel ${name} in a module of this device` });
   }
 
   private release(handle: Memory | Module): void {
-    const { driver } = this.options;
     if (handle instanceof ClMemory && this.live.delete(handle)) {
       handle.releaseParts();
       this.validity.forget(handle);
-      this.pool.give(handle.buffer, capacityOf(handle.bytes));
-      this.allocated -= capacityOf(handle.bytes);
+      this.heap.give(handle.buffer, handle.bytes);
       handle.buffer = 0;
     } else if (handle instanceof ClModule && this.live.delete(handle)) {
-      for (const { object } of handle.kernels.values()) driver.release('kernel', object);
-      driver.release('program', handle.program);
-      handle.program = 0;
+      handle.release();
     }
   }
 }
@@ -519,11 +398,3 @@ const argumentOf = (memory: Memory, offset: number, bytes: number): MemoryArgume
   bytes,
   access: 'readWrite',
 });
-
-/** A command that the driver did not take or did not end. */
-function commandFailure(command: number | string, code: number): OpenClawError {
-  const reason = nameOf(code);
-  const retry = memoryCodes.has(code) ? 'smaller' : 'other-device';
-  const kind = memoryCodes.has(code) ? 'transient' : 'wrong';
-  return failure('OC-DEVICE-02', { command, reason }, { kind, retry });
-}

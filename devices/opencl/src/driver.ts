@@ -140,7 +140,8 @@ function bind(koffi: typeof import('koffi'), path: string): Driver {
   const eventInfo = info('clGetEventInfo');
   const profilingInfo = info('clGetEventProfilingInfo');
   const logInfo = f(
-    `int clGetProgramBuildInfo(${object} p, ${object} d, uint32_t w, size_t n, void *into, void *s)`,
+    `int clGetProgramBuildInfo(${object} p, ${object} d, uint32_t what, size_t n, void *into, ` +
+      'void *size)',
   );
   const context = f(
     `${object} clCreateContext(void *p, uint32_t n, void *d, void *call, void *data, _Out_ int *e)`,

@@ -59,5 +59,5 @@ export function optionsOf(facts: DeviceFacts, dialect: readonly string[]): strin
   const exact = has(facts.singleConfig, floatConfig.correctDivision);
   const division = '-cl-fp32-correctly-rounded-divide-sqrt';
   const wanted = dialect.filter((option) => option !== division || exact);
-  return ['-cl-std=CL1.2', ...wanted].join(' ');
+  return ['-cl-std=CL1.2', '-w', ...wanted].join(' ');
 }
