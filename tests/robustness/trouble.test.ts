@@ -73,7 +73,12 @@ describe('the device', () => {
     const count = join(root, 'calls');
     const path = compilerOf(
       'second',
-      `[ "$1" = --version ] && exec cc --version\nif [ -e ${count} ]; then echo bad-kernel >&2; exit 1; fi\ntouch ${count}\nexec cc "$@"`,
+      [
+        '[ "$1" = --version ] && exec cc --version',
+        `if [ -e ${count} ]; then echo bad-kernel >&2; exit 1; fi`,
+        `touch ${count}`,
+        'exec cc "$@"',
+      ].join('\n'),
     );
     const plugin = nativeDevice({ compiler: join(path, 'cc'), cache: cacheOf('second-cache') });
     const found = (await plugin.probe())[0];
