@@ -79,8 +79,9 @@ function openFirst(
     try {
       return { library: koffi.load(name), name };
     } catch (error) {
-      // A file that is there and does not open is the better reason.
-      if (reason === '' || isAbsolute(name)) reason = firstLine(error);
+      // A file that is there and does not open says more than one that is not.
+      const said = firstLine(error);
+      if (isAbsolute(name) || !/no such file/i.test(said)) reason = said;
     }
   }
   const tried = names.join(', ');

@@ -11,7 +11,7 @@
 #include <ucontext.h>
 #endif
 
-#define ZONE 256
+#define ZONE 2048
 #define RED 0xa5
 #define FRESH 0xcd
 #define FIBER_BYTES (64 * 1024)
