@@ -1,13 +1,30 @@
 /** Sizes as functions of the symbols' numbers: evaluated at every run, so made once. */
 import { internal } from '../base/errors.js';
-import { type Atom, type Expression, type Size, variablesOf } from '../base/expression.js';
+import {
+  type Atom,
+  type Expression,
+  type Size,
+  type Sum,
+  variablesOf,
+} from '../base/expression.js';
 
 export type Environment = ReadonlyMap<string, number>;
 export type Evaluator = (environment: Environment) => number;
 
+const evaluators = new WeakMap<Sum, Evaluator>();
+const symbols = new WeakMap<Sum, readonly string[]>();
+
 /** The evaluator of a size; it throws OC-INTERNAL-01 for a symbol without a number. */
 export function evaluatorOf(size: Size): Evaluator {
   if (typeof size === 'number') return () => size;
+  const known = evaluators.get(size);
+  if (known !== undefined) return known;
+  const made = makeEvaluator(size);
+  evaluators.set(size, made);
+  return made;
+}
+
+function makeEvaluator(size: Sum): Evaluator {
   const terms = size.terms.map(({ coefficient, atoms }) => ({
     coefficient,
     atoms: atoms.map(atomEvaluator),
@@ -51,8 +68,12 @@ const operations: Readonly<
 };
 
 /** Whether every symbol of a size has a number. */
-export const isKnown = (size: Size, environment: Environment): boolean =>
-  typeof size === 'number' || [...variablesOf(size).keys()].every((name) => environment.has(name));
+export function isKnown(size: Size, environment: Environment): boolean {
+  if (typeof size === 'number') return true;
+  const names = symbols.get(size) ?? [...variablesOf(size).keys()];
+  symbols.set(size, names);
+  return names.every((name) => environment.has(name));
+}
 
 /** The numbers of a shape. */
 export const shapeOf = (shape: readonly Expression[], environment: Environment): number[] =>
