@@ -49,7 +49,7 @@ export const messagesEnglish = {
     fix: 'use another device or dtype, or export the model without them',
   },
   'OC-MEMORY-01': {
-    what: '{need} bytes of device memory are needed, the limit is {limit}; the largest value has {largest}',
+    what: '{need} bytes of memory needed, the limit is {limit}; the largest value has {largest}',
     fix: 'use smaller sizes, raise the limit, or take a device with more memory',
   },
   'OC-RUN-03': {

@@ -30,6 +30,6 @@ export interface Source {
 
 export interface Language {
   readonly name: string;
-  /** Throws refused(reason), or tooLarge(resource, need, have), which makes the compiler re-tile. */
+  /** Throws refused(reason), or tooLarge(resource, need, have): then the compiler re-tiles. */
   emit(kernels: readonly TileProgram[], target: Target): Source;
 }

@@ -1,4 +1,4 @@
-/** Overrides: operators of a device that replace a composite; taking them away changes no answer. */
+/** Overrides: operators of a device that replace a composite; without them no answer changes. */
 import type { Attributes, Node } from '../graph/node.js';
 
 export type OverrideParameters = Attributes['composite']['parameters'];

@@ -1,4 +1,4 @@
-/** A window step taken apart: sizes along every spatial axis, and whether the input needs a copy. */
+/** A window step taken apart: sizes along every spatial axis; whether the input needs a copy. */
 import { bytesOf, type DType } from '../base/dtype.js';
 import {
   add,

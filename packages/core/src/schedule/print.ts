@@ -17,7 +17,9 @@ function stepText(step: Step): string {
     case 'kernel': {
       const outputs = step.outputs.map(valueText).join(', ');
       const inputs = step.inputs.map(valueText).join(', ');
-      return `${step.pattern} ${outputs} = ${fusedOps(step).join(' ')} (${inputs})${overText(step)}`;
+      return `${step.pattern} ${outputs} = ${fusedOps(step).join(' ')} (${inputs})`.concat(
+        overText(step),
+      );
     }
     case 'host':
       return `host ${step.nodes.map((node) => `${valueText(node)} = ${node.op}`).join(', ')}`;

@@ -1,8 +1,8 @@
 /**
  * The schedule: which nodes become one kernel, in what order.
  *
- *   graph ─ orderOf ─▶ order ─ planHost ─▶ host ─ fuse ─▶ memory, groups
- *                                                         └─▶ steps ─ removeUnused ─ mergeMaps ─ placeOver ─▶
+ *   graph ─ orderOf ─▶ order ─ planHost ─▶ host ─ fuse ─▶ memory, groups ─▶ steps
+ *   steps ─ removeUnused ─ mergeMaps ─ placeOver ─▶ steps
  */
 import type { Target } from '../base/target.js';
 import { part } from '../graph/build.js';

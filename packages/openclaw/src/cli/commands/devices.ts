@@ -47,7 +47,12 @@ function listingText(listings: readonly Listing[], { texts }: Context): string {
     }
     const { id, model, driver, target, freeBytes } = listing.found;
     const width = target.vectorBytes > 0 ? `, ${target.vectorBytes * 8} bit` : '';
-    const facts = `${model}\n${target.id}${width}, ${target.cores} ${texts.threads}, ${bytesText(freeBytes)}`;
+    const parts = [
+      `${target.id}${width}`,
+      `${target.cores} ${texts.threads}`,
+      bytesText(freeBytes),
+    ];
+    const facts = `${model}\n${parts.join(', ')}`;
     const shown = driver.length > 60 ? `${driver.slice(0, 59)}…` : driver;
     return [id, texts.found, facts, shown, listing.evidence];
   });
