@@ -123,6 +123,10 @@ export function smallPrograms(): readonly SmallProgram[] {
       core.gather(node(x), node(i), 0),
       core.scatter('sum', node(x), node(i), node(u)),
     ]),
+    // Batch axes that are one run for the left operand and the result, but not for the right one.
+    program('product with heads inside', [f(61, 2, 3, 12, 8), f(62, 2, 6, 3, 8)], (x, y) => [
+      core.matmul(node(x), core.permute(node(y), [0, 2, 3, 1])),
+    ]),
     program('prefix and sort', [f(22, 4, 9)], (x) => [
       core.cumulate('sum', node(x), 1),
       ...core.sort(node(x), [], { axis: 1, descending: true }),

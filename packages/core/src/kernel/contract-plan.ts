@@ -158,15 +158,29 @@ export interface MergedGroups {
   readonly dropped: ReadonlySet<string>;
 }
 
-/** Merges every group on its own, so that its last axis is as long as the accesses allow. */
-export function mergeGroups(plan: ContractPlan, seen: readonly Expression[]): MergedGroups {
-  const merge = (axes: readonly Axis[]): MergedAxes => mergeAxes(axes, seen);
+/** Addresses by what they are addresses of; those of a packed operand's depth do not count. */
+export interface SeenAddresses {
+  readonly left: readonly Expression[];
+  readonly right: readonly Expression[];
+  readonly out: readonly Expression[];
+  readonly packsLeft: boolean;
+  readonly packsRight: boolean;
+}
+
+/**
+ * Merges every group on its own, so that its last axis is as long as the accesses allow. Packing
+ * walks the original axes of the depth, but the merged ones of the other groups.
+ */
+export function mergeGroups(plan: ContractPlan, seen: SeenAddresses): MergedGroups {
+  const { left, right, out, packsLeft, packsRight } = seen;
   const { batch, rows, columns, depth } = plan.groups;
+  const all = [...left, ...right, ...out];
+  const deep = [...(packsLeft ? [] : left), ...(packsRight ? [] : right), plan.depth];
   const parts = {
-    batch: merge(batch),
-    rows: merge(rows),
-    columns: merge(columns),
-    depth: merge(depth),
+    batch: mergeAxes(batch, all),
+    rows: mergeAxes(rows, all),
+    columns: mergeAxes(columns, all),
+    depth: mergeAxes(depth, deep),
   };
   const dropped = new Set(Object.values(parts).flatMap((part) => [...part.dropped]));
   return {

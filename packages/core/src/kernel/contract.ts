@@ -69,11 +69,18 @@ export function lowerContract(
   const rightSeen = addressesOf(plan, target, [plan.right], false);
   const outSeen = addressesOf(plan, target, plan.roots, true);
   const cost = costOf(plan.node);
+  const plain = {
+    left: leftSeen,
+    right: rightSeen,
+    out: outSeen,
+    packsLeft: false,
+    packsRight: false,
+  };
   if (target.execution === 'threads') {
-    const groups = mergeGroups(plan, [...leftSeen, ...rightSeen, ...outSeen]);
+    const groups = mergeGroups(plan, plain);
     return [{ ...writeGroupContract(plan, groups, target, names), ...cost }];
   }
-  const unpacked = mergeGroups(plan, [...leftSeen, ...rightSeen, ...outSeen]);
+  const unpacked = mergeGroups(plan, plain);
   const columns = unpacked.columns.at(-1) ?? one;
   const rows = extentOf(plan.groups.rows);
   const sideBySide = rightSeen.every((e) => {
@@ -83,15 +90,9 @@ export function lowerContract(
   const constant = isConstantValue(step, plan.right.node);
   const few = equal(rows, 1) || (typeof rows === 'number' && rows < 4);
   const pays = constant || (!few && (!sideBySide || provablyAtLeast(rows, 32)));
-  // Panels are addressed by the flat depth, so a packed operand no longer hinders merging.
   const packsRight = pays && target.vectorBytes > 0;
   const packsLeft = packsLeftOperand(step, target, plan, rows);
-  const seen = [
-    ...(packsLeft ? [plan.depth] : leftSeen),
-    ...(packsRight ? [plan.depth] : rightSeen),
-    ...outSeen,
-  ];
-  const groups = packsRight || packsLeft ? mergeGroups(plan, seen) : unpacked;
+  const groups = mergeGroups(plan, { ...plain, packsLeft, packsRight });
   const tile = registerTile(
     target,
     computeType(plan.node.attributes.accumulate),
