@@ -6,7 +6,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { closeDevices, compile, load, openDevice, use } from '@open-claw/core';
-import { interpret, readElement } from '@open-claw/core/internal';
+import {
+  graphOf,
+  hostTensor,
+  input,
+  interpret,
+  matmul,
+  type Node,
+  readElement,
+} from '@open-claw/core/internal';
 import { cudaDevice, gpuRows } from '@open-claw/device-cuda';
 import { buildStub, stubCompiler } from '@open-claw/device-cuda/stub';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -64,6 +72,16 @@ describe.skipIf(missing).each(gpuRows)('$name on its stub', (row) => {
         expect(Math.abs(a - b)).toBeLessThanOrEqual(tolerance * (1 + Math.abs(b)));
       }
     }
+  });
+
+  it('multiplies matrices of one element', async () => {
+    const [a, b] = ['a', 'b'].map((name) => input(name, { dtype: 'f32', shape: [1, 1] }));
+    const product = graphOf([a as Node, b as Node], [matmul(a as Node, b as Node)]);
+    const [result] = await run(
+      product,
+      [3, 5].map((v) => hostTensor('f32', [1, 1], [v])),
+    );
+    expect([...(result?.data as Float32Array)]).toEqual([15]);
   });
 
   it(`runs ${count} random programs`, { timeout: 60_000 + count * 5000 }, async () => {

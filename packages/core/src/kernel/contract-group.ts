@@ -106,8 +106,9 @@ export function writeGroupContract(
         value,
         place.tile.map((a) => a.count),
       );
-      // A plain load gives 0 beyond the edge; anything computed from it may not.
-      const mask = frame.input(node) === undefined ? values.tailMask() : undefined;
+      // A plain load of a tile gives 0 beyond the edge; a single element and anything computed do not.
+      const isPlain = frame.input(node) !== undefined && value.type.shape.length > 0;
+      const mask = isPlain ? undefined : values.tailMask();
       return mask === undefined ? wide : b.select(mask, wide, b.literal(type, 0));
     };
     const shape = [tile.rows, tile.columns];
