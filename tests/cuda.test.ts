@@ -81,7 +81,7 @@ describe.skipIf(missing).each(gpuRows)('$name on its stub', (row) => {
       product,
       [3, 5].map((v) => hostTensor('f32', [1, 1], [v])),
     );
-    expect([...(result?.data as Float32Array)]).toEqual([15]);
+    expect(Array.from(result?.data as Float32Array)).toEqual([15]);
   });
 
   it(`runs ${count} random programs`, { timeout: 60_000 + count * 5000 }, async () => {

@@ -142,6 +142,6 @@ it('bounds time by --time-limit and memory by --memory', () => {
   expect(loop?.text).toContain('OC-DEVICE-04');
   expect(loop?.exit).toBe(1);
   expect(loop?.ms).toBeLessThan(2000);
-  expect(tile?.text).toMatch(/OC-MEMORY-01 {2}\d+ bytes of device memory are needed.*1000000/);
+  expect(tile?.text).toMatch(/OC-MEMORY-01 {2}\d+ bytes of memory needed.*1000000/);
   expect(tile?.exit).toBe(3);
 });

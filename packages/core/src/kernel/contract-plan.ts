@@ -6,7 +6,7 @@ import { type Expression, product, type Size } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node, NodeOf } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
-import { type Axis, indexOf, type MergedAxes, mergeAxes } from './axes.js';
+import { type Axis, indexOf, mergeAxes } from './axes.js';
 import { literalOf } from './elementwise.js';
 import { KernelFrame } from './frame.js';
 import type { Root } from './fused.js';
