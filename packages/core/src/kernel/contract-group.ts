@@ -106,7 +106,7 @@ export function writeGroupContract(
         value,
         place.tile.map((a) => a.count),
       );
-      // A plain load of a tile gives 0 beyond the edge; a single element and anything computed do not.
+      // A plain load of a tile gives 0 beyond the edge; one element or a computed value does not.
       const isPlain = frame.input(node) !== undefined && value.type.shape.length > 0;
       const mask = isPlain ? undefined : values.tailMask();
       return mask === undefined ? wide : b.select(mask, wide, b.literal(type, 0));
