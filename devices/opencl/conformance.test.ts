@@ -30,9 +30,13 @@ describe('OpenCL', () => {
   });
 });
 
+/** A driver's compiler takes minutes for the kernels of every primitive in every dtype. */
+const whole = process.env['CLAW_EXAM'] === 'full';
+if (!absent && !whole) console.warn('skipped: graphs of the exam (set CLAW_EXAM=full to run them)');
+
 describe.skipIf(absent)('the exam', () => {
   for (const { name, run } of deviceExam(plugin)) {
-    it(name, { timeout }, async () => {
+    it.skipIf(!whole && name.startsWith('graph/'))(name, { timeout }, async () => {
       await run();
     });
   }
