@@ -123,6 +123,9 @@ export function smallPrograms(): readonly SmallProgram[] {
       core.gather(node(x), node(i), 0),
       core.scatter('sum', node(x), node(i), node(u)),
     ]),
+    program('reduction of no rows', [f(63, 1, 1, 0)], (x) => [
+      core.negate(core.reduce('minimum', node(x), [0, 1], { keep: true })),
+    ]),
     // Batch axes that are one run for the left operand and the result, but not for the right one.
     program('product with heads inside', [f(61, 2, 3, 12, 8), f(62, 2, 6, 3, 8)], (x, y) => [
       core.matmul(node(x), core.permute(node(y), [0, 2, 3, 1])),
