@@ -37,8 +37,7 @@ function tooManyLines(path, count) {
 /** @param {string} path @param {string} line @param {number} number */
 function tooLong(path, line, number) {
   const length = [...line].length;
-  // Tests quote what generators print; the formatter keeps their own code short.
-  if (length <= maxLineLength || isTest(path)) return [];
+  if (length <= maxLineLength) return [];
   return [`${path}:${number}: ${length} characters, at most ${maxLineLength}`];
 }
 
