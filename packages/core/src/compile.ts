@@ -15,15 +15,15 @@ import type { Language } from './codegen/language.js';
 import { type Override, overrideOf } from './codegen/override.js';
 import type { Procedure, Program } from './codegen/program.js';
 import type { Graph, Node } from './graph/node.js';
-import type { Tuning } from './kernel/lowered.js';
+import { type Choices, choicesOf } from './kernel/lowered.js';
 import type { InPlaceOptions } from './schedule/in-place.js';
 import { primitivesOf } from './schedule/primitives.js';
 import { printSteps } from './schedule/print.js';
 import { type ScheduleOptions, schedule } from './schedule/schedule.js';
 import { verifySteps } from './schedule/verify.js';
 
-export interface CompileOptions {
-  readonly tuning?: Tuning;
+/** Without a precision: `highest`. */
+export interface CompileOptions extends Partial<Choices> {
   /**
    * Indices of inputs that the caller will give up at each run (see resident.ts): any step may
    * write over them. Updates and scatters do so without being told.
@@ -40,7 +40,7 @@ export function compile(
   language: Language,
   options: CompileOptions = {},
 ): Program {
-  const table = kernelTable(target, language, options.tuning ?? {});
+  const table = kernelTable(target, language, choicesOf(options));
   const main = mainOf(graph, target, table, options);
   throwRefusals(table);
   const { operators, programs } = table;

@@ -11,6 +11,7 @@ export {
   setLanguage,
 } from './base/errors.js';
 export * from './base/host-tensor.js';
+export { type Precision, precisions } from './base/precision.js';
 export type { Evidence, Target } from './base/target.js';
 export type { Refusal } from './codegen/kernel-table.js';
 export type { Fallback, Program } from './codegen/program.js';

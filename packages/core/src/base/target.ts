@@ -32,12 +32,24 @@ export interface Space {
 
 /** A matrix unit: D[m,n] += A[m,k] · B[k,n]. */
 export interface MatrixUnit {
+  /** Unique within a target; what a `dot` of a tile program names. */
   readonly name: string;
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  readonly operand: DType;
+  /** Types of the elements of A and of B. */
+  readonly left: DType;
+  readonly right: DType;
   readonly accumulate: DType;
+  /**
+   * Depth rows of B whose elements of one column lie side by side in memory: B is stored as
+   * [k / interleave, n · interleave]. 1 where rows lie as they are.
+   */
+  readonly interleave: number;
+  /** Class of the memory that the operands are loaded from. */
+  readonly operands: 'global' | 'shared' | 'scratch';
+  /** Tiles of operands and accumulators that one task can hold; absent where that is no limit. */
+  readonly tiles?: number;
 }
 
 export interface Target {

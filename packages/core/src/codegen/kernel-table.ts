@@ -6,7 +6,7 @@ import { failure, isFailure, type OpenClawError, refused } from '../base/errors.
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { lower } from '../kernel/lower.js';
-import type { LoweredKernel, Tuning, Workspace } from '../kernel/lowered.js';
+import type { Choices, LoweredKernel, Workspace } from '../kernel/lowered.js';
 import type { TileProgram } from '../kernel/tile.js';
 import { signatureOf } from '../schedule/signature.js';
 import type { KernelStep } from '../schedule/step.js';
@@ -31,7 +31,7 @@ export interface KernelTable {
 /** Times that tiles are halved before a kernel is refused. */
 const mostHalvings = 4;
 
-export function kernelTable(target: Target, language: Language, tuning: Tuning): KernelTable {
+export function kernelTable(target: Target, language: Language, choices: Choices): KernelTable {
   const programs: TileProgram[] = [];
   const operators: string[] = [];
   const refusals: Refusal[] = [];
@@ -42,7 +42,7 @@ export function kernelTable(target: Target, language: Language, tuning: Tuning):
     if (missing.length > 0) return [];
     const names = { name: `k${programs.length}`, failBase: operator * 8 };
     try {
-      const kernels = fitting(step, target, language, tuning, names);
+      const kernels = fitting(step, target, language, choices, names);
       programs.push(...kernels.map((kernel) => kernel.program));
       return kernels;
     } catch (error) {
@@ -86,11 +86,13 @@ function fitting(
   step: KernelStep,
   target: Target,
   language: Language,
-  tuning: Tuning,
+  choices: Choices,
   names: { readonly name: string; readonly failBase: number },
 ): readonly LoweredKernel[] {
   for (let halvings = 0; ; halvings++) {
-    const hint = halvings === 0 ? tuning : { ...tuning, tile: { ...tuning['tile'], halvings } };
+    const { tuning } = choices;
+    const tile = { ...tuning['tile'], halvings };
+    const hint = halvings === 0 ? choices : { ...choices, tuning: { ...tuning, tile } };
     const kernels = lower(step, target, hint, names);
     try {
       language.emit(

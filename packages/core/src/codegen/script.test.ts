@@ -68,6 +68,7 @@ type Numbers =
   | Float64Array
   | Int32Array
   | Uint8Array
+  | Uint16Array
   | Uint32Array
   | BigInt64Array
   | BigUint64Array;
@@ -77,8 +78,9 @@ function run(
   arrays: readonly Numbers[],
   sizes: readonly number[] = [],
   tasks = 1,
+  on = target,
 ): void {
-  const source = scriptLanguage.emit([program], target);
+  const source = scriptLanguage.emit([program], on);
   const functions = new Function(source.text as string)();
   const bytes = arrays.map((a) => new Uint8Array(a.buffer, a.byteOffset, a.byteLength));
   functions[program.name](bytes, sizes, 0, tasks);
@@ -194,6 +196,39 @@ describe('script language', () => {
     const c = new Float32Array(4);
     run(program, [Float32Array.of(1, 2, 3, 4, 5, 6), Float32Array.of(1, 2, 3, 4, 5, 6), c]);
     expect([...c]).toEqual([23, 29, 50, 65]);
+  });
+
+  it('multiplies tiles on a matrix unit', () => {
+    const unit = {
+      name: 'bf16',
+      m: 2,
+      n: 2,
+      k: 4,
+      left: 'bf16',
+      right: 'bf16',
+      accumulate: 'f32',
+      interleave: 2,
+      operands: 'global',
+    } as const;
+    const program = programOf({ a: 'u16', b: 'u16', c: 'f32' }, [
+      set(0, 'u32', [2, 4], { kind: 'load', access: at('a', 0, [4, 1]) }),
+      // Rows 0 and 1 of the depth side by side, then rows 2 and 3.
+      set(1, 'u32', [2, 4], { kind: 'load', access: at('b', 0, [4, 1]) }),
+      set(2, 'f32', [], { kind: 'literal', value: 1 }),
+      set(3, 'f32', [2, 2], { kind: 'broadcast', a: 2, axis: 0 }),
+      set(4, 'f32', [2, 2], { kind: 'dot', a: 0, b: 1, accumulator: 3, unit: 'bf16' }),
+      { kind: 'store', access: at('c', 0, [2, 1]), value: 4 },
+    ]);
+    const bits = (...values: number[]): Uint16Array => {
+      const words = new Uint32Array(Float32Array.from(values).buffer);
+      return Uint16Array.from(words, (word) => word >>> 16);
+    };
+    const c = new Float32Array(4);
+    // b = [[1, 2], [3, 4], [5, 6], [7, −8]].
+    const arrays = [bits(1, 2, 3, 4, 5, 6, 7, -8), bits(1, 3, 2, 4, 5, 7, 6, -8), c];
+    run(program, arrays, [], 1, { ...target, matrixUnits: [unit] });
+    expect([...c]).toEqual([51, 1 + 2 + 8 + 18 - 32, 3, 1 + 10 + 24 + 42 + 64]);
+    expect(() => run(program, arrays)).toThrow('matrix unit bf16');
   });
 
   it('gathers, scatters and adds atomically under a mask', () => {

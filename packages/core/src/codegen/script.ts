@@ -3,9 +3,10 @@
  * easy to read in a debugger. Every lane of a tile is a scalar variable; a program touches memory
  * through typed arrays and throws where it would leave its buffers.
  */
+import type { DType } from '../base/dtype.js';
 import { refused } from '../base/errors.js';
 import type { Expression } from '../base/expression.js';
-import type { ComputeType, Target } from '../base/target.js';
+import type { ComputeType, MatrixUnit, Target } from '../base/target.js';
 import type { Operation, Statement, TileProgram, TileType, ValueId } from '../kernel/tile.js';
 import type { Entry, Language, Source } from './language.js';
 import {
@@ -296,12 +297,16 @@ function define(p: Printer, id: ValueId, type: TileType, operation: Operation): 
     case 'dot': {
       const [a, b, c] = [printed(p, o.a), printed(p, o.b), printed(p, o.accumulator)];
       const [depth, columns] = [a.shape[1] as number, shape[1] as number];
+      const unit = o.unit === undefined ? undefined : unitOf(p.target, o.unit);
+      const side = unit?.interleave ?? 1;
       return named((i) => {
         const [row = 0, column = 0] = coordinates(shape, i);
         let sum = lane(c, i);
         for (let k = 0; k < depth; k++) {
-          const [left, right] = [lane(a, row * depth + k), lane(b, k * columns + column)];
-          sum = multiplyAdd(p, dtype, left, right, sum);
+          const at = Math.floor(k / side) * columns * side + column * side + (k % side);
+          const [left, right] = [lane(a, row * depth + k), lane(b, at)];
+          const [l, r] = [decoded(left, unit?.left, dtype), decoded(right, unit?.right, dtype)];
+          sum = multiplyAdd(p, dtype, l, r, sum);
         }
         return sum;
       });
@@ -311,6 +316,21 @@ function define(p: Printer, id: ValueId, type: TileType, operation: Operation): 
     default:
       throw refused(`operation ${(o as { kind: string }).kind}`, 'unknown to the language script');
   }
+}
+
+function unitOf(target: Target, name: string): MatrixUnit {
+  const unit = target.matrixUnits.find((each) => each.name === name);
+  if (unit === undefined)
+    throw refused(`matrix unit ${name}`, `${target.id} has none of that name`);
+  return unit;
+}
+
+/** An element of a matrix unit's operand from its bits. */
+function decoded(bits: string, dtype: DType | undefined, to: ComputeType): string {
+  if (dtype === undefined || dtype === 'i8' || dtype === 'u8') return bits;
+  if (dtype !== 'bf16')
+    throw refused(`${dtype} in a matrix unit`, 'unknown to the language script');
+  return bitcastText('u32', to, `((${bits} << 16) >>> 0)`);
 }
 
 function multiplyAdd(p: Printer, dtype: ComputeType, a: string, b: string, c: string): string {

@@ -2,6 +2,7 @@
 import { type DType, isFloat } from '../base/dtype.js';
 import { failure } from '../base/errors.js';
 import { product as productOfSizes, type Size } from '../base/expression.js';
+import type { Precision } from '../base/precision.js';
 import { cast, divide } from './build-elementwise.js';
 import { scalar, size } from './build-sources.js';
 import { broadcastShapes, broadcastTo, normalizeAxis, range, reshape } from './build-views.js';
@@ -78,6 +79,8 @@ export interface ContractArguments {
   readonly accumulate?: DType;
   /** Of the result; that of the operands unless said. */
   readonly dtype?: DType;
+  /** Accuracy of f32 products; the program's where absent. */
+  readonly precision?: Precision;
 }
 
 /** General dot product: result axes are batch, free axes of a, free axes of b. */
@@ -89,6 +92,7 @@ export function contract(a: Node, b: Node, options: ContractArguments): Node {
     contracted: options.contracted,
     accumulate: options.accumulate ?? wide,
     dtype,
+    ...(options.precision === undefined ? {} : { precision: options.precision }),
   });
 }
 
@@ -96,7 +100,7 @@ export function contract(a: Node, b: Node, options: ContractArguments): Node {
 export function matmul(
   a: Node,
   b: Node,
-  options: { readonly accumulate?: DType; readonly dtype?: DType } = {},
+  options: Pick<ContractArguments, 'accumulate' | 'dtype' | 'precision'> = {},
 ): Node {
   if (a.shape.length === 0 || b.shape.length === 0) {
     throw failure('OC-SHAPE-02', {

@@ -6,6 +6,7 @@ import type { DType } from '../base/dtype.js';
 import { internal } from '../base/errors.js';
 import type { Size, Sum } from '../base/expression.js';
 import type { HostTensor } from '../base/host-tensor.js';
+import type { Precision } from '../base/precision.js';
 
 export interface TensorType {
   readonly dtype: DType;
@@ -115,6 +116,8 @@ export type Attributes = Readonly<Record<UnaryName | BinaryName, None>> & {
     readonly contracted: readonly (readonly [number, number])[];
     readonly accumulate: DType;
     readonly dtype: DType;
+    /** Accuracy of f32 products; the program's where absent. */
+    readonly precision?: Precision;
   };
   /**
    * x[N, C, …space] with w[O, C/groups, …kernel] for `convolve`; x alone for pooling, where
@@ -130,6 +133,8 @@ export type Attributes = Readonly<Record<UnaryName | BinaryName, None>> & {
     readonly inputDilation: readonly number[];
     readonly groups: number;
     readonly accumulate: DType;
+    /** Accuracy of f32 products; the program's where absent. */
+    readonly precision?: Precision;
   };
   /** data, indices → data[:axis] + indices.shape + data[axis+1:]; indices in [0, size). */
   readonly gather: { readonly axis: number };

@@ -254,13 +254,10 @@ export class KernelBuilder {
     return this.let({ kind: 'transpose', a: a.id }, { dtype: a.type.dtype, shape });
   }
 
-  dot(a: Value, b: Value, accumulator: Value): Value {
-    const operation: Operation = {
-      kind: 'dot',
-      a: a.id,
-      b: b.id,
-      accumulator: accumulator.id,
-    };
+  /** `unit`: name of one of the target's matrix units. */
+  dot(a: Value, b: Value, accumulator: Value, unit?: string): Value {
+    const plain: Operation = { kind: 'dot', a: a.id, b: b.id, accumulator: accumulator.id };
+    const operation = unit === undefined ? plain : { ...plain, unit };
     return this.let(operation, accumulator.type, false);
   }
 

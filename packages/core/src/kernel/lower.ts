@@ -6,7 +6,7 @@ import { lowerCompact } from './compact.js';
 import { lowerContract } from './contract.js';
 import { lowerCumulate } from './cumulate.js';
 import type { KernelNames } from './frame.js';
-import type { LoweredKernel, Tuning } from './lowered.js';
+import type { Choices, LoweredKernel } from './lowered.js';
 import { lowerMap } from './map.js';
 import { lowerRandomBits } from './random-bits.js';
 import { lowerReduction } from './reduction.js';
@@ -19,7 +19,7 @@ type Lowering = (
   step: KernelStep,
   target: Target,
   names: KernelNames,
-  tuning: Tuning,
+  choices: Choices,
 ) => readonly LoweredKernel[];
 
 const lowerings: Readonly<Record<KernelStep['pattern'], Lowering>> = {
@@ -58,12 +58,12 @@ function halved(target: Target, halvings: number): Target {
 
 /**
  * Tile programs that do a step's work, in order of launch. Throws `refused` where the target
- * cannot hold or compute a dtype of the step. `tuning.tile.halvings` asks for smaller tiles.
+ * cannot hold or compute a dtype of the step. `tile.halvings` of the tuning asks for smaller tiles.
  */
 export function lower(
   step: KernelStep,
   target: Target,
-  tuning: Tuning,
+  choices: Choices,
   names: KernelNames,
 ): readonly LoweredKernel[] {
   for (const node of [...step.inputs, ...step.outputs]) {
@@ -71,6 +71,6 @@ export function lower(
       throw refused(`dtype ${node.dtype}`, `${target.id} has no memory type for it`, node.op);
     }
   }
-  const machine = halved(target, tuning['tile']?.['halvings'] ?? 0);
-  return lowerings[step.pattern](step, machine, names, tuning);
+  const machine = halved(target, choices.tuning['tile']?.['halvings'] ?? 0);
+  return lowerings[step.pattern](step, machine, names, choices);
 }

@@ -1,5 +1,6 @@
 /** What the kernel room hands over: tile programs with what their parameters stand for. */
 import type { Size } from '../base/expression.js';
+import type { Precision } from '../base/precision.js';
 import type { Node } from '../graph/node.js';
 import type { TileProgram } from './tile.js';
 
@@ -23,6 +24,13 @@ export interface LoweredKernel {
   readonly bytes: Size;
 }
 
+/** What the caller chooses: measured choices, and how accurate f32 contractions must be. */
+export interface Choices {
+  readonly tuning: Tuning;
+  /** Of contractions that do not say their own. */
+  readonly precision: Precision;
+}
+
 /** Measured choices by key (see tune.ts); empty means the defaults. */
 export type Tuning = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
@@ -32,3 +40,8 @@ export const failReasons = {
   divisionByZero: 2,
   capacityExceeded: 3,
 } as const;
+
+export const choicesOf = ({ tuning = {}, precision = 'highest' }: Partial<Choices>): Choices => ({
+  tuning,
+  precision,
+});

@@ -126,8 +126,10 @@ function operationText(n: Names, o: Operation, type: TileType): string {
       return `reduce ${o.name}(${v(o.a)}, axis ${o.axis})`;
     case 'scan':
       return `scan ${o.name}(${v(o.a)})`;
-    case 'dot':
-      return `dot(${v(o.a)}, ${v(o.b)}, ${v(o.accumulator)})`;
+    case 'dot': {
+      const unit = o.unit === undefined ? '' : ` ${o.unit}`;
+      return `dot${unit}(${v(o.a)}, ${v(o.b)}, ${v(o.accumulator)})`;
+    }
     case 'read':
       return n.variables.get(o.variable) ?? '?';
   }

@@ -152,12 +152,19 @@ export type Operation =
   /** Inclusive prefix along the only axis. */
   | { readonly kind: 'scan'; readonly name: TileReduction; readonly a: ValueId }
   | { readonly kind: 'transpose'; readonly a: ValueId }
-  /** accumulator[m, n] + a[m, k] · b[k, n]. */
+  /**
+   * accumulator[m, n] + a[m, k] · b[k, n]. With `unit`, one of target.matrixUnits: tiles are
+   * multiples of the unit's; a and b hold elements' raw bits as memory holds them (bf16 and f16 as
+   * u32, int8 as i32 or u32), which the unit decodes; b is as memory holds it, too:
+   * [k / interleave, n · interleave]; the accumulator is of the unit's type. The order of the
+   * unit's additions is its own, and it may take denormal numbers as zero.
+   */
   | {
       readonly kind: 'dot';
       readonly a: ValueId;
       readonly b: ValueId;
       readonly accumulator: ValueId;
+      readonly unit?: string;
     }
   /** Current content of a variable. */
   | { readonly kind: 'read'; readonly variable: VariableId };

@@ -133,6 +133,8 @@ export function verifyOperation(o: Operation, type: TileType, typeOf: TypeOf, fa
   }
 }
 
+const countOf = ({ shape }: TileType): number => shape.reduce((a, b) => a * b, 1);
+
 function verifyShaping(
   o: Operation,
   type: TileType,
@@ -171,6 +173,16 @@ function verifyShaping(
     }
     case 'dot': {
       const [a, b, sum] = [typeOf(o.a), typeOf(o.b), typeOf(o.accumulator)];
+      if (o.unit !== undefined) {
+        // Which unit it is, only the target knows; here the bits must be bits and the sums fit.
+        const bits = [a, b].every(({ dtype }) => dtype === 'u32' || dtype === 'i32');
+        const rows = a.shape.length === 2 && b.shape.length === 2 && a.shape[0] === type.shape[0];
+        const counts = (a.shape[1] ?? 0) * (type.shape[1] ?? 0) === countOf(b);
+        const sums = sum.dtype === type.dtype && sameShape(sum, type);
+        const what = `dot of ${showType(a)} and ${showType(b)} by ${o.unit}`;
+        ensure(bits && rows && counts && sums, what);
+        return;
+      }
       const [rows, depth] = a.shape;
       const [inner, columns] = b.shape;
       const ranks = a.shape.length === 2 && b.shape.length === 2;

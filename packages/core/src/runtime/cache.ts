@@ -23,6 +23,7 @@ export function compileOnce(
     target,
     language.name,
     options.tuning ?? {},
+    options.precision ?? 'highest',
     options.donate ?? [],
   ]);
   const program = known.get(key) ?? compile(graph, target, language, options);

@@ -6,6 +6,7 @@ import { type MemoryReport, reportMemory } from '../codegen/memory-report.js';
 import type { Fallback } from '../codegen/program.js';
 import { type CompileOptions, mainOf } from '../compile.js';
 import type { Graph } from '../graph/node.js';
+import { choicesOf } from '../kernel/lowered.js';
 
 export interface CheckOptions extends CompileOptions {
   /** Numbers of symbols, where they are known. */
@@ -24,7 +25,7 @@ export function check(
   language: Language,
   options: CheckOptions = {},
 ): CheckReport {
-  const table = kernelTable(target, language, options.tuning ?? {});
+  const table = kernelTable(target, language, choicesOf(options));
   const main = mainOf(graph, target, table, options);
   const memory = reportMemory(main, target, options.sizes ?? new Map());
   return { refusals: table.refusals, fallbacks: [], ...memory };

@@ -1,5 +1,11 @@
 /** Models: an imported file with the programs made from it, ready to run by names. */
-import { type Fallback, type HostTensor, isFailure, type RunOptions } from '@open-claw/core';
+import {
+  type Fallback,
+  type HostTensor,
+  isFailure,
+  type Precision,
+  type RunOptions,
+} from '@open-claw/core';
 import { failure, quoteText } from '@open-claw/core/internal';
 import {
   analyzeModel,
@@ -22,6 +28,8 @@ export interface ModelOptions {
   readonly sizes?: Sizes;
   /** Most bytes of device memory. */
   readonly memory?: number;
+  /** Accuracy of f32 contractions; `highest` where absent. */
+  readonly precision?: Precision;
   readonly fileName?: string;
 }
 

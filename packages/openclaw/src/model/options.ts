@@ -1,5 +1,5 @@
 /** Options of loading that every platform shares, and the part of the work that is the same. */
-import type { Fallback } from '@open-claw/core';
+import { type Fallback, type Precision, precisions } from '@open-claw/core';
 import { failure, refused } from '@open-claw/core/internal';
 import {
   loadExternalData,
@@ -12,7 +12,7 @@ import type { Backend } from '../devices/choose.js';
 import { Model } from './model.js';
 import type { Sizes } from './ports.js';
 
-export type Precision = 'highest' | 'high' | 'fast';
+export type { Precision };
 export type Level = 'default' | 'exact';
 
 export interface LoadModelOptions {
@@ -78,17 +78,16 @@ export async function makeModel(
 ): Promise<Model> {
   checkPolicies(options);
   reach('compile', options);
-  const { sizes, memory } = options;
+  const { sizes, memory, precision } = options;
   const model = await Model.create(proto, backend, {
     ...(sizes === undefined ? {} : { sizes }),
     ...(memory === undefined ? {} : { memory }),
+    ...(precision === undefined ? {} : { precision }),
     ...(fileName === undefined ? {} : { fileName }),
   });
   reach('ready', options);
   return model;
 }
-
-const precisions: readonly string[] = ['highest', 'high', 'fast'];
 
 /** Throws OC-USAGE-01 for words that are none, OC-REFUSED-01 for the level that none claims. */
 export function checkPolicies({

@@ -6,6 +6,7 @@ import {
   type HostTensor,
   interpreterExecutable,
   load,
+  type Precision,
   type Program,
 } from '@open-claw/core';
 import type { ImportedModel, InputFacts, ModelProto, OnnxValue } from '@open-claw/formats';
@@ -25,6 +26,7 @@ export interface Prepared {
 
 export interface PrepareOptions {
   readonly memory?: number;
+  readonly precision?: Precision;
   readonly values: ReadonlyMap<string, OnnxValue>;
   readonly fixed: readonly string[];
   readonly shaped: readonly string[];
@@ -33,7 +35,7 @@ export interface PrepareOptions {
 export async function prepare(
   imported: ImportedModel,
   backend: Backend,
-  { memory, values, fixed, shaped }: PrepareOptions,
+  { memory, precision, values, fixed, shaped }: PrepareOptions,
 ): Promise<Prepared> {
   const { graph } = imported;
   const made = {
@@ -45,7 +47,7 @@ export async function prepare(
     return { ...made, program: undefined, executable: interpreterExecutable(graph) };
   }
   const { opened } = backend;
-  const program = compileFor(graph, opened);
+  const program = compileFor(graph, opened, precision === undefined ? {} : { precision });
   const limit = memory === undefined ? {} : { memoryLimit: memory };
   return { ...made, program, executable: await load(program, opened, limit) };
 }

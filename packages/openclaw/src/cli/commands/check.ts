@@ -39,8 +39,11 @@ export async function check(
   const refused: Refused[] = imported.refusals
     .filter((each) => each.needs.length === 0)
     .map(({ operator, node, reason }) => ({ operator, node, reason: quoteText(reason) }));
+  const { precision = 'highest' } = load;
   const report =
-    imported.refusals.length === 0 ? checkGraph(imported.graph, target, language) : undefined;
+    imported.refusals.length === 0
+      ? checkGraph(imported.graph, target, language, { precision })
+      : undefined;
   for (const { operator, error } of report?.refusals ?? []) {
     refused.push({ operator, reason: error.what });
   }

@@ -1,5 +1,5 @@
 /** `claw explain MODEL`: what the compiler makes of a model, stage by stage. */
-import { compile, type Program } from '@open-claw/core';
+import { compile, type Precision, type Program } from '@open-claw/core';
 import {
   expressions,
   primitivesOf,
@@ -44,10 +44,10 @@ export async function explain(
   const shared = { model: name, target: chosen.target.id };
   const precision = options.load.precision ?? 'highest';
   if (stage !== undefined) {
-    const text = stageText(stage, graph, chosen);
+    const text = stageText(stage, graph, chosen, precision);
     return { facts: chosen.facts, json: { ...shared, precision, stage, text }, text: `${text}\n` };
   }
-  const { program, kernels } = compiled(graph, chosen);
+  const { program, kernels } = compiled(graph, chosen, precision);
   const summary = summaryOf(program, kernels);
   return {
     facts: chosen.facts,
@@ -56,23 +56,23 @@ export async function explain(
   };
 }
 
-function stageText(stage: Stage, graph: Graph, chosen: KnownTarget): string {
+function stageText(stage: Stage, graph: Graph, chosen: KnownTarget, precision: Precision): string {
   switch (stage) {
     case 'graph':
       return printGraph(graph).trimEnd();
     case 'schedule':
       return printSteps(schedule(primitivesOf(graph), chosen.target));
     case 'kernel':
-      return compiled(graph, chosen).kernels.map(printProgram).join('\n');
+      return compiled(graph, chosen, precision).kernels.map(printProgram).join('\n');
     case 'source': {
-      const { source } = compiled(graph, chosen).program;
+      const { source } = compiled(graph, chosen, precision).program;
       return source?.text?.trimEnd() ?? hexText(source?.bytes ?? new Uint8Array());
     }
   }
 }
 
 /** Compiles, and keeps the tile programs that the language is given at the end. */
-function compiled(graph: Graph, { target, language }: KnownTarget) {
+function compiled(graph: Graph, { target, language }: KnownTarget, precision: Precision) {
   let kernels: readonly TileProgram[] = [];
   const listening = {
     name: language.name,
@@ -81,7 +81,7 @@ function compiled(graph: Graph, { target, language }: KnownTarget) {
       return language.emit(programs, of);
     },
   };
-  const program = compile(graph, target, listening);
+  const program = compile(graph, target, listening, { precision });
   // While kernels are fitted, each is emitted alone: without a source there was no last call.
   return { program, kernels: program.source === undefined ? [] : kernels };
 }
