@@ -6,6 +6,7 @@ import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { bytesOf, missing, pathOf } from './data.js';
+import { devices, timeout } from './devices.js';
 
 afterAll(closeDevices);
 
@@ -70,7 +71,7 @@ describe.skipIf(absent !== undefined)(`ultraface ${absent ?? ''}`, () => {
     return x;
   }
 
-  it.each(['native', 'wasm'])('finds the faces on %s', async (device) => {
+  it.each(devices)('finds the faces on %s', { timeout }, async (device) => {
     const image = photo();
     const model = await loadModel(pathOf('ultraface-onnx', 'version-RFB-320.onnx'), { device });
     const { scores, boxes } = await model.run({ input: inputOf(image) });
@@ -78,7 +79,7 @@ describe.skipIf(absent !== undefined)(`ultraface ${absent ?? ''}`, () => {
     await model.dispose();
     // To look at the boxes, name a folder for the picture.
     const folder = process.env['CLAW_TEST_PICTURES'];
-    if (folder !== undefined) draw(image, found, join(folder, `${device}.png`));
+    if (folder !== undefined) draw(image, found, join(folder, `${device.replace(/\W/g, '-')}.png`));
     expect(found).toHaveLength(faces.length);
     for (const face of faces) {
       const best = Math.max(...found.map((box) => overlap(box, { score: 1, sides: face })));

@@ -81,7 +81,13 @@ export interface GpuRow {
   readonly install: { readonly driver: string; readonly compiler: string };
   /** Where the names come from, and which of them were seen nowhere. */
   readonly evidence: string;
-  readonly unconfirmed: readonly (DriverPart | CompilerPart | 'libraries' | 'offline')[];
+  readonly unconfirmed: readonly (
+    | DriverPart
+    | CompilerPart
+    | 'libraries'
+    | 'offline'
+    | 'visible'
+  )[];
 }
 
 export const dialectName = (row: GpuRow): string =>

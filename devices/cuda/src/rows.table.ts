@@ -69,15 +69,6 @@ const cudaSymbols = {
   errorTextOut: 'cuGetErrorString',
 } as const;
 
-const cudaGraphSymbols = {
-  captureBegin: ['cuStreamBeginCapture_v2', 'cuStreamBeginCapture'],
-  captureEnd: 'cuStreamEndCapture',
-  graphInstantiate: 'cuGraphInstantiateWithFlags',
-  graphLaunch: 'cuGraphLaunch',
-  graphDestroy: 'cuGraphDestroy',
-  graphExecutableDestroy: 'cuGraphExecDestroy',
-} as const;
-
 const hipSymbols = {
   initialize: 'hipInit',
   version: 'hipDriverGetVersion',
@@ -107,14 +98,16 @@ const hipSymbols = {
   errorText: 'hipGetErrorString',
 } as const;
 
-const hipGraphSymbols = {
-  captureBegin: 'hipStreamBeginCapture',
-  captureEnd: 'hipStreamEndCapture',
-  graphInstantiate: 'hipGraphInstantiateWithFlags',
-  graphLaunch: 'hipGraphLaunch',
-  graphDestroy: 'hipGraphDestroy',
-  graphExecutableDestroy: 'hipGraphExecDestroy',
-} as const;
+/** Capture and replay under a vendor's prefix. */
+const graphSymbols = <P extends string>(prefix: P) =>
+  ({
+    captureBegin: `${prefix}StreamBeginCapture`,
+    captureEnd: `${prefix}StreamEndCapture`,
+    graphInstantiate: `${prefix}GraphInstantiateWithFlags`,
+    graphLaunch: `${prefix}GraphLaunch`,
+    graphDestroy: `${prefix}GraphDestroy`,
+    graphExecutableDestroy: `${prefix}GraphExecDestroy`,
+  }) as const;
 
 /** Symbols of a compiler library that follows the first of its kind; `code` is what it gives. */
 const compilerSymbols = <P extends string, C extends string>(prefix: P, code: C) =>
@@ -136,7 +129,12 @@ const cuda: GpuRow = {
   dialect: 'cuda',
   libraries: ['libcuda.so.1', 'libcuda.so', 'nvcuda.dll'],
   folders: ['/usr/local/cuda/lib64', '/usr/local/cuda/compat', '/usr/lib/wsl/lib'],
-  symbols: { ...cudaSymbols, ...cudaGraphSymbols },
+  symbols: {
+    ...cudaSymbols,
+    ...graphSymbols('cu'),
+    // The first version takes no mode.
+    captureBegin: 'cuStreamBeginCapture_v2',
+  },
   compiler: {
     libraries: [13, 12, 11.2, 11].map((n) => `libnvrtc.so.${n}`).concat('libnvrtc.so'),
     symbols: compilerSymbols('nvrtc', 'CUBIN'),
@@ -181,7 +179,7 @@ const rocm: GpuRow = {
   dialect: 'hip',
   libraries: ['libamdhip64.so.7', 'libamdhip64.so.6', 'libamdhip64.so.5', 'libamdhip64.so'],
   folders: ['/opt/rocm/lib'],
-  symbols: { ...hipSymbols, ...hipGraphSymbols },
+  symbols: { ...hipSymbols, ...graphSymbols('hip') },
   compiler: {
     libraries: ['libhiprtc.so.7', 'libhiprtc.so.6', 'libhiprtc.so.5', 'libhiprtc.so'],
     symbols: compilerSymbols('hiprtc', 'Code'),
@@ -217,7 +215,7 @@ const dtk: GpuRow = {
   dialect: 'dtk',
   libraries: ['libgalaxyhip.so.5', 'libgalaxyhip.so', 'libamdhip64.so'],
   folders: ['/opt/dtk/lib', '/opt/dtk/hip/lib'],
-  symbols: { ...hipSymbols, ...hipGraphSymbols },
+  symbols: { ...hipSymbols, ...graphSymbols('hip') },
   compiler: {
     libraries: ['libhiprtc.so', 'libhiprtc.so.5'],
     symbols: compilerSymbols('hiprtc', 'Code'),
@@ -252,7 +250,7 @@ const musa: GpuRow = {
   title: 'Moore Threads MUSA',
   dialect: 'musa',
   libraries: ['libmusa.so', 'libmusa.so.1'],
-  companions: ['libmusart.so', 'libmusart.so.4'],
+  companions: ['libmusart.so', 'libmusart.so.5', 'libmusart.so.4'],
   folders: ['/usr/local/musa/lib', '/usr/lib/x86_64-linux-gnu/musa'],
   symbols: {
     initialize: 'muInit',
@@ -281,6 +279,7 @@ const musa: GpuRow = {
     moduleUnload: 'muModuleUnload',
     launch: 'muLaunchKernel',
     errorText: 'musaGetErrorString',
+    ...graphSymbols('musa'),
   },
   compiler: {
     libraries: ['libmtrtc.so', 'libmtrtc.so.4'],
@@ -317,24 +316,10 @@ const musa: GpuRow = {
   maxGridX: gridLimit,
   knownCodes: false,
   install: { driver: 'the MUSA driver', compiler: 'the MUSA toolkit (libmtrtc, or mcc on PATH)' },
-  evidence: 'musa* and mu* names in public code; 28 KiB of shared memory reported for QY1',
-  unconfirmed: [
-    'initialize',
-    'version',
-    'deviceOf',
-    'deviceName',
-    'deviceMemory',
-    'deviceSet',
-    'deviceReset',
-    'memoryInfo',
-    'fill',
-    'streamQuery',
-    'streamDestroy',
-    'eventDestroy',
-    'moduleUnload',
-    'errorText',
-    'libraries',
-  ],
+  evidence:
+    'musa* and mu* names in public code and in lists of what the libraries export; 28 KiB of ' +
+    'shared memory reported for QY1',
+  unconfirmed: ['graphInstantiate'],
 };
 
 const maca: GpuRow = {
@@ -370,6 +355,7 @@ const maca: GpuRow = {
     moduleUnload: 'mcModuleUnload',
     launch: 'mcModuleLaunchKernel',
     errorText: 'mcGetErrorString',
+    ...graphSymbols('mc'),
   },
   compiler: {
     libraries: [],
@@ -392,24 +378,7 @@ const maca: GpuRow = {
   knownCodes: false,
   install: { driver: 'the MACA driver', compiler: 'the MACA toolkit (/opt/maca)' },
   evidence: 'mc* and mcrtc* names in public code; C500 figures from a third party',
-  unconfirmed: [
-    'initialize',
-    'version',
-    'deviceOf',
-    'deviceName',
-    'deviceMemory',
-    'deviceSet',
-    'deviceReset',
-    'memoryInfo',
-    'fill',
-    'streamQuery',
-    'streamDestroy',
-    'eventDestroy',
-    'moduleUnload',
-    'errorText',
-    'compilerVersion',
-    'offline',
-  ],
+  unconfirmed: ['deviceMemory', 'offline'],
 };
 
 const corex: GpuRow = {
@@ -461,31 +430,34 @@ const ppu: GpuRow = {
     deviceCount: 'hgDeviceGetCount',
     deviceOf: 'hgDeviceGet',
     deviceName: 'hgDeviceGetName',
-    deviceMemory: 'hgDeviceTotalMem',
+    // Names without a version are those of 32-bit addresses.
+    deviceMemory: 'hgDeviceTotalMem_v2',
     // hgCtxCreate takes other arguments in its third version; the shared context does not.
     contextRetain: 'hgDevicePrimaryCtxRetain',
-    contextRelease: 'hgDevicePrimaryCtxRelease',
+    contextRelease: ['hgDevicePrimaryCtxRelease_v2', 'hgDevicePrimaryCtxRelease'],
     contextSet: 'hgCtxSetCurrent',
-    memoryInfo: 'hgMemGetInfo',
-    allocate: 'hgMemAlloc',
-    release: 'hgMemFree',
-    copyToDevice: 'hgMemcpyHtoDAsync',
-    copyToHost: 'hgMemcpyDtoHAsync',
-    copyOnDevice: 'hgMemcpyDtoDAsync',
+    memoryInfo: 'hgMemGetInfo_v2',
+    allocate: 'hgMemAlloc_v2',
+    release: 'hgMemFree_v2',
+    copyToDevice: 'hgMemcpyHtoDAsync_v2',
+    copyToHost: 'hgMemcpyDtoHAsync_v2',
+    copyOnDevice: 'hgMemcpyDtoDAsync_v2',
     fill: 'hgMemsetD8Async',
     streamCreate: 'hgStreamCreate',
     streamQuery: 'hgStreamQuery',
     streamWait: 'hgStreamSynchronize',
-    streamDestroy: 'hgStreamDestroy',
+    streamDestroy: 'hgStreamDestroy_v2',
     eventCreate: 'hgEventCreate',
     eventRecord: 'hgEventRecord',
     eventElapsed: 'hgEventElapsedTime',
-    eventDestroy: 'hgEventDestroy',
+    eventDestroy: 'hgEventDestroy_v2',
     moduleLoad: 'hgModuleLoadData',
     moduleFunction: 'hgModuleGetFunction',
     moduleUnload: 'hgModuleUnload',
     launch: 'hgLaunchKernel',
     errorTextOut: 'hgGetErrorString',
+    ...graphSymbols('hg'),
+    captureBegin: 'hgStreamBeginCapture_v2',
   },
   compiler: {
     libraries: ['libhgrtc.so', 'libhgrtc.so.1'],
@@ -508,40 +480,16 @@ const ppu: GpuRow = {
   maxGridX: gridLimit,
   knownCodes: false,
   install: { driver: 'the PPU driver', compiler: 'libhgrtc of the PPU SDK' },
-  evidence: 'hgInit, hgDeviceGet, hgMemAlloc, hgMemFree, hgModule*, hgLaunchKernel and hgrtc* seen',
-  unconfirmed: [
-    'version',
-    'deviceCount',
-    'deviceName',
-    'deviceMemory',
-    'contextRetain',
-    'contextRelease',
-    'contextSet',
-    'memoryInfo',
-    'copyToDevice',
-    'copyToHost',
-    'copyOnDevice',
-    'fill',
-    'streamCreate',
-    'streamQuery',
-    'streamWait',
-    'streamDestroy',
-    'eventCreate',
-    'eventRecord',
-    'eventElapsed',
-    'eventDestroy',
-    'moduleUnload',
-    'errorTextOut',
-    'offline',
-  ],
+  evidence: 'a list of what libhggc.so of SDK 2.1.1 exports; hgrtc* names in public code',
+  unconfirmed: ['visible', 'offline'],
 };
 
 const supa: GpuRow = {
   name: 'supa',
   title: 'Biren SUPA',
   dialect: 'supa',
-  libraries: ['libsupa.so', 'libsupa.so.1'],
-  companions: ['libsupa-runtime.so', 'libsuparuntime.so'],
+  libraries: ['libsupa-runtime.so', 'libsupa.so'],
+  companions: ['libsupa.so', 'libsupa-driver.so'],
   folders: ['/usr/local/birensupa/sdk/latest/supa/lib', '/usr/local/supa/lib'],
   symbols: {
     initialize: 'suInit',
@@ -589,24 +537,16 @@ const supa: GpuRow = {
   maxGridX: gridLimit,
   knownCodes: false,
   install: { driver: 'the SUPA driver', compiler: 'brcc of the SUPA toolkit' },
-  evidence: 'su*, supa* names, suLaunchKernel and brcc options in public documents',
+  evidence: 'su*, supa* names, libsupa-runtime.so and brcc options in public code and documents',
   unconfirmed: [
     'deviceName',
-    'deviceSet',
     'deviceReset',
     'memoryInfo',
-    'fill',
-    'streamQuery',
-    'streamWait',
-    'streamDestroy',
-    'eventCreatePlain',
     'eventElapsed',
-    'eventDestroy',
     'moduleLoad',
     'moduleFunction',
     'moduleUnload',
     'launchDims',
-    'errorText',
     'libraries',
   ],
 };
