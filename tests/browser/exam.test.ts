@@ -1,62 +1,35 @@
 /**
  * The exam in a browser, for WebGPU and WebAssembly: built packages as they are, without a
- * bundler. Needs the package `playwright-core` and Chromium; without them it is skipped.
+ * bundler; and cases of the ONNX suite through the code of `scripts/conform-browser.mjs`. Skipped
+ * without Chromium. CLAW_EXAM=full takes the exam whole; CLAW_TEST_ONNX names an archive of the
+ * ONNX backend cases, which then runs whole.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import type { SuiteReport } from '@open-claw/conformance';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type Site, serve } from './server.js';
+import { openChromium } from '../../scripts/browser/chromium.mjs';
+import { type Site, serve } from '../../scripts/browser/site.mjs';
+import { conformInBrowser } from '../../scripts/browser/suite.mjs';
+import { caseArchive } from './archive.js';
 
-interface Page {
-  goto(address: string): Promise<unknown>;
-  evaluate<Result>(text: string): Promise<Result>;
-}
-interface Browser {
-  newPage(): Promise<Page>;
-  close(): Promise<void>;
-}
-interface Playwright {
-  readonly chromium: {
-    launchPersistentContext(folder: string, options: object): Promise<Browser>;
-  };
-}
-
-interface Report {
-  readonly found: { readonly id: string; readonly model?: string; readonly reason?: string };
-  readonly total: number;
-  readonly passed: number;
-  readonly refused: number;
-  readonly wrong: readonly string[];
-}
-
-const executable = ['/usr/bin/chromium', '/usr/bin/google-chrome'].find((path) => existsSync(path));
-const built = existsSync(join(import.meta.dirname, '../../devices/webgpu/dist/index.js'));
-
-async function openBrowser(): Promise<Browser | string> {
-  if (executable === undefined) return 'Chromium';
-  if (!built) return 'built packages (npm run prepare)';
-  let playwright: Playwright;
-  try {
-    const path = createRequire(import.meta.url).resolve('playwright-core');
-    playwright = (await import(pathToFileURL(path).href)).default;
-  } catch {
-    return 'the package playwright-core';
-  }
-  const options = {
-    executablePath: executable,
-    headless: true,
-    chromiumSandbox: false,
-    args: ['--enable-unsafe-webgpu', '--no-first-run', '--disable-background-networking'],
-  };
-  return playwright.chromium.launchPersistentContext(folder, options);
-}
-
-const folder = mkdtempSync(join(tmpdir(), 'browser-'));
-const browser = await openBrowser();
+const browser = await openChromium();
 const missing = typeof browser === 'string' ? browser : undefined;
+const note = missing === undefined ? '' : ` (needs ${missing})`;
+const whole = process.env['CLAW_EXAM'] === 'full';
+const given = process.env['CLAW_TEST_ONNX'];
+const folder = mkdtempSync(join(tmpdir(), 'suite-'));
+const archive = given ?? join(folder, 'cases.tar.gz');
+if (given === undefined) writeFileSync(archive, caseArchive());
+if (missing === undefined && !whole) console.warn('skipped: graphs of the exam (CLAW_EXAM=full)');
+if (missing === undefined && given === undefined) {
+  console.warn('skipped: the ONNX suite in the browser (CLAW_TEST_ONNX names its archive)');
+}
+
+/** What opens a device, moves bytes and fails; a few graphs. */
+const part = /^(contract|run)\/|^graph\/(add|matmul|gather|cast)$/;
+
 let site: Site | undefined;
 
 afterAll(async () => {
@@ -65,37 +38,49 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Runs in the page. */
-const examOf = (family: string): string => `(async () => {
-  const { plugin } = await import('@open-claw/device-${family}');
-  const { runExam } = await import('/packages/conformance/dist/exam/exam.js');
-  const [found] = await plugin.probe();
-  if ('reason' in found) return { found, total: 0, passed: 0, refused: 0, wrong: [] };
-  const { cases } = await runExam(plugin, { device: found.id });
-  const count = (outcome) => cases.filter((each) => each.outcome === outcome).length;
-  const bad = cases.filter(({ outcome }) => outcome !== 'passed' && outcome !== 'refused');
-  const wrong = bad.map(({ name, outcome, reason }) => name + ': ' + outcome + ': ' + reason);
-  const { id, model } = found;
-  return { found: { id, model }, total: cases.length, passed: count('passed'),
-    refused: count('refused'), wrong };
-})()`;
-
-const note = missing === undefined ? '' : ` (needs ${missing})`;
+const wrongOf = ({ cases }: SuiteReport): readonly string[] =>
+  cases
+    .filter(({ outcome }) => ['failed', 'crashed', 'timeout'].includes(outcome))
+    .map(({ name, outcome, reason }) => `${name}: ${outcome}: ${reason}`);
 
 describe.skipIf(missing !== undefined)(`in a browser${note}`, () => {
   it.each(['wasm', 'webgpu'])(
     '%s passes the exam',
     async (family) => {
       if (typeof browser === 'string') return;
-      site ??= await serve();
+      site ??= await serve(archive);
       const page = await browser.newPage();
       await page.goto(site.address);
-      const report = await page.evaluate<Report>(examOf(family));
-      expect(report.found.reason).toBeUndefined();
-      expect(report.wrong).toEqual([]);
-      expect(report.passed + report.refused).toBe(report.total);
+      const load = `import('/scripts/browser/page.mjs')`;
+      const filter = whole ? '' : `, ${part}`;
+      const text = `${load}.then((module) => module.exam('${family}'${filter}))`;
+      const report: SuiteReport | string = await page.evaluate(text);
+      await page.close();
+      if (typeof report === 'string') throw new Error(report);
+      expect(wrongOf(report)).toEqual([]);
       expect(report.passed).toBeGreaterThan(report.total * 0.9);
     },
     600_000,
+  );
+
+  it.each(['wasm', 'webgpu:0'])(
+    '%s runs cases of the ONNX suite',
+    async (device) => {
+      if (typeof browser === 'string') return;
+      site ??= await serve(archive);
+      const { address } = site;
+      const { facts, report } = await conformInBrowser({ browser, address, archive, device });
+      expect(facts.device).toBe(device);
+      if (given === undefined) {
+        expect(report.cases.map(({ name, outcome }) => [name, outcome])).toEqual([
+          ['node/test_right', 'passed'],
+          ['node/test_wrong', 'failed'],
+        ]);
+      } else {
+        expect(wrongOf(report)).toEqual([]);
+        expect(report.passed).toBeGreaterThan(report.total * 0.9);
+      }
+    },
+    1_200_000,
   );
 });
