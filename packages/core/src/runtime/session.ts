@@ -20,6 +20,8 @@ export interface RunLimits {
 export interface StepTime {
   readonly operator: string;
   readonly entry: string;
+  /** On the clock of the profile. */
+  readonly start: number;
   readonly milliseconds: number;
   readonly flops: number;
   readonly bytes: number;
@@ -221,7 +223,7 @@ export class Session {
     await this.opened.device.sync();
     const milliseconds = this.now() - start;
     const operator = this.program.operators[step.operator] as string;
-    this.times?.push({ operator, entry: step.entry, milliseconds, flops, bytes });
+    this.times?.push({ operator, entry: step.entry, start, milliseconds, flops, bytes });
   }
 
   release(): void {

@@ -16,7 +16,13 @@ describe('measuring', () => {
   });
 
   it('compares with the limit that is met first', () => {
-    const peaks = { flops: 1e12, flopsName: 'F', bandwidth: 1e10, bandwidthName: 'B' };
+    const peaks = {
+      flops: 1e12,
+      flopsName: 'F',
+      bandwidth: 1e10,
+      bandwidthName: 'B',
+      readBandwidth: 1e10,
+    };
     expect(shareOf({ flops: 1e9, bytes: 1e6 }, peaks, 2)).toEqual({
       rate: 500,
       unit: 'GFLOP/s',

@@ -1,5 +1,5 @@
 /** Times of a model's runs, and where they stand against the limits of the device. */
-import type { Executable, HostTensor, Program } from '@open-claw/core';
+import type { Executable, HostTensor, Program, StepTime } from '@open-claw/core';
 import { bytesOf, elementCount } from '@open-claw/core/internal';
 import type { Peaks } from './peak.js';
 
@@ -76,12 +76,12 @@ export interface Work {
   readonly bytes: number;
 }
 
-/** The work of one run, counted while it is profiled. */
+/** The work of one run, counted while it is profiled, and the times of its launches. */
 export async function workOf(
   program: Program,
   executable: Executable,
   inputs: readonly HostTensor[],
-): Promise<Work> {
+): Promise<Work & { readonly steps: readonly StepTime[] }> {
   const { outputs, steps } = await executable.profile(inputs);
   const constants = program.main.buffers
     .filter(({ role }) => role === 'constant')
@@ -91,7 +91,7 @@ export async function workOf(
     0,
   );
   const flops = steps.reduce((total, step) => total + step.flops, 0);
-  return { flops, bytes: constants + moved };
+  return { flops, bytes: constants + moved, steps };
 }
 
 export interface Share {

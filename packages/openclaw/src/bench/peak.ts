@@ -3,9 +3,18 @@
  * and bytes per second.
  */
 import { compile, type HostTensor, hostTensor, load, type OpenDevice } from '@open-claw/core';
-import { expressions, graphOf, input, matmul, type Node, negate } from '@open-claw/core/internal';
+import {
+  expressions,
+  graphOf,
+  input,
+  matmul,
+  type Node,
+  negate,
+  sum,
+} from '@open-claw/core/internal';
 
 type TileProgram = Parameters<OpenDevice['plugin']['language']['emit']>[0][number];
+type Memory = Awaited<ReturnType<OpenDevice['device']['allocate']>>;
 type Statement = TileProgram['body'][number];
 
 export interface Peaks {
@@ -15,6 +24,8 @@ export interface Peaks {
   /** Bytes read and written per second by a kernel over arrays of this working set. */
   readonly bandwidth: number;
   readonly bandwidthName: string;
+  /** Bytes read per second by a kernel that only reads an array of this working set. */
+  readonly readBandwidth: number;
 }
 
 /** Chains of multiply-adds that hide the latency of one on every CPU of today. */
@@ -23,8 +34,11 @@ const measuredRuns = 5;
 
 const { variable } = expressions;
 
-/** Every task runs `rounds` multiply-adds on each of its chains, in registers only. */
-function peakProgram(target: OpenDevice['target']): TileProgram {
+/**
+ * Every task runs `rounds` multiply-adds on each of its chains: in registers only, or with a
+ * factor that is read from memory, each element once.
+ */
+function peakProgram(target: OpenDevice['target'], reads: boolean): TileProgram {
   const lanes = Math.max(target.vectorBytes / 4, 1);
   const shape = lanes === 1 ? [] : [lanes];
   const strides = lanes === 1 ? [] : [1];
@@ -38,14 +52,24 @@ function peakProgram(target: OpenDevice['target']): TileProgram {
   ];
   const inside: Statement[] = [];
   const after: Statement[] = [];
+  const wide = chains * lanes;
+  const round = expressions.add(
+    expressions.multiply(variable('g'), variable('rounds')),
+    variable('k'),
+  );
   for (let i = 0; i < chains; i++) {
-    const [read, next, last] = [2 + 3 * i, 3 + 3 * i, 4 + 3 * i];
+    const [read, next, last, loaded] = [2 + 4 * i, 3 + 4 * i, 4 + 4 * i, 5 + 4 * i];
     before.push({ kind: 'variable', id: i, type, initial: i % 2 });
     inside.push(value(read, { kind: 'read', variable: i }));
-    inside.push(value(next, { kind: 'multiplyAdd', a: read, b: 0, c: 1 }));
+    if (reads) {
+      const from = expressions.add(expressions.multiply(round, wide), i * lanes);
+      inside.push(value(loaded, { kind: 'load', access: { buffer: 'x', address: from, strides } }));
+    }
+    const factors = reads ? { a: loaded, b: 0, c: read } : { a: read, b: 0, c: 1 };
+    inside.push(value(next, { kind: 'multiplyAdd', ...factors }));
     inside.push({ kind: 'assign', variable: i, value: next });
     after.push(value(last, { kind: 'read', variable: i }));
-    const address = expressions.add(expressions.multiply(variable('g'), chains * lanes), i * lanes);
+    const address = expressions.add(expressions.multiply(variable('g'), wide), i * lanes);
     after.push({ kind: 'store', access: { buffer: 'c', address, strides }, value: last });
   }
   const loop: Statement = {
@@ -65,6 +89,7 @@ function peakProgram(target: OpenDevice['target']): TileProgram {
     buffers: [
       { name: 'a', memory: 'f32', access: 'read' },
       { name: 'c', memory: 'f32', access: 'write' },
+      ...(reads ? [{ name: 'x', memory: 'f32' as const, access: 'read' as const }] : []),
     ],
     sizes: ['rounds'],
     indexType: 'i64',
@@ -87,47 +112,59 @@ async function leastTime(work: () => Promise<unknown>): Promise<number> {
   return least;
 }
 
-async function measureFlops(opened: OpenDevice): Promise<readonly [number, string]> {
-  if (opened.target.execution !== 'vector') return measureProduct(opened);
+/** Runs that program; `bytes` is what its array holds where it reads one. Gives milliseconds. */
+async function timeRounds(opened: OpenDevice, rounds: number, bytes: number): Promise<number> {
   const { device, plugin, target } = opened;
-  const program = peakProgram(target);
+  const program = peakProgram(target, bytes > 0);
   const source = plugin.language.emit([program], target);
   const module = await device.load(await plugin.compile(source, target));
-  const lanes = program.lanes;
-  const [a, c] = [
-    await device.allocate(lanes * 8),
-    await device.allocate(target.cores * chains * lanes * 4),
-  ];
+  const { lanes } = program;
+  const sizes = [lanes * 8, target.cores * chains * lanes * 4, ...(bytes > 0 ? [bytes] : [])];
+  const memories: Awaited<ReturnType<typeof device.allocate>>[] = [];
   try {
+    for (const size of sizes) memories.push(await device.allocate(size));
     // x · 1 + 0 stays as it is: no run meets infinities or denormals.
     const factors = new Float32Array(lanes * 2).fill(1, 0, lanes);
-    await device.write(a, 0, new Uint8Array(factors.buffer));
-    const range = (memory: typeof a, access: 'read' | 'write') => ({
-      memory,
-      offset: 0,
-      bytes: memory.bytes,
-      access,
+    await device.write(memories[0] as Memory, 0, new Uint8Array(factors.buffer));
+    // Pages that were never written may all be the same page of zeros.
+    if (bytes > 0) await device.write(memories[2] as Memory, 0, new Uint8Array(bytes).fill(1));
+    const buffers = memories.map((memory, i) => {
+      const access = i === 1 ? ('write' as const) : ('read' as const);
+      return { memory, offset: 0, bytes: memory.bytes, access };
     });
-    const rounds = 2_000_000;
-    const flops = 2 * target.cores * chains * lanes * rounds;
-    const ms = await leastTime(async () => {
-      device.submit([
-        {
-          kind: 'launch',
-          module,
-          entry: program.name,
-          grid: [target.cores],
-          buffers: [range(a, 'read'), range(c, 'write')],
-          sizes: [rounds],
-          microseconds: 10_000,
-        },
-      ]);
+    const facts = { entry: program.name, grid: [target.cores], sizes: [rounds] };
+    return await leastTime(async () => {
+      device.submit([{ kind: 'launch', module, ...facts, buffers, microseconds: 10_000 }]);
       await device.sync();
     });
-    return [(flops / ms) * 1000, 'f32 multiply-add in registers'];
   } finally {
-    for (const handle of [a, c, module]) device.free(handle);
+    for (const handle of [...memories, module]) device.free(handle);
   }
+}
+
+async function measureFlops(opened: OpenDevice): Promise<readonly [number, string]> {
+  const { target } = opened;
+  if (target.execution !== 'vector') return measureProduct(opened);
+  const rounds = 2_000_000;
+  const lanes = Math.max(target.vectorBytes / 4, 1);
+  const ms = await timeRounds(opened, rounds, 0);
+  return [((2 * target.cores * chains * lanes * rounds) / ms) * 1000, peakName];
+}
+
+const peakName = 'f32 multiply-add in registers';
+
+/** Bytes per second of a kernel that reads about `bytes` once. */
+async function measureRead(opened: OpenDevice, bytes: number): Promise<number> {
+  const { target } = opened;
+  if (target.execution !== 'vector') {
+    const count = Math.max(Math.floor(bytes / 4), 1024);
+    const x = input('x', { dtype: 'f32', shape: [count] });
+    const values = hostTensor('f32', [count], new Float32Array(count).fill(1));
+    return ((count * 4) / (await measureGraph(opened, [x], sum(x), [values]))) * 1000;
+  }
+  const perRound = target.cores * chains * Math.max(target.vectorBytes, 4);
+  const rounds = Math.max(Math.floor(bytes / perRound), 1);
+  return ((rounds * perRound) / (await timeRounds(opened, rounds, rounds * perRound))) * 1000;
 }
 
 /** Where no kernel can be written by hand: a large product of matrices. */
@@ -182,5 +219,12 @@ export async function measurePeaks(opened: OpenDevice, bytes: number): Promise<P
   const [flops, flopsName] = await measureFlops(opened);
   const bandwidth = await measureBandwidth(opened, set);
   const size = `${(set / 2 ** 20).toFixed(0)} MiB`;
-  return { flops, flopsName, bandwidth, bandwidthName: `reading and writing ${size}` };
+  const readBandwidth = await measureRead(opened, set);
+  return {
+    flops,
+    flopsName,
+    bandwidth,
+    bandwidthName: `reading and writing ${size}`,
+    readBandwidth,
+  };
 }

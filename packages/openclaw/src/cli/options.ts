@@ -23,6 +23,7 @@ export interface GivenOptions {
   readonly threads?: string;
   readonly runs?: string;
   readonly against?: string;
+  readonly trace?: string;
   readonly onnx?: string;
   readonly filter?: string;
 }

@@ -75,6 +75,7 @@ export function buildProgram(context: Context, perform: Perform): Command {
     threads(texts),
     new Option('--runs <N>', texts.optionRuns),
     new Option('--against <ENGINE>', texts.optionAgainst),
+    new Option('--trace <FILE>', texts.optionTrace),
   ];
   add('bench', '<MODEL...>', benchOptions, (m, given) => bench(m, given, common(given), context));
   const conformOptions = [

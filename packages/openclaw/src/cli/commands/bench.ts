@@ -1,7 +1,7 @@
 /** `claw bench MODEL…`: times, checked answers, and the share of the device's own limit. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { basename } from 'node:path';
 import type { OpenDevice } from '@open-claw/core';
@@ -11,6 +11,7 @@ import { loadPeer, measurePeer } from '../../bench/against.js';
 import { checkOutputs } from '../../bench/check.js';
 import { measureRuns, shareOf, workOf } from '../../bench/measure.js';
 import { measurePeaks } from '../../bench/peak.js';
+import { chromeTrace, type TracedRun } from '../../bench/trace.js';
 import { type Backend, factsOf, openBackend } from '../../devices/choose.js';
 import { usePlugins, wantedIds } from '../../devices/plugins.js';
 import { readSource } from '../../model/load.js';
@@ -45,15 +46,19 @@ export async function bench(
   const bar = progressBar(context, 'bench');
   bar.total(sources.length * backends.length);
   const results: Row[] = [];
+  const traced: TracedRun[] = [];
   try {
     for (const source of sources) {
       for (const backend of backends) {
-        results.push(await benchOne(source, backend, { given, options, context, peer }));
+        results.push(await benchOne(source, backend, { given, options, context, peer, traced }));
         bar.step();
       }
     }
   } finally {
     bar.stop();
+  }
+  if (given.trace !== undefined) {
+    writeFileSync(given.trace, `${JSON.stringify(chromeTrace(traced))}\n`);
   }
   const wrong = results.some(({ wrongBecause }) => wrongBecause !== undefined);
   const [first] = backends as [Backend, ...Backend[]];
@@ -70,12 +75,14 @@ interface Setting {
   readonly options: ParsedOptions;
   readonly context: Context;
   readonly peer: Awaited<ReturnType<typeof loadPeer>> | undefined;
+  /** Takes the times of the launches. */
+  readonly traced: TracedRun[];
 }
 
 type Row = Awaited<ReturnType<typeof benchOne>>;
 
 async function benchOne(source: string, backend: Backend, setting: Setting) {
-  const { given, options, context, peer } = setting;
+  const { given, options, context, peer, traced } = setting;
   if (backend.kind === 'interpreter') {
     throw failure(
       'OC-REFUSED-01',
@@ -103,7 +110,8 @@ async function benchOne(source: string, backend: Backend, setting: Setting) {
       ...(options.timeLimit === undefined ? {} : { timeLimit: options.timeLimit }),
     });
     if (program === undefined) throw new Error('a device has a program');
-    const work = await workOf(program, executable, tensors);
+    const { steps, ...work } = await workOf(program, executable, tensors);
+    traced.push({ model: name, device: opened.id, steps });
     const peaks = await measurePeaks(opened, work.bytes);
     const { checked, maxError, reason } = checkOutputs(
       imported.graph,
