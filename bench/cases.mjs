@@ -25,7 +25,11 @@ const line = 2 ** 24;
 const vector = (/** @type {number} */ count, /** @type {Float32Array<ArrayBuffer>} */ data) =>
   tensor([count], data);
 
-/** @param {readonly number[]} shape @param {Float32Array<ArrayBuffer>} data @returns {HostTensor} */
+/**
+ * @param {readonly number[]} shape
+ * @param {Float32Array<ArrayBuffer>} data
+ * @returns {HostTensor}
+ */
 const tensor = (shape, data) => ({ dtype: 'f32', shape, data });
 
 /** @param {Inputs} inputs @param {string} name */

@@ -33,14 +33,16 @@ export function chart(results, contestants) {
   const height = (rows.length + 2) * rowHeight + 16;
   const bars = rows.map(({ result, peer, ratio }, i) => {
     const y = 24 + i * rowHeight;
-    const [from, to] = [place(1), place(ratio)].sort((a, b) => a - b);
+    const from = Math.min(place(1), place(ratio));
+    const to = Math.max(place(1), place(ratio));
+    const value = `${ratio.toFixed(2)} × ${escaped(peer)}`;
     const colour = ratio >= 1 ? '#2a7' : '#c55';
     const label = `${result.case} ${result.threads}T ${result.contestant}`;
     return [
       `<text x="${left - 6}" y="${y + 12}" text-anchor="end">${escaped(label)}</text>`,
-      `<rect x="${from?.toFixed(1)}" y="${y + 3}" width="${((to ?? 0) - (from ?? 0)).toFixed(1)}" ` +
+      `<rect x="${from.toFixed(1)}" y="${y + 3}" width="${(to - from).toFixed(1)}" ` +
         `height="${rowHeight - 6}" fill="${colour}"/>`,
-      `<text x="${((to ?? 0) + 4).toFixed(1)}" y="${y + 12}">${ratio.toFixed(2)} × ${escaped(peer)}</text>`,
+      `<text x="${(to + 4).toFixed(1)}" y="${y + 12}">${value}</text>`,
     ].join('\n');
   });
   const ticks = [0.25, 0.5, 1, 2, 4, 8, 16].map((value) => {

@@ -51,7 +51,9 @@ export async function measureCase(item, plan) {
     item.peerModel === undefined ? modelPath : join(folder, `${item.name}-peer.onnx`);
   if (item.peerModel !== undefined) writeFileSync(peerPath, item.peerModel());
   const expected = item.reference(item.inputs());
-  /** @type {{ contestant: Contestant, worker: WorkerProcess, result: Result, times: number[] }[]} */
+  /**
+   * @type {{ contestant: Contestant, worker: WorkerProcess, result: Result, times: number[] }[]}
+   */
   const running = [];
   /** @type {Result[]} */
   const results = [];

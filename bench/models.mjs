@@ -99,7 +99,11 @@ export function matmulModel(n, dtype = 'f32') {
   return w.bytes();
 }
 
-/** u8 × s8 → s32 with a zero point of 128. @param {number} n @param {Int8Array<ArrayBuffer>} right */
+/**
+ * u8 × s8 → s32 with a zero point of 128.
+ * @param {number} n
+ * @param {Int8Array<ArrayBuffer>} right
+ */
 export function integerMatmulModel(n, right) {
   const w = new Writer();
   const zero = w.constant(Uint8Array.of(128), [], 'u8');
@@ -162,7 +166,12 @@ export function convolutionModel(batch, weight) {
   return w.bytes();
 }
 
-/** The plain graph of products and softmax. @param {number} heads @param {number} rows @param {number} size */
+/**
+ * The plain graph of products and softmax.
+ * @param {number} heads
+ * @param {number} rows
+ * @param {number} size
+ */
 export function attentionModel(heads, rows, size) {
   const w = new Writer();
   const shape = [1, heads, rows, size];

@@ -107,7 +107,12 @@ export const softmax = (x, shape) => rowwise(x, shape, softmaxRow, 1e-6);
 export const layerNorm = (x, shape, gain, bias) =>
   rowwise(x, shape, (row) => normalizedRow(row, gain, bias), 1e-4);
 
-/** 3 × 3 over 64 channels of 56 × 56, padded by one. @param {ArrayLike<number>} x @param {ArrayLike<number>} weight @param {number} batch */
+/**
+ * 3 × 3 over 64 channels of 56 × 56, padded by one.
+ * @param {ArrayLike<number>} x
+ * @param {ArrayLike<number>} weight
+ * @param {number} batch
+ */
 export function convolution(x, weight, batch) {
   const [channels, size] = [64, 56];
   const pixels = size * size;
@@ -134,7 +139,13 @@ export function convolution(x, weight, batch) {
   );
 }
 
-/** @param {Numbers} inputs @param {number} heads @param {number} rows @param {number} size @returns {Reference} */
+/**
+ * @param {Numbers} inputs
+ * @param {number} heads
+ * @param {number} rows
+ * @param {number} size
+ * @returns {Reference}
+ */
 export function causalAttention(inputs, heads, rows, size) {
   const [q, k, v] = ['q', 'k', 'v'].map((name) => numbersOf(inputs, name));
   const chosen = positions(heads * rows, 48);
@@ -206,7 +217,12 @@ function linear(x, matrix, bias) {
   return y;
 }
 
-/** The matrix that the codes stand for. @param {Float32Array} matrix @param {number} columns @param {number} bits */
+/**
+ * The matrix that the codes stand for.
+ * @param {Float32Array} matrix
+ * @param {number} columns
+ * @param {number} bits
+ */
 function dequantized(matrix, columns, bits) {
   if (bits === 32) return matrix;
   const rows = matrix.length / columns;
@@ -219,7 +235,12 @@ function dequantized(matrix, columns, bits) {
   });
 }
 
-/** All of the output. @param {import('./data.mjs').Decoder} decoder @param {Numbers} inputs @returns {Reference} */
+/**
+ * All of the output.
+ * @param {import('./data.mjs').Decoder} decoder
+ * @param {Numbers} inputs
+ * @returns {Reference}
+ */
 export function decoder(decoder, inputs) {
   const { width, heads, rows, past, bits } = decoder;
   const size = width / heads;

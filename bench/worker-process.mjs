@@ -39,8 +39,9 @@ export class WorkerProcess {
       };
       const answered = (/** @type {any} */ answer) => end(undefined, answer);
       const ended = (/** @type {number | null} */ code, /** @type {string | null} */ signal) => {
-        const last = this.tail.trim().split('\n').at(-1) ?? '';
-        end(new Error(`the process ended (${signal ?? code}) ${last}`.trim()));
+        const lines = this.tail.trim().split('\n');
+        const line = lines.find((each) => /error|abort|memory/i.test(each)) ?? lines.at(-1) ?? '';
+        end(new Error(`the process ended (${signal ?? code}) ${line.slice(0, 200)}`.trim()));
       };
       this.child.on('message', answered);
       this.child.on('exit', ended);

@@ -4,7 +4,10 @@ import { uniform } from '../data.mjs';
 import { addressIn } from './engine.mjs';
 import { provideWorkers } from './workers.mjs';
 
-/** @param {import('./engine.mjs').Setting} setting @returns {Promise<import('./engine.mjs').Ready>} */
+/**
+ * @param {import('./engine.mjs').Setting} setting
+ * @returns {Promise<import('./engine.mjs').Ready>}
+ */
 export async function prepare({ item, threads, peers }) {
   // The library looks for Web Workers, which Node has not.
   if (threads > 1) provideWorkers(threads);

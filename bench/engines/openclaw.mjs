@@ -2,7 +2,10 @@
 import { loadModel, openDevice } from '@open-claw/openclaw';
 import { measurePeaks } from '@open-claw/openclaw/bench';
 
-/** @param {import('./engine.mjs').Setting} setting @returns {Promise<import('./engine.mjs').Ready>} */
+/**
+ * @param {import('./engine.mjs').Setting} setting
+ * @returns {Promise<import('./engine.mjs').Ready>}
+ */
 export async function prepare({ item, modelPath, threads, device }) {
   const model = await loadModel(modelPath, { device, threads });
   const inputs = item.inputs();

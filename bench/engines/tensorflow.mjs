@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { convolutionWeight } from '../cases.mjs';
 import { causalMask, uniform } from '../data.mjs';
 
-/** @param {import('./engine.mjs').Setting} setting @returns {Promise<import('./engine.mjs').Ready>} */
+/**
+ * @param {import('./engine.mjs').Setting} setting
+ * @returns {Promise<import('./engine.mjs').Ready>}
+ */
 export async function prepare({ item, peers }) {
   const load = createRequire(join(peers, 'here.js'));
   const tf = load('@tensorflow/tfjs');
@@ -33,7 +36,12 @@ export async function prepare({ item, peers }) {
   };
 }
 
-/** @param {any} tf @param {Float32Array} data @param {readonly number[]} shape @param {number[]} order */
+/**
+ * @param {any} tf
+ * @param {Float32Array} data
+ * @param {readonly number[]} shape
+ * @param {number[]} order
+ */
 function turned(tf, data, shape, order) {
   const plain = tf.tensor(data, shape, 'float32');
   return tf.tidy(() => tf.transpose(plain, order));
