@@ -9,7 +9,7 @@ import { readModel, readTensorFile, writeModel, writeNpy } from '@open-claw/form
 import { closeDevices, loadModel } from '@open-claw/openclaw';
 import { afterAll, describe, expect, it } from 'vitest';
 import { bytesOf, indexed, largest, missing, pathOf, textOf, unpacked } from './data.js';
-import { devices, isAsked, timeout } from './devices.js';
+import { devices, isAsked, isLight, timeout } from './devices.js';
 
 afterAll(closeDevices);
 
@@ -50,7 +50,7 @@ describe.skipIf(noMnist !== undefined)(`mnist ${noMnist ?? ''}`, () => {
       });
       expect(largest(y!.data as Float32Array)).toBe(8);
       let right = 0;
-      const count = device === 'native' || device === 'wasm' ? 1000 : 100;
+      const count = isLight(device) ? 1000 : 100;
       for (let i = 0; i < count; i++) {
         const { Plus214_Output_0: each } = await model.run({ Input3: imagesFrom(i, 1) });
         if (largest(each!.data as Float32Array) === labels[8 + i]) right++;

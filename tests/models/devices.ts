@@ -18,6 +18,8 @@ const every = [...light, 'template:0', 'webgpu:0', 'opencl:0', ...stubs];
 const given = process.env['CLAW_TEST_DEVICES'];
 const wanted = given === undefined ? light : given === 'all' ? every : given.split(',');
 
+/** Devices that compute on the CPU for what it is; the others stand in for a chip. */
+export const isLight = (id: string): boolean => light.includes(id);
 /** Whether the caller asked for these devices: then nothing is left out to save time. */
 export const isAsked = given !== undefined;
 /** For devices that stand in for a chip on one thread, beside other work. */

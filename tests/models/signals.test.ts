@@ -4,7 +4,7 @@ import { readModel, readSafetensors, readTensor } from '@open-claw/formats';
 import { closeDevices, loadModel, type Model } from '@open-claw/openclaw';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bytesOf, largest, missing, pathOf, textOf, unpacked } from './data.js';
-import { devices, timeout } from './devices.js';
+import { devices, isLight, timeout } from './devices.js';
 
 afterAll(closeDevices);
 
@@ -60,12 +60,14 @@ describe.skipIf(noMagika !== undefined)(`magika ${noMagika ?? ''}`, () => {
         const { target_label: y } = await model.run({ bytes: each.bytes });
         agrees(y!.data as Float32Array, each);
       }
-      const data = new Int32Array(asked.length * 2048);
-      asked.forEach(({ bytes }, i) => void data.set(bytes, i * 2048));
-      const all = { dtype: 'i32', shape: [asked.length, 2048], data } as const;
+      // All at once; every tenth where one thread stands in for a chip.
+      const shown = isLight(device) ? asked : asked.filter((_, i) => i % 10 === 0);
+      const data = new Int32Array(shown.length * 2048);
+      shown.forEach(({ bytes }, i) => void data.set(bytes, i * 2048));
+      const all = { dtype: 'i32', shape: [shown.length, 2048], data } as const;
       const { target_label: y } = await model.run({ bytes: all });
       const scores = y!.data as Float32Array;
-      asked.forEach((each, i) => void agrees(scores.subarray(214 * i, 214 * (i + 1)), each));
+      shown.forEach((each, i) => void agrees(scores.subarray(214 * i, 214 * (i + 1)), each));
       expect(examples).toHaveLength(141);
       expect(asked).toHaveLength(129);
       await model.dispose();

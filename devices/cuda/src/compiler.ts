@@ -106,7 +106,7 @@ async function compileProgram(
     if (code !== 0) check(code, 'programCompile', logOf(calls, handle));
     const size = outHandle();
     check(calls.call('programCodeSize', handle, size), 'programCodeSize');
-    const bytes = outBytes(Number(size[0]));
+    const bytes = codeBytes(calls, Number(size[0]));
     check(calls.call('programCode', handle, bytes), 'programCode');
     return bytes;
   } finally {
@@ -114,11 +114,24 @@ async function compileProgram(
   }
 }
 
+/** No kernel's code is larger; a size beyond it is a library's or a trace's mistake. */
+const longestCode = 2 ** 28;
+
+function codeBytes(calls: Calls, bytes: number): Uint8Array {
+  if (bytes <= longestCode) return outBytes(bytes);
+  const reason = `${calls.symbol('programCodeSize')} gives ${bytes} bytes`;
+  throw failure('OC-DEVICE-07', { reason });
+}
+
+const longestLog = 2 ** 24;
+
 function logOf(calls: Calls, program: bigint): string {
   if (!calls.has('programLogSize') || !calls.has('programLog')) return '';
   const size = outHandle();
   if (calls.call('programLogSize', program, size) !== 0) return '';
-  const log = outBytes(Math.max(1, Number(size[0])));
+  const bytes = Number(size[0]);
+  if (bytes > longestLog) return '';
+  const log = outBytes(Math.max(1, bytes));
   return calls.call('programLog', program, log) === 0 ? textOf(log) : '';
 }
 

@@ -16,7 +16,7 @@ import { type Cache, openCache } from '@open-claw/kernel-cache';
 import { type Calls, openCalls, type Places } from './calls.js';
 import { type Compiler, commandFolders, compileCached, compilerOf } from './compiler.js';
 import { GpuDevice } from './device.js';
-import { foundOf, openDriver, type ProbedCard, probeRow } from './probe.js';
+import { foundOf, openDriver, type Probed, type ProbedCard, probeRow } from './probe.js';
 import { dialectName, type GpuRow } from './row.js';
 import { gpuRows } from './rows.table.js';
 import { targetOf } from './target.js';
@@ -49,11 +49,8 @@ function languageOf(rows: readonly GpuRow[]): Language {
   };
 }
 
-/**
- * Makes the plug-in of rows, `cuda` by name, or of one row, `cuda/ROW`. Ids of devices are
- * `cuda/ROW:N`; `open` also takes a target's id for the first card of that architecture.
- */
-export function cudaDevice(
+/** The plug-in of rows, `cuda` by name, or of one row, `cuda/ROW`; see traced.ts. */
+export function pluginOf(
   rows: GpuRow | readonly GpuRow[] = gpuRows,
   options: CudaOptions = {},
 ): DevicePlugin {
@@ -65,16 +62,29 @@ export function cudaDevice(
     if (options.places === undefined) return { system: true, folders: row.folders };
     return { system: false, folders: options.places.libraries };
   };
-  const driverOf = (row: GpuRow): Calls | string => {
-    const kept = drivers.get(row.name);
+  const driverOf = (row: GpuRow, places: Places): Calls | string => {
+    const key = [row.name, places.system, ...places.folders].join('\n');
+    const kept = drivers.get(key);
     if (kept !== undefined) return kept;
-    const opened = openDriver(row, librariesOf(row), options.openCalls ?? openCalls);
+    const opened = openDriver(row, places, options.openCalls ?? openCalls);
     // A driver may be installed later: only success is remembered.
     if (typeof opened === 'string') return opened;
-    drivers.set(row.name, opened);
+    drivers.set(key, opened);
     return opened;
   };
-  const probed = (row: GpuRow) => probeRow(row, driverOf(row), options.architectures?.[row.name]);
+  /** Two stacks may install a library of one name: where one drives no card of the row, the next. */
+  const probed = (row: GpuRow): Probed => {
+    const architecture = options.architectures?.[row.name];
+    const all = librariesOf(row);
+    const first = probeRow(row, driverOf(row, all), architecture);
+    if (first.cards.length > 0) return first;
+    for (const folder of all.folders) {
+      const places = { system: false, folders: [folder] };
+      const other = probeRow(row, driverOf(row, places), architecture);
+      if (other.cards.length > 0) return other;
+    }
+    return first;
+  };
   const find = (id: string): ProbedCard | undefined => {
     const named = listed.filter((row) => id.startsWith(`cuda/${row.name}:`));
     const cards = (named.length > 0 ? named : listed).flatMap((row) => probed(row).cards);

@@ -5,59 +5,24 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { DevicePlugin } from '@open-claw/core/device';
+import type { DevicePlugin, TraceReport } from '@open-claw/core/device';
 import { type Argument, type Calls, openCalls } from './calls.js';
 import { meaningOf } from './failures.js';
-import { type CudaOptions, cudaDevice } from './plugin.js';
+import { type CudaOptions, pluginOf } from './plugin.js';
 import type { GpuRow } from './row.js';
 import { type Part, signatures } from './signatures.table.js';
+import { type Line, readTrace, type TextLine } from './trace-lines.js';
 import { type WalkStep, walk } from './walk.js';
 
-/** First line of each library: what opened and what it has, or why nothing opened. */
-interface LibraryLine {
-  readonly library: readonly string[];
-  readonly stub?: boolean;
-  readonly absent?: string;
-  readonly symbols?: Readonly<Record<string, string>>;
-}
-
-interface CallLine {
-  readonly part: Part;
-  readonly symbol: string;
-  readonly code: number;
-  /** What the call wrote, in base64, one per array. */
-  readonly out?: readonly string[];
-}
-
-interface TextLine {
-  readonly text: string;
-  readonly of: number;
-}
-
-/** What an offline compiler made. */
-interface CompiledLine {
-  readonly compiled: string;
-  readonly toolchain: string;
-}
-
-type Line =
-  | { readonly trace: 1; readonly row: string }
-  | LibraryLine
-  | CallLine
-  | TextLine
-  | CompiledLine
-  | WalkStep;
-
-/** Longer results are kept by their beginning. */
+/** Longer results are kept by their beginning, and of code no more than its head. */
 const longestOut = 64 * 1024;
+const longestCode = 64;
 
 const isArray = (value: Argument | undefined): value is NodeJS.TypedArray =>
   ArrayBuffer.isView(value);
 
-const base64 = (array: NodeJS.TypedArray): string =>
-  Buffer.from(array.buffer, array.byteOffset, Math.min(array.byteLength, longestOut)).toString(
-    'base64',
-  );
+const base64 = (array: NodeJS.TypedArray, most: number): string =>
+  Buffer.from(array.buffer, array.byteOffset, Math.min(array.byteLength, most)).toString('base64');
 
 /** Arrays that a call writes; the copy of unspecified direction writes its first one. */
 function written(part: Part, values: readonly Argument[]): readonly NodeJS.TypedArray[] {
@@ -84,8 +49,10 @@ function recording(row: GpuRow, calls: Calls, lines: (() => Line)[]): Calls {
       code,
       ...(out.length > 0 ? { out } : {}),
     });
-    const now = arrays.map(base64);
-    lines.push(() => say(isLate(part) ? arrays.map(base64) : now));
+    const most = part === 'programCode' ? longestCode : longestOut;
+    const kept = (): readonly string[] => arrays.map((array) => base64(array, most));
+    const now = kept();
+    lines.push(() => say(isLate(part) ? kept() : now));
     return code;
   };
   return {
@@ -104,7 +71,8 @@ function recording(row: GpuRow, calls: Calls, lines: (() => Line)[]): Calls {
 
 /** The walk with a row's driver as lines of JSON. Never rejects: what fails is in the lines. */
 export async function traceRow(row: GpuRow, options: CudaOptions = {}): Promise<string> {
-  const lines: (() => Line)[] = [() => ({ trace: 1, row: row.name })];
+  const folders = (options.places?.libraries ?? row.folders).length;
+  const lines: (() => Line)[] = [() => ({ trace: 1, row: row.name, folders })];
   const open: typeof openCalls = (names, companions, symbols, places) => {
     const calls = (options.openCalls ?? openCalls)(names, companions, symbols, places);
     if (typeof calls === 'string') {
@@ -119,12 +87,13 @@ export async function traceRow(row: GpuRow, options: CudaOptions = {}): Promise<
   // A cache of its own: the compiler shall be called.
   const cache = mkdtempSync(join(tmpdir(), 'openclaw-'));
   try {
-    const plugin = cudaDevice(row, { ...options, cache, openCalls: open });
+    const plugin = pluginOf(row, { ...options, cache, openCalls: open });
     const compile: DevicePlugin['compile'] = async (source, target) => {
       const made = await plugin.compile(source, target);
-      const compiled = Buffer.from(made.bytes).toString('base64');
+      const bytes = made.bytes.byteLength;
+      const compiled = base64(made.bytes, longestCode);
       if (row.compiler === undefined) {
-        lines.push(() => ({ compiled, toolchain: made.toolchain }));
+        lines.push(() => ({ compiled, bytes, toolchain: made.toolchain }));
       }
       return made;
     };
@@ -136,31 +105,24 @@ export async function traceRow(row: GpuRow, options: CudaOptions = {}): Promise<
   }
 }
 
-export interface TraceReport {
-  readonly row: string;
-  /** Whether the row makes the calls of the trace and comes to the same ends. */
-  readonly agrees: boolean;
-  /** Whether the driver said that it is a stub. */
-  readonly stub: boolean;
-  readonly steps: readonly WalkStep[];
-  readonly differences: readonly string[];
-}
+/**
+ * Walks with the trace of one row in place of the driver, and says where the row differs from it.
+ * Throws OC-TRACE-01.
+ */
+export const replayTrace = (row: GpuRow, trace: string): Promise<TraceReport> =>
+  replayLines(row, readTrace(trace)[0] ?? []);
 
-/** Walks with a trace in place of the driver, and says where the row differs from it. */
-export async function replayTrace(row: GpuRow, trace: string): Promise<TraceReport> {
-  const lines = trace
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => JSON.parse(line) as Line);
+/** As replayTrace, by lines that are read. */
+export async function replayLines(row: GpuRow, lines: readonly Line[]): Promise<TraceReport> {
   const differences: string[] = [];
   const [head] = lines;
   const name = head !== undefined && 'trace' in head ? head.row : '';
   if (name !== row.name) differences.push(`the trace is of row "${name}", not "${row.name}"`);
-  const libraries = lines.filter((line) => 'library' in line);
+  const opened = lines.filter((line) => 'library' in line);
   const calls = lines.filter((line) => 'part' in line);
   const recorded = lines.filter((line) => 'step' in line);
   let at = 0;
-  let opened = 0;
+  let asked = 0;
   const play = (part: Part, values: readonly Argument[], symbol: string): number => {
     const line = calls[at];
     if (line === undefined || line.symbol !== symbol) {
@@ -177,7 +139,7 @@ export async function replayTrace(row: GpuRow, trace: string): Promise<TraceRepo
     return line.code;
   };
   const open: typeof openCalls = () => {
-    const library = libraries[opened++];
+    const library = opened[asked++];
     if (library === undefined) return 'the trace has no such library';
     if (library.absent !== undefined) return library.absent;
     const symbols = library.symbols ?? {};
@@ -195,15 +157,18 @@ export async function replayTrace(row: GpuRow, trace: string): Promise<TraceRepo
   const cache = mkdtempSync(join(tmpdir(), 'openclaw-'));
   let steps: readonly WalkStep[] = [];
   try {
-    const plugin = cudaDevice(row, { cache, openCalls: open });
+    // Nothing is looked up: the trace answers as often as its driver was asked.
+    const folders = head !== undefined && 'trace' in head ? head.folders : 0;
+    const libraries = Array.from({ length: folders }, (_, i) => `folder ${i}`);
+    const places = { libraries, commands: [] };
+    const plugin = pluginOf(row, { cache, places, openCalls: open });
     const made = lines.find((line) => 'compiled' in line);
-    const compile: DevicePlugin['compile'] = async ({ entries }, target) => ({
-      format: `cuda/${row.name}`,
-      target: target.id,
-      toolchain: made?.toolchain ?? '',
-      bytes: Buffer.from(made?.compiled ?? '', 'base64'),
-      entries,
-    });
+    const compile: DevicePlugin['compile'] = async ({ entries }, target) => {
+      const bytes = new Uint8Array(made?.bytes ?? 0);
+      bytes.set(Buffer.from(made?.compiled ?? '', 'base64').subarray(0, bytes.byteLength));
+      const toolchain = made?.toolchain ?? '';
+      return { format: `cuda/${row.name}`, target: target.id, toolchain, bytes, entries };
+    };
     steps = await walk(made === undefined ? plugin : { ...plugin, compile });
   } finally {
     rmSync(cache, { recursive: true, force: true });
@@ -219,6 +184,6 @@ export async function replayTrace(row: GpuRow, trace: string): Promise<TraceRepo
     differences.push(`${step}: ${outcome}; the trace ends before`);
   }
   if (at < calls.length) differences.push(`${calls.length - at} calls of the trace are not made`);
-  const stub = libraries.some((library) => library.stub === true);
+  const stub = opened.some((library) => library.stub === true);
   return { row: row.name, agrees: differences.length === 0, stub, steps, differences };
 }

@@ -31,4 +31,5 @@ export { targetsOfGpus } from './codegen/targets-gpu.table.js';
 export { wasmLanguage } from './codegen/wasm.js';
 export type * from './kernel/tile.js';
 export * from './runtime/contract.js';
+export type { TracedPlugin, TraceReport } from './runtime/traced.js';
 export { readBy, Validity, writtenBy } from './runtime/validity.js';

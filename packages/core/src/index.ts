@@ -40,6 +40,7 @@ export {
   type RunOptions,
 } from './runtime/run.js';
 export type { StepTime } from './runtime/session.js';
+export { isTraced, type TracedPlugin, type TraceReport } from './runtime/traced.js';
 export * from './tensor/autograd.js';
 export * from './tensor/create.js';
 export { setDevice } from './tensor/devices.js';

@@ -140,6 +140,10 @@ export const messagesEnglish = {
     what: 'no card of {row}: {reason}',
     fix: 'check that a card is there, that {variable} does not hide it, and {install}',
   },
+  'OC-TRACE-01': {
+    what: 'line {line} of the trace is none: {reason}',
+    fix: 'give the file as `claw devices --trace FILE` wrote it',
+  },
   'OC-PB-01': {
     what: 'protobuf: the data ends too early: {need} bytes needed, {have} left',
     fix: 'get the file again; it is truncated or damaged',

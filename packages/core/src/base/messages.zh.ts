@@ -146,6 +146,10 @@ export const messagesChinese: Table = {
     what: '没有 {row} 的卡：{reason}',
     fix: '检查卡是否在位、{variable} 是否把它隐藏，以及 {install}',
   },
+  'OC-TRACE-01': {
+    what: '记录的第 {line} 行无效：{reason}',
+    fix: '给出由 `claw devices --trace FILE` 写出的原文件',
+  },
   'OC-PB-01': {
     what: 'protobuf：数据提前结束：需要 {need} 字节，只剩 {have} 字节',
     fix: '请重新获取文件；文件被截断或已损坏',

@@ -26,6 +26,8 @@ export interface GivenOptions {
   readonly trace?: string;
   readonly onnx?: string;
   readonly filter?: string;
+  readonly trace?: string;
+  readonly replay?: string;
 }
 
 export const usage = (reason: string): Error =>

@@ -59,7 +59,11 @@ export function buildProgram(context: Context, perform: Perform): Command {
   ];
   const target = new Option('--target <T>', texts.optionTarget);
 
-  add('devices', undefined, [], (_, given) => devices(common(given), context));
+  const traces = [
+    new Option('--trace <FILE>', texts.optionTrace),
+    new Option('--replay <FILE>', texts.optionReplay),
+  ];
+  add('devices', undefined, traces, (_, given) => devices(given, common(given), context));
   add('inspect', '<MODEL>', [], (m, given) => inspect(first(m), common(given), context));
   add('check', '<MODEL>', [target], (m, given) => check(first(m), given, common(given), context));
   const runOptions = [...inputs, new Option('--out <DIR>', texts.optionOut), threads(texts)];

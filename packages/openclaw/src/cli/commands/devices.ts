@@ -1,14 +1,25 @@
-/** `claw devices`: every device found and every one not, with reason and fix. */
+/**
+ * `claw devices`: every device found and every one not, with reason and fix; traces of drivers,
+ * written and played again.
+ */
 import { type Listing, listDevices } from '@open-claw/core';
 import { useInstalled, usePlugins, wantedIds } from '../../devices/plugins.js';
+import { replayTraces, writeTrace } from '../../devices/traces.js';
 import type { Context } from '../context.js';
-import type { ParsedOptions } from '../options.js';
+import { type GivenOptions, type ParsedOptions, usage } from '../options.js';
 import { type CommandResult, noDevice } from '../result.js';
-import { bytesText, tableText } from '../table.js';
+import { bytesText, cleanLines, tableText } from '../table.js';
 
-export async function devices({ load }: ParsedOptions, context: Context): Promise<CommandResult> {
+export async function devices(
+  { trace, replay }: GivenOptions,
+  { load }: ParsedOptions,
+  context: Context,
+): Promise<CommandResult> {
   await usePlugins(load);
   await useInstalled();
+  if (trace !== undefined && replay !== undefined) throw usage(context.texts.traceOrReplay);
+  if (trace !== undefined) return traced(trace, context);
+  if (replay !== undefined) return replayed(replay, context);
   const wanted = wantedIds({ ...(load.device === undefined ? {} : { device: load.device }) });
   const listings = (await listDevices()).filter(
     (listing) => wanted.length === 0 || wanted.some((id) => isOf(listing, id)),
@@ -58,4 +69,29 @@ function listingText(listings: readonly Listing[], { texts }: Context): string {
   });
   const head = [texts.device, texts.status, texts.facts, texts.driver, texts.evidence];
   return tableText(head, rows);
+}
+
+async function traced(path: string, { texts }: Context): Promise<CommandResult> {
+  const rows = await writeTrace(path);
+  const json = { trace: rows.length === 0 ? null : path, rows };
+  const text = rows.length === 0 ? texts.noTrace : `${texts.trace}: ${rows.join(', ')} → ${path}`;
+  return { facts: noDevice, json, text: `${cleanLines(text)}\n`, exit: rows.length === 0 ? 3 : 0 };
+}
+
+async function replayed(path: string, { texts }: Context): Promise<CommandResult> {
+  const reports = await replayTraces(path);
+  const rows = reports.map(({ row, agrees, stub, steps, differences }) => [
+    row,
+    agrees ? texts.agrees : texts.differs,
+    differences.length > 0 ? differences.join('\n') : (steps[0]?.outcome ?? ''),
+    // A trace says what it was made on; nobody saw the card.
+    stub ? 'stub' : 'none',
+  ]);
+  const head = [texts.name, texts.outcome, texts.reason, texts.evidence];
+  return {
+    facts: noDevice,
+    json: { replay: path, rows: reports },
+    text: tableText(head, rows),
+    exit: reports.length > 0 && reports.every(({ agrees }) => agrees) ? 0 : 1,
+  };
 }
