@@ -10,6 +10,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -59,8 +60,8 @@ function workFolder(page: string): string {
   mkdirSync(path, { recursive: true });
   writeFileSync(join(path, 'model.onnx'), exampleModel());
   writeFileSync(join(path, 'x.npy'), writeNpy(hostTensor('f32', [2, 3], [1, 2, 3, 4, 5, 6])));
-  const trace = join(repository, 'devices/cuda/src/testing/traces/musa-stub.jsonl');
-  cpSync(trace, join(path, 'my-card.trace'));
+  const traces = join(repository, 'devices/cuda/src/testing/traces');
+  cpSync(join(traces, readdirSync(traces).sort()[0] ?? ''), join(path, 'my-card.trace'));
   mkdirSync(join(path, 'devices'), { recursive: true });
   cpSync(join(repository, 'devices/template'), join(path, 'devices/template'), {
     recursive: true,

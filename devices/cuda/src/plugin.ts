@@ -72,7 +72,7 @@ export function pluginOf(
     drivers.set(key, opened);
     return opened;
   };
-  /** Two stacks may install a library of one name: where one drives no card of the row, the next. */
+  /** Two stacks may have a library of one name: where one drives no card of the row, the next. */
   const probed = (row: GpuRow): Probed => {
     const architecture = options.architectures?.[row.name];
     const all = librariesOf(row);

@@ -1,4 +1,4 @@
-/** The lines of a trace, and their reader: a trace comes from strangers, so every field is checked. */
+/** Lines of a trace and their reader: a trace comes from strangers, so every field is checked. */
 import { failure } from '@open-claw/core/device';
 import { type Part, signatures } from './signatures.table.js';
 import type { WalkStep } from './walk.js';

@@ -26,7 +26,6 @@ export interface GivenOptions {
   readonly trace?: string;
   readonly onnx?: string;
   readonly filter?: string;
-  readonly trace?: string;
   readonly replay?: string;
 }
 

@@ -60,7 +60,7 @@ export function buildProgram(context: Context, perform: Perform): Command {
   const target = new Option('--target <T>', texts.optionTarget);
 
   const traces = [
-    new Option('--trace <FILE>', texts.optionTrace),
+    new Option('--trace <FILE>', texts.optionTraceDrivers),
     new Option('--replay <FILE>', texts.optionReplay),
   ];
   add('devices', undefined, traces, (_, given) => devices(given, common(given), context));

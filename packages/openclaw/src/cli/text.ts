@@ -31,7 +31,8 @@ const english = {
   optionTrace: 'writes the times of the steps into a file in the Chrome trace format',
   optionOnnx: 'folder or .tar.gz of ONNX backend cases',
   optionFilter: 'regular expression on the names of cases',
-  optionTrace: 'writes what every driver that opens answers to a short walk, as lines of JSON',
+  optionTraceDrivers:
+    'writes what every driver that opens answers to a short walk, as lines of JSON',
   optionReplay: 'walks by a trace in place of the driver, and says where the table differs',
   optionHelp: 'shows this text',
   optionVersion: 'shows the version',
@@ -161,7 +162,7 @@ const chinese: Texts = {
   optionTrace: '把各步骤的时间以 Chrome trace 格式写入文件',
   optionOnnx: 'ONNX 后端测试用例的文件夹或 .tar.gz',
   optionFilter: '用例名称的正则表达式',
-  optionTrace: '让每个能打开的驱动走一遍短流程，把它的回答写成 JSON 行',
+  optionTraceDrivers: '让每个能打开的驱动走一遍短流程，把它的回答写成 JSON 行',
   optionReplay: '用记录代替驱动再走一遍，指出表与记录的差异',
   optionHelp: '显示此说明',
   optionVersion: '显示版本',
