@@ -21,7 +21,7 @@ const mostShared = 64 * 1024;
  */
 const vectorsOf = (facts: DeviceFacts): Partial<Target> =>
   facts.kind === 'cpu'
-    ? { execution: 'vector', vectorBytes: 4 * Math.max(4, facts.floatVector), vectorRegisters: 16 }
+    ? { execution: 'vector', vectorBytes: 4 * Math.min(16, Math.max(4, facts.floatVector)), vectorRegisters: 16 }
     : {};
 
 export function targetOf(facts: DeviceFacts): Target {

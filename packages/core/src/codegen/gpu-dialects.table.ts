@@ -5,6 +5,22 @@
  */
 import type { ComputeType, MemoryType } from '../base/target.js';
 
+/**
+ * Words for whole vectors of 2, 4, 8 or 16 lanes. `{type}` is a vector's type, `{element}` that of
+ * its lanes, `{lanes}` their number.
+ */
+export interface VectorWords {
+  readonly type: string;
+  /** Every lane the same, or one value per lane. */
+  readonly make: string;
+  readonly load: string;
+  readonly store: string;
+  readonly convert: string;
+  readonly reinterpret: string;
+  /** Whether the sign bit of a lane is set. */
+  readonly any: string;
+}
+
 export interface GpuDialect {
   /** Lines at the top of every source. */
   readonly header: readonly string[];
@@ -37,6 +53,8 @@ export interface GpuDialect {
   readonly doubles: string;
   /** Options that the compiler needs for the numbers to be as defined. */
   readonly options: readonly string[];
+  /** Absent where the language has no vectors. */
+  readonly vectors?: VectorWords;
 }
 
 const cTypes: GpuDialect['types'] = {
@@ -143,6 +161,15 @@ export const gpuDialects = {
     unroll: '__attribute__((opencl_unroll_hint({count})))',
     doubles: '#pragma OPENCL EXTENSION cl_khr_fp64 : enable',
     options: ['-cl-fp32-correctly-rounded-divide-sqrt'],
+    vectors: {
+      type: '{element}{lanes}',
+      make: '({type})({list})',
+      load: 'vload{lanes}(0, {pointer})',
+      store: 'vstore{lanes}({value}, 0, {pointer});',
+      convert: 'convert_{type}({value})',
+      reinterpret: 'as_{type}({value})',
+      any: 'any({value})',
+    },
   },
 } as const satisfies Readonly<Record<string, GpuDialect>>;
 

@@ -7,13 +7,9 @@ import { refused } from '../base/errors.js';
 import type { Atom, Expression } from '../base/expression.js';
 import type { ComputeType, MemoryType, Target } from '../base/target.js';
 import type { TileProgram } from '../kernel/tile.js';
-import {
-  cLikeTokens,
-  type ExpressionTokens,
-  printExpression,
-  unwrapped,
-} from './expression-text.js';
+import { type ExpressionTokens, printExpression, unwrapped } from './expression-text.js';
 import { type GpuDialect, type GpuDialectName, gpuDialects } from './gpu-dialects.table.js';
+import { checkType, indexTokens } from './gpu-index.js';
 import {
   binaryText,
   bitcastText,
@@ -35,6 +31,7 @@ import type {
   ThreadStatement,
 } from './thread-program.js';
 import { mapThreads } from './threads.js';
+import { vectorSource, vectorWordsFor } from './vectors.js';
 
 /**
  * A dialect as a language: a row of the table, or tokens of one's own. Kernels take pointers to
@@ -51,6 +48,8 @@ export function gpuLanguage(
   return {
     name,
     emit(kernels: readonly TileProgram[], target: Target): Source {
+      const vectors = vectorWordsFor(dialect, target);
+      if (vectors !== undefined) return vectorSource(name, dialect, vectors, kernels, target);
       const programs = kernels.map((kernel) => mapThreads(kernel, target));
       const helpers = new Map<string, string>();
       const texts = programs.map((program) => kernelText(program, { dialect, target, helpers }));
@@ -106,7 +105,7 @@ function kernelText(program: ThreadProgram, context: ScalarContext): string {
   const { indexType } = program;
   const p: Printer = {
     ...context,
-    tokens: tokensOf(context, indexType),
+    tokens: indexTokens(context, indexType),
     memory: new Map([...program.buffers, ...program.shared].map((m) => [m.name, m.memory])),
     indexType,
     lines: [],
@@ -138,31 +137,6 @@ function kernelText(program: ThreadProgram, context: ScalarContext): string {
   const head = dialect.kernel.replace('{group}', String(program.group));
   const listed = parameters.map((parameter) => `\n    ${parameter}`).join(',');
   return `${head} ${program.name}(${listed}) {\n${p.lines.join('\n')}\n}`;
-}
-
-function checkType(target: Target, dtype: ComputeType): void {
-  if (target.compute.includes(dtype)) return;
-  throw refused(`type ${dtype}`, `${target.id} cannot compute in it`);
-}
-
-/** Index arithmetic of C; rounding down needs a helper where the left side may be negative. */
-function tokensOf(c: ScalarContext, indexType: 'i32' | 'i64'): ExpressionTokens {
-  const type = c.dialect.types[indexType];
-  const helper = (name: string, body: string): string => {
-    const full = `${name}_${indexType}`;
-    c.helpers.set(full, `${c.dialect.helper} ${type} ${full}(${type} a, ${type} b) { ${body} }`);
-    return full;
-  };
-  return {
-    ...cLikeTokens,
-    literal: (value) => literalText(c, indexType, BigInt(value)),
-    floorDivide: (a, b) =>
-      `${helper('floor_divide', 'return a / b - (a % b < 0 ? 1 : 0);')}(${a}, ${b})`,
-    floorModulo: (a, b) =>
-      `${helper('floor_modulo', `${type} r = a % b; return r < 0 ? r + b : r;`)}(${a}, ${b})`,
-    minimum: (a, b) => `${helper('lesser', 'return a < b ? a : b;')}(${a}, ${b})`,
-    maximum: (a, b) => `${helper('greater', 'return a > b ? a : b;')}(${a}, ${b})`,
-  };
 }
 
 function write(p: Printer, line: string): void {

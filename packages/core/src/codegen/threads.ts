@@ -37,7 +37,7 @@ import {
 } from './thread-writer.js';
 
 /** What every implementation of WebGPU lets one thread have for itself. */
-const privateBytes = 8192;
+export const privateBytes = 8192;
 
 /**
  * Maps a kernel to threads of groups of `program.group`.
@@ -89,7 +89,7 @@ function atomicBuffers(
 }
 
 /** Groups along the first axis of a launch from which on every kernel fits that axis alone. */
-const wideGrid = 2 ** 31 - 1;
+export const wideGrid = 2 ** 31 - 1;
 
 /** Grid coordinates from the number of the group; groups beyond the last task leave. */
 function taskStatements(program: TileProgram, exact: boolean): readonly ThreadStatement[] {
