@@ -14,15 +14,20 @@ const hasDoubles = (facts: DeviceFacts): boolean =>
 /** Group memory beyond this is a promise of software devices, whose caches do not hold it. */
 const mostShared = 64 * 1024;
 
+/** Floats of the widest vector that the language has. */
+const widestVector = 16;
+
 /**
  * A CPU has vectors and no groups: barriers cost it loops over all threads of a group. Kernels
- * are one thread per task, whose neighbouring elements its compiler joins to vectors (measured:
- * beyond 16 registers of accumulators it no longer does).
+ * are one thread per task with whole vectors. Every instruction set with vectors of 512 bits has
+ * 32 registers of them.
  */
-const vectorsOf = (facts: DeviceFacts): Partial<Target> =>
-  facts.kind === 'cpu'
-    ? { execution: 'vector', vectorBytes: 4 * Math.min(16, Math.max(4, facts.floatVector)), vectorRegisters: 16 }
-    : {};
+function vectorsOf({ kind, floatVector }: DeviceFacts): Partial<Target> {
+  if (kind !== 'cpu') return {};
+  const lanes = Math.min(widestVector, Math.max(4, floatVector));
+  const vectorRegisters = lanes === widestVector ? 32 : 16;
+  return { execution: 'vector', vectorBytes: 4 * lanes, vectorRegisters };
+}
 
 export function targetOf(facts: DeviceFacts): Target {
   const doubles = hasDoubles(facts);

@@ -239,7 +239,11 @@ function storePart(k: VectorKernel, part: Part, value: string, streaming: boolea
     if (stride === 1 && streaming && !memory.own) {
       return `${functions.stream(k, memory, width)}(${pointer}, ${value});`;
     }
-    if (stride === 1) return storeText(k, width, pointer, value);
+    if (stride === 1) {
+      return memory.own
+        ? storeText(k, width, pointer, value)
+        : `${functions.store(k, memory, width)}(${pointer}, ${value});`;
+    }
     const call = functions.storeStride(k, memory, width);
     return `${call}(${pointer}, ${indexText(k, stride)}, ${value});`;
   }
@@ -250,4 +254,3 @@ function storePart(k: VectorKernel, part: Part, value: string, streaming: boolea
   const call = functions.storeMask(k, memory, width);
   return `${call}(${pointer}, ${indexText(k, stride)}, ${maskOf(k, part)}, ${value});`;
 }
-

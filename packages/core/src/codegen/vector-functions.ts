@@ -37,11 +37,9 @@ export function limitMask(k: VectorKernel, width: number): string {
     const held = `(${name} < 0 ? 0 : ${name} > ${width} ? ${width} : ${name})`;
     return splat(k, k.mask, width, `(${k.dialect.types[k.mask]})${held}`);
   };
-  return define(
-    k,
-    { result, name: `limit_${result}`, parameters: `${index} low, ${index} high` },
-    [`return (${numbers} >= ${bound('low')}) & (${numbers} < ${bound('high')});`],
-  );
+  return define(k, { result, name: `limit_${result}`, parameters: `${index} low, ${index} high` }, [
+    `return (${numbers} >= ${bound('low')}) & (${numbers} < ${bound('high')});`,
+  ]);
 }
 
 /** Lanes low ≤ lane < high of contiguous memory, others from `other`. */
@@ -152,10 +150,26 @@ export function storeMask(k: VectorKernel, memory: VectorMemory, width: number):
       name: `store_mask_${type}_${k.mask}${suffix}`,
       parameters: `${pointer}p, ${indexType(k)} stride, ${mask} mask, ${type} value`,
     },
-    every(
-      width,
-      (i) => `if (${laneText('mask', i)}) p[${i} * stride] = ${laneText('value', i)};`,
-    ),
+    every(width, (i) => `if (${laneText('mask', i)}) p[${i} * stride] = ${laneText('value', i)};`),
+  );
+}
+
+/** Vectors side by side, at any element: some drivers' own function stores them in pieces. */
+export function store(k: VectorKernel, memory: VectorMemory, width: number): string {
+  const type = typeText(k, memory.element, width);
+  const [pointer] = pointerTo(k, memory);
+  const bytes = elementBytes[memory.element];
+  return define(
+    k,
+    { result: 'void', name: `store_${type}`, parameters: `${pointer}p, ${type} value` },
+    [
+      '#ifdef __clang__',
+      `typedef ${type} loose __attribute__((aligned(${bytes})));`,
+      `*(${k.dialect.pointer}loose *)p = value;`,
+      '#else',
+      storeText(k, width, 'p', 'value'),
+      '#endif',
+    ],
   );
 }
 
@@ -169,11 +183,14 @@ export function stream(k: VectorKernel, memory: VectorMemory, width: number): st
     k,
     { result: 'void', name: `stream_${type}`, parameters: `${pointer}p, ${type} value` },
     [
-      '\n#ifdef __has_builtin\n#if __has_builtin(__builtin_nontemporal_store)',
+      '#ifdef __has_builtin',
+      '#if __has_builtin(__builtin_nontemporal_store)',
       `if (((ulong)p & ${whole}) == 0) {`,
       `  __builtin_nontemporal_store(value, ${place});`,
       '  return;',
-      '}\n#endif\n#endif',
+      '}',
+      '#endif',
+      '#endif',
       storeText(k, width, 'p', 'value'),
     ],
   );

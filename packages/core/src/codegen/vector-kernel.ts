@@ -44,10 +44,8 @@ export const layoutIn = (k: VectorKernel, type: TileType): Layout =>
   layoutOf(type.shape, k.program.lanes);
 
 /** One text per part of a layout. */
-export const eachPart = (
-  layout: Layout,
-  text: (index: number) => string,
-): readonly string[] => Array.from({ length: partCount(layout) }, (_, index) => text(index));
+export const eachPart = (layout: Layout, text: (index: number) => string): readonly string[] =>
+  Array.from({ length: partCount(layout) }, (_, index) => text(index));
 
 /** Fills `{name}` places of a word. */
 function filled(word: string, values: Readonly<Record<string, string | number>>): string {
@@ -82,18 +80,13 @@ export const vectorOf = (
 ): string =>
   filled(k.words.make, { type: typeText(k, element, width), list: listLanes(width, lane) });
 
-export const laneText = (vector: string, lane: number): string =>
-  `${vector}.s${lane.toString(16)}`;
+export const laneText = (vector: string, lane: number): string => `${vector}.s${lane.toString(16)}`;
 
 export const loadText = (k: VectorKernel, width: number, pointer: string): string =>
   filled(k.words.load, { lanes: width, pointer });
 
-export const storeText = (
-  k: VectorKernel,
-  width: number,
-  pointer: string,
-  value: string,
-): string => filled(k.words.store, { lanes: width, pointer, value });
+export const storeText = (k: VectorKernel, width: number, pointer: string, value: string): string =>
+  filled(k.words.store, { lanes: width, pointer, value });
 
 export function convertLanes(
   k: VectorKernel,
@@ -183,7 +176,7 @@ export const indexText = (k: VectorKernel, e: Expression): string =>
 /** The same where it is an operand of what follows. */
 export const nestedIndex = (k: VectorKernel, e: Expression): string => printExpression(e, k.tokens);
 
-/** Declares a function unless it is known; `body` is its statements, one a line. */
+/** Declares a function unless it is known; `body` is its statements, or directives, one a line. */
 export function define(
   k: VectorKernel,
   head: { readonly result: string; readonly name: string; readonly parameters: string },
@@ -191,7 +184,7 @@ export function define(
 ): string {
   const { result, name, parameters } = head;
   if (!k.helpers.has(name)) {
-    const lines = body.map((line) => `\n  ${line}`).join('');
+    const lines = body.map((line) => (line.startsWith('#') ? `\n${line}` : `\n  ${line}`)).join('');
     k.helpers.set(name, `${k.dialect.helper} ${result} ${name}(${parameters}) {${lines}\n}`);
   }
   return name;

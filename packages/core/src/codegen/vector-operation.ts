@@ -25,13 +25,7 @@ import {
   type VectorKernel,
   vectorOf,
 } from './vector-kernel.js';
-import {
-  broadcastText,
-  dotParts,
-  reduceParts,
-  scanParts,
-  transposeParts,
-} from './vector-shape.js';
+import { broadcastText, dotParts, reduceParts, scanParts, transposeParts } from './vector-shape.js';
 
 /** Texts of all parts of `let id: type = operation`. */
 export function operationParts(
@@ -74,9 +68,7 @@ export function operationParts(
     case 'compare': {
       const { a, b } = operation;
       const of = tileOf(k, a).type.dtype;
-      return each((index) =>
-        compareText(k, operation.name, of, width, at(a, index), at(b, index)),
-      );
+      return each((index) => compareText(k, operation.name, of, width, at(a, index), at(b, index)));
     }
     case 'select': {
       const { condition, a, b } = operation;

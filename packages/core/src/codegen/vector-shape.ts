@@ -8,8 +8,8 @@ import * as functions from './vector-functions.js';
 import {
   eachPart,
   fit,
-  laneText,
   lanesOf,
+  laneText,
   layoutIn,
   partType,
   spread,
@@ -140,7 +140,9 @@ export function scanParts(
   let carry: string | undefined;
   return a.parts.map((text) => {
     const local =
-      width === 1 ? text : `${functions.scanLanes(k, own, lanesOf(k, dtype), width, combine)}(${text})`;
+      width === 1
+        ? text
+        : `${functions.scanLanes(k, own, lanesOf(k, dtype), width, combine)}(${text})`;
     const whole =
       carry === undefined ? local : binaryText(k, operation, dtype, width, carry, local);
     const made = hold(whole);
@@ -174,8 +176,7 @@ export function transposeParts(
         : storeText(k, width, `${array} + ${place}`, text),
     );
   }
-  const truth = (text: string): string =>
-    dtype === 'bool' && width > 1 ? `(${text} != 0)` : text;
+  const truth = (text: string): string => (dtype === 'bool' && width > 1 ? `(${text} != 0)` : text);
   return eachPart(layout, (index) => {
     const row = Math.floor(index / layout.parts);
     const start = (index % layout.parts) * layout.width;

@@ -12,8 +12,8 @@ import type { GpuDialect, VectorWords } from './gpu-dialects.table.js';
 import { checkType, indexTokens } from './gpu-index.js';
 import { type ScalarContext, widened } from './gpu-scalar.js';
 import type { Entry, Source } from './language.js';
-import { privateBytes, wideGrid } from './threads.js';
 import { taskName } from './thread-program.js';
+import { privateBytes, wideGrid } from './threads.js';
 import type { VectorKernel, VectorMemory } from './vector-kernel.js';
 import { printStatements } from './vector-statement.js';
 
