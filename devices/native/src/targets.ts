@@ -10,6 +10,8 @@ export interface NativeRow {
   readonly vectorRegisters: number;
   readonly flags: readonly string[];
   readonly fusedMultiplyAdd: boolean;
+  /** Whether its tokens have stores that bypass the caches. */
+  readonly streams: boolean;
 }
 
 /** Best first. */
@@ -30,6 +32,7 @@ export const rows: readonly NativeRow[] = [
       '-mbmi2',
     ],
     fusedMultiplyAdd: true,
+    streams: true,
   },
   {
     name: 'avx2',
@@ -38,6 +41,7 @@ export const rows: readonly NativeRow[] = [
     vectorRegisters: 16,
     flags: ['-mavx2', '-mfma', '-mf16c'],
     fusedMultiplyAdd: true,
+    streams: true,
   },
   {
     // What every CPU of the architecture has: 128-bit vectors, and elsewhere scalar code for them.
@@ -47,6 +51,7 @@ export const rows: readonly NativeRow[] = [
     vectorRegisters: 16,
     flags: [],
     fusedMultiplyAdd: false,
+    streams: false,
   },
 ];
 
@@ -65,6 +70,12 @@ export const plainMachine: Machine = {
   cacheBytes: [32 * 1024, 1024 * 1024],
 };
 
+/**
+ * Copies of 24 MiB and less are as fast by plain stores on a machine with 2 MiB of private cache,
+ * of 32 MiB and more up to 1.8 times faster by streaming ones.
+ */
+const streamBytes = ({ cacheBytes }: Machine): number => 12 * (cacheBytes[1] ?? 2 ** 21);
+
 const gridLimit = 2 ** 31 - 1;
 
 export function makeTarget(row: NativeRow, machine: Machine): Target {
@@ -77,6 +88,7 @@ export function makeTarget(row: NativeRow, machine: Machine): Target {
     vectorRegisters: row.vectorRegisters,
     cores: machine.cores,
     cacheBytes: machine.cacheBytes,
+    ...(row.streams ? { streamBytes: streamBytes(machine) } : {}),
     maxGroup: 1,
     preferredGroup: 1,
     sharedBytes: 0,

@@ -69,6 +69,11 @@ export interface Target {
   readonly cores: number;
   /** Data-cache bytes per core, nearest first; empty where unknown. */
   readonly cacheBytes: readonly number[];
+  /**
+   * Bytes from which an output is written past the caches: then it would push out what they hold,
+   * and fetching the lines that it fills costs more. Absent: never.
+   */
+  readonly streamBytes?: number;
   /** Threads of one group: the limit, and what to take by default. */
   readonly maxGroup: number;
   readonly preferredGroup: number;

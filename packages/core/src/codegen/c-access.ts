@@ -236,7 +236,7 @@ export function storeStatements(
   k: Kernel,
   access: Access,
   { type, parts, element }: Value,
-  streaming: boolean,
+  streaming: Expression,
 ): readonly string[] {
   return parts.map((text, index) => {
     const part = partOf(k, access, type.shape, index);
@@ -246,7 +246,7 @@ export function storeStatements(
   });
 }
 
-function storePart(k: Kernel, part: Part, value: string, streaming: boolean): string {
+function storePart(k: Kernel, part: Part, value: string, streaming: Expression): string {
   const { memory, width, pointer, stride } = part;
   const p = k.prelude;
   if (width === 1) {
@@ -260,8 +260,12 @@ function storePart(k: Kernel, part: Part, value: string, streaming: boolean): st
       const call = functions.storeLimit(p, memory, width);
       return `${call}(${pointer}, ${range.low}, ${range.high}, ${value});`;
     }
-    if (streaming) return `${functions.stream(p, memory, width)}(${pointer}, ${value});`;
-    return `*(${p.memoryType(memory, width)} *)(${pointer}) = ${value};`;
+    const plain = `*(${p.memoryType(memory, width)} *)(${pointer}) = ${value};`;
+    if (streaming === 0) return plain;
+    const past = `${functions.stream(p, memory, width)}(${pointer}, ${value});`;
+    return typeof streaming === 'number'
+      ? past
+      : `if (${indexText(streaming)}) ${past} else ${plain}`;
   }
   const mask = maskOf(k, part);
   if (stride === 1) {

@@ -1,7 +1,7 @@
 /** Operations on tiles as C: one expression per part, or statements before it where need be. */
 import { internal } from '../base/errors.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
-import type { Operation, TileType, ValueId } from '../kernel/tile.js';
+import type { Access, Operation, TileType, ValueId } from '../kernel/tile.js';
 import { fromMemory, loadParts, selectText } from './c-access.js';
 import {
   binaryText,
@@ -56,6 +56,8 @@ export function operationParts(
       return each(() => spread(k, dtype, literalText(dtype, operation.value), width));
     case 'scalar':
       return each(() => spread(k, dtype, `(${dtype})${indexText(operation.expression)}`, width));
+    case 'untilLine':
+      return [untilLineText(k, dtype, operation.access)];
     case 'iota':
       return each((index) => iotaText(k, dtype, width, index * width));
     case 'load':
@@ -152,6 +154,14 @@ function convertBits(
 ): string {
   if (width === 1) return `(${to})${text}`;
   return `${functions.convert(k.prelude, from, to, width)}(${text})`;
+}
+
+/** Elements that are no multiple of their own size off never reach a line: all of it counts. */
+function untilLineText(k: Kernel, dtype: ComputeType, { buffer, address }: Access): string {
+  const bytes = elementBytes[memoryOf(k, buffer)];
+  const line = bytes * k.program.lanes;
+  const at = `(address)(${bufferName(buffer)} + ${indexText(address)})`;
+  return `(${dtype})((-${at} & ${line - 1}) / ${bytes})`;
 }
 
 function iotaText(k: Kernel, dtype: ComputeType, width: number, start: number): string {

@@ -106,7 +106,7 @@ function printStatement(k: Kernel, s: Statement, next: Statement | undefined): v
       break;
     case 'store': {
       const value = tileOf(k, s.value);
-      const lines = storeStatements(k, s.access, value, s.streaming === true);
+      const lines = storeStatements(k, s.access, value, s.streaming ?? 0);
       for (const line of lines) k.line(line);
       break;
     }

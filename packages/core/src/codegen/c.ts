@@ -154,7 +154,7 @@ function hasWideTile(statements: readonly Statement[]): boolean {
 }
 
 const streams = (statements: readonly Statement[]): boolean =>
-  someStatement(statements, (s) => s.kind === 'store' && s.streaming === true);
+  someStatement(statements, (s) => s.kind === 'store' && s.streaming !== undefined);
 
 function someStatement(
   statements: readonly Statement[],

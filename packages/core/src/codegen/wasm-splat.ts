@@ -59,6 +59,7 @@ function operandsOf(o: Operation): readonly ValueId[] {
     case 'literal':
     case 'scalar':
     case 'iota':
+    case 'untilLine':
     case 'read':
       return [];
     default:

@@ -130,6 +130,12 @@ export class KernelBuilder {
     return this.let({ kind: 'iota' }, { dtype: this.indexType, shape: [length] });
   }
 
+  /** See tile.ts. */
+  untilLine(buffer: string, address: Expression): Value {
+    const access = { buffer, address, strides: [] };
+    return this.let({ kind: 'untilLine', access }, scalarType(this.indexType));
+  }
+
   /** Loads from memory that this kernel writes must say `volatile`, so that none is shared. */
   load(
     type: TileType,
@@ -290,9 +296,9 @@ export class KernelBuilder {
     this.push({ kind: 'assign', variable: to.id, value: value.id });
   }
 
-  store(access: Access, value: Value, streaming = false): void {
+  store(access: Access, value: Value, streaming: Expression = 0): void {
     const base = { kind: 'store', access, value: value.id } as const;
-    this.push(streaming ? { ...base, streaming } : base);
+    this.push(streaming === 0 ? base : { ...base, streaming });
   }
 
   scatter(buffer: string, index: Value, value: Value, mask?: Value): void {

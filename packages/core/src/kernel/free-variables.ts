@@ -23,7 +23,7 @@ function fromAccess(found: Found, access: Access): void {
 
 function fromOperation(found: Found, operation: Operation): void {
   if (operation.kind === 'scalar') fromExpression(found, operation.expression);
-  if (operation.kind === 'load') fromAccess(found, operation.access);
+  if ('access' in operation) fromAccess(found, operation.access);
 }
 
 function fromStatement(found: Found, statement: Statement): void {
@@ -36,6 +36,7 @@ function fromStatement(found: Found, statement: Statement): void {
       return;
     case 'store':
       fromAccess(found, statement.access);
+      fromExpression(found, statement.streaming);
       return;
     case 'for':
       found.bound.add(statement.index);

@@ -100,13 +100,14 @@ export function placeAt(
   };
 }
 
-/** Stores a value (tile or uniform) of `node` at an index of the place. */
+/** Stores a value (tile or uniform) of `node` at an index of the place; `streaming` as in tile.ts. */
 export function storeAt(
   place: Place,
   buffer: string,
   node: Node,
   index: readonly Expression[],
   value: Value,
+  streaming: Expression = 0,
 ): void {
   const { builder, tile } = place;
   const raw = toMemory(builder, node.dtype, value);
@@ -120,7 +121,7 @@ export function storeAt(
     return;
   }
   const { base, strides } = linear;
-  builder.store({ buffer, address: base, strides, ...limitsOf(tile) }, wide);
+  builder.store({ buffer, address: base, strides, ...limitsOf(tile) }, wide, streaming);
 }
 
 /** Whether a tile of a 64-bit type occurs, so that vectors hold half as many lanes. */

@@ -10,6 +10,7 @@ import {
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { KernelStep } from '../schedule/step.js';
+import type { Axis } from './axes.js';
 import type { Value } from './builder.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import {
@@ -24,8 +25,9 @@ import {
 } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, elementsPerTask, rowsPerTask, writeTasks, writeTiles } from './nest.js';
+import { headOf, streamingOf } from './streaming.js';
 import type { GridAxis } from './tile.js';
-import { ValueLowering } from './value.js';
+import { type Place, ValueLowering } from './value.js';
 import { reshapeIndex } from './view-index.js';
 
 /** Outputs of a step as roots over its space; shapes may differ, element counts do not. */
@@ -64,9 +66,10 @@ function writeMap(
   const group = threads ? target.preferredGroup : 1;
   const tile = threads ? group : tileLength(lanes, target, inner?.extent);
   const buffers = step.outputs.map((node) => frame.output(node));
+  const streaming = step.outputs.map((node) => builder.bind(streamingOf(step, node, target)));
 
-  const writeTile = (tail: Expression | undefined): void => {
-    const place = placeAt(
+  const placeOf = (tail: Expression | undefined): Place =>
+    placeAt(
       frame,
       merged,
       bindings,
@@ -75,12 +78,29 @@ function writeMap(
       names.failBase,
       () => undefined,
     );
+  const writeTile = (tail: Expression | undefined): void => {
+    const place = placeOf(tail);
     const values = new ValueLowering(place);
     // All loads first: a store may write over what another output reads.
     const made = roots.map(({ node, index }) => values.value(node, index));
     roots.forEach(({ node, index }, i) => {
-      storeAt(place, buffers[i] as string, node, index, made[i] as Value);
+      storeAt(place, buffers[i] as string, node, index, made[i] as Value, streaming[i]);
     });
+  };
+
+  /** Whole tiles of [start, end) begin where a streamed output has a line. */
+  const writeRange = ({ name }: Axis, start: Expression, end: Expression): void => {
+    bindings.set(name, start);
+    const streamed = roots.map((root, i) => ({
+      ...root,
+      buffer: buffers[i] as string,
+      streaming: streaming[i] as Expression,
+    }));
+    const body = (base: Expression, tail: Expression | undefined): void => {
+      bindings.set(name, base);
+      writeTile(tail);
+    };
+    writeTiles(builder, start, end, tile, body, headOf(placeOf(undefined), lanes, streamed));
   };
 
   let grid: GridAxis[];
@@ -102,17 +122,11 @@ function writeMap(
     const name = builder.fresh('g');
     const start = multiply(variable(name, blocks), block);
     const end = blocks === 1 ? inner.extent : clampEnd(start, block, inner.extent);
-    writeTiles(builder, blocks === 1 ? 0 : start, end, tile, (base, tail) => {
-      bindings.set(inner.name, base);
-      writeTile(tail);
-    });
+    writeRange(inner, blocks === 1 ? 0 : start, end);
     grid = blocks === 1 ? [] : [{ name, extent: blocks }];
   } else {
     grid = writeTasks(builder, outer, rowsPerTask(inner.extent), bindings, () => {
-      writeTiles(builder, 0, inner.extent, tile, (base, tail) => {
-        bindings.set(inner.name, base);
-        writeTile(tail);
-      });
+      writeRange(inner, 0, inner.extent);
     });
   }
   return frame.finish(names, { lanes: threads ? group : lanes, group, grid });

@@ -100,7 +100,8 @@ export function writeLoops(
 
 /**
  * Walks [start, end) in tiles: a loop over whole tiles, then one tile of which `tail` lanes count.
- * `body` gets the first index of the tile and the tail; it is written once or twice.
+ * `body` gets the first index of the tile and the tail; it is written once or twice. Where `head`
+ * is given, the whole tiles begin so many elements after the start, and a part of a tile is first.
  */
 export function writeTiles(
   b: KernelBuilder,
@@ -108,7 +109,14 @@ export function writeTiles(
   end: Expression,
   tile: number,
   body: (base: Expression, tail: Expression | undefined) => void,
+  head?: Expression,
 ): void {
+  if (head !== undefined) {
+    const first = b.bind(minimum(head, subtract(end, start)));
+    b.if(first, () => body(start, first));
+    writeTiles(b, b.bind(add(start, first)), end, tile, body);
+    return;
+  }
   if (tile === 1) {
     b.for(start, end, 1, (base) => body(base, undefined));
     return;

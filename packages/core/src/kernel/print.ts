@@ -103,6 +103,8 @@ function operationText(n: Names, o: Operation, type: TileType): string {
       const other = o.other === undefined ? '' : ` else ${literalText(o.other, type)}`;
       return `load ${accessText(n, o.access)}${other}`;
     }
+    case 'untilLine':
+      return `until line ${accessText(n, o.access)}`;
     case 'gather':
       return `gather ${o.buffer}[${v(o.index)}]${masked(n, o.mask)}`;
     case 'unary':
@@ -169,7 +171,7 @@ function printStatement(n: Names, s: Statement, indent: string): void {
       line(`${n.variables.get(s.variable) ?? '?'} = ${valueText(n, s.value)}`);
       return;
     case 'store': {
-      const streaming = s.streaming === true ? ' streaming' : '';
+      const streaming = streamingText(n, s.streaming);
       line(`store ${accessText(n, s.access)} = ${valueText(n, s.value)}${streaming}`);
       return;
     }
@@ -207,6 +209,11 @@ function printStatement(n: Names, s: Statement, indent: string): void {
       line(`fail ${s.code} where ${valueText(n, s.when)}`);
       return;
   }
+}
+
+function streamingText(n: Names, condition: Expression | undefined): string {
+  if (condition === undefined) return '';
+  return typeof condition === 'number' ? ' streaming' : ` streaming if ${sizeText(n, condition)}`;
 }
 
 /** The whole program: a line for memory and sizes, one for the grid, then the statements. */

@@ -22,6 +22,7 @@ import { identityOf, tileReductions } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, rowsPerTask, writeLoops, writeTasks, writeTiles } from './nest.js';
 import { planReduction, type Reduce, type ReductionPlan } from './reduction-plan.js';
+import { headOf, type StreamedRoot, streamingOf } from './streaming.js';
 import type { GridAxis } from './tile.js';
 import { type Place, ValueLowering } from './value.js';
 import { reshapeIndex } from './view-index.js';
@@ -55,6 +56,7 @@ class ReductionWriter {
   private readonly along: boolean;
   private readonly rowValues = new Map<number, Value>();
   private readonly outputs = new Map<number, string>();
+  private readonly streaming = new Map<number, Expression>();
 
   constructor(plan: ReductionPlan, target: Target, names: KernelNames, lanes: number) {
     this.plan = plan;
@@ -72,7 +74,11 @@ class ReductionWriter {
     this.threads = target.execution === 'threads';
     const last = this.merged.axes.at(-1);
     this.along = last?.reduced ?? true;
-    for (const node of plan.step.outputs) this.outputs.set(node.id, this.frame.output(node));
+    for (const node of plan.step.outputs) {
+      this.outputs.set(node.id, this.frame.output(node));
+      const streaming = streamingOf(plan.step, node, target);
+      this.streaming.set(node.id, this.builder.bind(streaming));
+    }
   }
 
   private operandRoot(reduce: Reduce): Root {
@@ -140,24 +146,39 @@ class ReductionWriter {
       for (const stage of this.plan.stages) this.writeStageAlong(stage, tile);
       this.writeRowRoots(1);
       if (this.plan.fullRoots.length > 0) {
-        this.walk(tile, (tail) => this.writeFullRoots(tile, tail));
+        this.walk(tile, (tail) => this.writeFullRoots(tile, tail), this.plan.fullRoots);
       }
     });
   }
 
   /** Loops over the reduced axes, the innermost in tiles. */
-  private walk(tile: number, body: (tail: Expression | undefined) => void): void {
+  private walk(
+    tile: number,
+    body: (tail: Expression | undefined) => void,
+    stored: readonly Root[] = [],
+  ): void {
     const inner = this.reducedAxes.at(-1);
     writeLoops(this.builder, this.reducedAxes.slice(0, -1), this.bindings, () => {
       if (inner === undefined) {
         body(undefined);
         return;
       }
-      writeTiles(this.builder, 0, inner.extent, tile, (base, tail) => {
+      this.bindings.set(inner.name, 0);
+      const head = headOf(this.place(tile, undefined), this.lanes, this.streamed(stored));
+      const each = (base: Expression, tail: Expression | undefined): void => {
         this.bindings.set(inner.name, base);
         body(tail);
-      });
+      };
+      writeTiles(this.builder, 0, inner.extent, tile, each, head);
     });
+  }
+
+  private streamed(roots: readonly Root[]): readonly StreamedRoot[] {
+    return roots.map((root) => ({
+      ...root,
+      buffer: this.outputs.get(root.node.id) as string,
+      streaming: this.streaming.get(root.node.id) as Expression,
+    }));
   }
 
   private writeStageAlong(stage: readonly Reduce[], tile: number): void {
@@ -308,7 +329,9 @@ class ReductionWriter {
     const place = this.place(tile, tail);
     const values = new ValueLowering(place);
     for (const { node, index } of this.plan.fullRoots) {
-      storeAt(place, this.outputs.get(node.id) as string, node, index, values.value(node, index));
+      const value = values.value(node, index);
+      const streaming = this.streaming.get(node.id);
+      storeAt(place, this.outputs.get(node.id) as string, node, index, value, streaming);
     }
   }
 }

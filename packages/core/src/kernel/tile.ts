@@ -98,6 +98,11 @@ export type Operation =
   | { readonly kind: 'scalar'; readonly expression: Expression }
   /** Lane numbers 0 … n−1 (i32 or i64), shape [n]. */
   | { readonly kind: 'iota' }
+  /**
+   * Elements from a uniform access to the next address that is a multiple of the kernel's lanes of
+   * that memory: uniform index, below the lanes. Only where target.streamBytes is.
+   */
+  | { readonly kind: 'untilLine'; readonly access: Access }
   /** Untouched lanes hold `other` (0 where absent). */
   | { readonly kind: 'load'; readonly access: Access; readonly other?: number }
   /** Element index[lane] of a buffer; lanes without mask hold 0. */
@@ -191,8 +196,8 @@ export type Statement =
       readonly kind: 'store';
       readonly access: Access;
       readonly value: ValueId;
-      /** The value is not read again soon: may bypass the cache. */
-      readonly streaming?: boolean;
+      /** Where not 0, the value is not read again soon: it may bypass the cache. */
+      readonly streaming?: Expression;
     }
   | {
       readonly kind: 'scatter';

@@ -72,7 +72,8 @@ export function verifyOperation(o: Operation, type: TileType, typeOf: TypeOf, fa
       return;
     }
     case 'scalar':
-      ensure(isUniform(type) && isIndexType(type.dtype), 'a scalar is a uniform index');
+    case 'untilLine':
+      ensure(isUniform(type) && isIndexType(type.dtype), `a ${o.kind} is a uniform index`);
       return;
     case 'iota':
       ensure(type.shape.length === 1 && isIndexType(type.dtype), 'iota is a vector of indices');

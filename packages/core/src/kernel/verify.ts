@@ -130,6 +130,7 @@ class Verifier {
       case 'store': {
         const type = this.typeOf(s.value);
         this.access(s.access, type, 'write');
+        if (s.streaming !== undefined) this.expression(s.streaming);
         return;
       }
       case 'scatter':
@@ -227,6 +228,10 @@ class Verifier {
       case 'load':
         this.access(o.access, type, 'read');
         return;
+      case 'untilLine':
+        this.expression(o.access.address);
+        this.ensure(this.storage.has(o.access.buffer), `no memory is called ${o.access.buffer}`);
+        break;
       case 'gather':
         this.memory(o.buffer, type, 'read');
         this.indices(o.buffer, o.index, type, o.mask);

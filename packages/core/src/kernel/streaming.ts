@@ -1,0 +1,58 @@
+/** Which outputs of a kernel are written past the caches: large ones, where the target has that. */
+import { bytesOf } from '../base/dtype.js';
+import {
+  type Expression,
+  equal,
+  floorDivide,
+  multiply,
+  product,
+  upperBound,
+} from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import type { Node } from '../graph/node.js';
+import type { KernelStep } from '../schedule/step.js';
+import type { Root } from './fused.js';
+import { linearInLanes, type Place } from './value.js';
+import { flatten } from './view-index.js';
+
+/**
+ * A condition for stores of an output: 0 never, a number always, an expression over sizes where
+ * only they tell. What lies over an input is in the cache already and stays there.
+ */
+export function streamingOf(step: KernelStep, node: Node, target: Target): Expression {
+  const { streamBytes } = target;
+  if (streamBytes === undefined) return 0;
+  if (step.over?.[step.outputs.indexOf(node)] !== undefined) return 0;
+  const bytes = multiply(bytesOf(node.dtype), product(node.shape));
+  return upperBound(bytes) < streamBytes ? 0 : floorDivide(bytes, streamBytes);
+}
+
+/** An output that a walk stores to. */
+export interface StreamedRoot extends Root {
+  readonly buffer: string;
+  readonly streaming: Expression;
+}
+
+/**
+ * Elements of a walk before the first whole line of an output that is streamed: parts of lines are
+ * slower past the cache than through it, and arrays of the caller begin anywhere. Undefined where
+ * none is streamed. `place` is that of the walk's first tile.
+ */
+export function headOf(
+  place: Place,
+  lanes: number,
+  roots: readonly StreamedRoot[],
+): Expression | undefined {
+  const { builder: b, tile } = place;
+  for (const { node, index, buffer, streaming } of roots) {
+    if (streaming === 0) continue;
+    const linear = linearInLanes(place.finish(flatten(node.shape, index)), tile);
+    if (linear === undefined || !equal(linear.strides[0] ?? 0, 1)) continue;
+    const until = b.untilLine(buffer, linear.base);
+    if (typeof streaming === 'number') return b.name(until, lanes);
+    const none = b.scalar(0);
+    const streams = b.notEqual(b.scalar(streaming), none);
+    return b.name(b.select(streams, until, none), lanes);
+  }
+  return undefined;
+}

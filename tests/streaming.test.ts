@@ -1,0 +1,81 @@
+/** Stores past the caches: kernels made as if every output were large, on arrays that begin anywhere. */
+import { compile, elementCount, type HostTensor, load, type OpenDevice } from '@open-claw/core';
+import * as core from '@open-claw/core/internal';
+import { nativeDevice } from '@open-claw/device-native';
+import { describe, expect, it } from 'vitest';
+
+const plugin = nativeDevice();
+
+async function openRow(row: string): Promise<OpenDevice | undefined> {
+  const target = plugin.targets.find(({ id }) => id === row);
+  const device = await plugin.open(row).catch(() => undefined);
+  if (device === undefined || target === undefined) return undefined;
+  const found = (await plugin.probe()).find((one) => 'target' in one);
+  if (found === undefined || !('target' in found)) return undefined;
+  return { id: row, device, plugin, found, target, evidence: 'hardware' };
+}
+
+/** Elements from `offset` of an array, so that memory begins off a line. */
+function numbers(shape: readonly number[], offset: number): HostTensor {
+  const count = elementCount(shape);
+  const data = new Float32Array(count + offset).subarray(offset);
+  for (let i = 0; i < count; i++) data[i] = (((i * 7919 + 13) % 2003) - 1001) / 256;
+  return { dtype: 'f32', shape, data };
+}
+
+const chain = (x: core.Node): core.Node => core.add(core.gelu(core.multiply(x, 0.7), 'tanh'), 1);
+const f32 = (shape: readonly core.Size[]): core.Node => core.input('x', { dtype: 'f32', shape });
+
+const cases: readonly (readonly [string, readonly number[], (fixed: boolean) => core.Graph])[] = [
+  ['a chain', [5003], (fixed) => graph(fixed ? [5003] : [core.sizeSymbol(1)], chain)],
+  [
+    'rows plus a vector',
+    [7, 1999],
+    (fixed) =>
+      graph(fixed ? [7, 1999] : [core.sizeSymbol(1), 1999], (x) =>
+        core.add(chain(x), core.reduce('maximum', x, [0])),
+      ),
+  ],
+  [
+    'softmax',
+    [5, 3001],
+    (fixed) => graph(fixed ? [5, 3001] : [5, core.sizeSymbol(1)], (x) => core.softmax(x, -1)),
+  ],
+];
+
+function graph(shape: readonly core.Size[], make: (x: core.Node) => core.Node): core.Graph {
+  const x = f32(shape);
+  return core.graphOf([x], [make(x)]);
+}
+
+describe.each(['native/avx512', 'native/avx2'])('streaming stores on %s', (row) => {
+  for (const [name, shape, make] of cases) {
+    for (const fixed of [true, false]) {
+      it(`${name}, ${fixed ? 'fixed' : 'symbolic'} sizes`, async ({ skip }) => {
+        const opened = await openRow(row);
+        if (opened === undefined) return skip();
+        const built = make(fixed);
+        const target = { ...opened.target, streamBytes: 2 ** 12 };
+        const program = compile(built, target, plugin.language);
+        expect(program.source?.text).toContain('stream_f32x');
+        const executable = await load(program, opened);
+        for (const offset of [0, 1, 4, 12]) {
+          const input = numbers(shape, offset);
+          const [expected] = core.interpret(built, [input]);
+          const into = [numbers(shape, 16 - offset)];
+          const [result] = await executable.run([input], { into });
+          expect(result?.data).toBe(into[0]?.data);
+          const want = (expected as HostTensor).data as Float32Array;
+          const got = (result as HostTensor).data as Float32Array;
+          const worst = got.reduce(
+            (most, value, i) => Math.max(most, Math.abs(value - (want[i] as number))),
+            0,
+          );
+          expect(worst).toBeLessThan(2e-6);
+        }
+        await executable.dispose();
+        await opened.device.close();
+      });
+    }
+  }
+});
