@@ -66,7 +66,9 @@ function writeMap(
   const group = threads ? target.preferredGroup : 1;
   const tile = threads ? group : tileLength(lanes, target, inner?.extent);
   const buffers = step.outputs.map((node) => frame.output(node));
-  const streaming = step.outputs.map((node) => builder.bind(streamingOf(step, node, target)));
+  const streaming = step.outputs.map((node) =>
+    builder.bind(streamingOf(step, node, target, inner?.extent)),
+  );
 
   const placeOf = (tail: Expression | undefined): Place =>
     placeAt(

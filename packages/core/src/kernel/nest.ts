@@ -101,7 +101,7 @@ export function writeLoops(
 /**
  * Walks [start, end) in tiles: a loop over whole tiles, then one tile of which `tail` lanes count.
  * `body` gets the first index of the tile and the tail; it is written once or twice. Where `head`
- * is given, the whole tiles begin so many elements after the start, and a part of a tile is first.
+ * is given, the whole tiles begin so many elements after the start.
  */
 export function writeTiles(
   b: KernelBuilder,
@@ -112,9 +112,7 @@ export function writeTiles(
   head?: Expression,
 ): void {
   if (head !== undefined) {
-    const first = b.bind(minimum(head, subtract(end, start)));
-    b.if(first, () => body(start, first));
-    writeTiles(b, b.bind(add(start, first)), end, tile, body);
+    writeTilesAfter(b, head, start, end, tile, body);
     return;
   }
   if (tile === 1) {
@@ -135,4 +133,27 @@ export function writeTiles(
     const tail = b.bind(rest);
     b.if(tail, () => body(middle, tail));
   }
+}
+
+/** Whole tiles from `start + head` on; then what is before and after them, by one body for both. */
+function writeTilesAfter(
+  b: KernelBuilder,
+  head: Expression,
+  start: Expression,
+  end: Expression,
+  tile: number,
+  body: (base: Expression, tail: Expression | undefined) => void,
+): void {
+  const first = b.bind(minimum(head, subtract(end, start)));
+  const count = subtract(subtract(end, start), first);
+  const from = b.bind(add(start, first));
+  const middle = b.bind(add(from, multiply(floorDivide(count, tile), tile)));
+  const rest = b.bind(modulo(count, tile));
+  b.for(from, middle, tile, (base) => body(base, undefined));
+  b.for(0, 2, 1, (edge) => {
+    const other = subtract(1, edge);
+    const base = b.bind(add(multiply(other, start), multiply(edge, middle)));
+    const tail = b.bind(add(multiply(other, first), multiply(edge, rest)));
+    b.if(tail, () => body(base, tail));
+  });
 }

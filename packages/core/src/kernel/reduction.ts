@@ -76,7 +76,7 @@ class ReductionWriter {
     this.along = last?.reduced ?? true;
     for (const node of plan.step.outputs) {
       this.outputs.set(node.id, this.frame.output(node));
-      const streaming = streamingOf(plan.step, node, target);
+      const streaming = streamingOf(plan.step, node, target, last?.extent);
       this.streaming.set(node.id, this.builder.bind(streaming));
     }
   }

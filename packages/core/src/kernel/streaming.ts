@@ -15,13 +15,22 @@ import type { Root } from './fused.js';
 import { linearInLanes, type Place } from './value.js';
 import { flatten } from './view-index.js';
 
+/** Elements of a walk below which its edges, which are not whole lines, are too much of it. */
+const shortestWalk = 512;
+
 /**
- * A condition for stores of an output: 0 never, a number always, an expression over sizes where
+ * A condition for stores of an output that is written in walks of so many elements: 0 never, a number always, an expression over sizes where
  * only they tell. What lies over an input is in the cache already and stays there.
  */
-export function streamingOf(step: KernelStep, node: Node, target: Target): Expression {
+export function streamingOf(
+  step: KernelStep,
+  node: Node,
+  target: Target,
+  walk: Expression | undefined,
+): Expression {
   const { streamBytes } = target;
-  if (streamBytes === undefined) return 0;
+  if (streamBytes === undefined || walk === undefined) return 0;
+  if (typeof walk === 'number' && walk < shortestWalk) return 0;
   if (step.over?.[step.outputs.indexOf(node)] !== undefined) return 0;
   const bytes = multiply(bytesOf(node.dtype), product(node.shape));
   return upperBound(bytes) < streamBytes ? 0 : floorDivide(bytes, streamBytes);
