@@ -1,4 +1,4 @@
-/** Stores past the caches: kernels made as if every output were large, on arrays that begin anywhere. */
+/** Stores past the caches: kernels made as if outputs were large, on arrays that begin anywhere. */
 import { compile, elementCount, type HostTensor, load, type OpenDevice } from '@open-claw/core';
 import * as core from '@open-claw/core/internal';
 import { nativeDevice } from '@open-claw/device-native';

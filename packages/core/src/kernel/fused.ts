@@ -100,7 +100,7 @@ export function placeAt(
   };
 }
 
-/** Stores a value (tile or uniform) of `node` at an index of the place; `streaming` as in tile.ts. */
+/** Stores a value (tile or uniform) of `node` at an index of the place; streaming as in tile.ts. */
 export function storeAt(
   place: Place,
   buffer: string,

@@ -19,8 +19,9 @@ import { flatten } from './view-index.js';
 const shortestWalk = 512;
 
 /**
- * A condition for stores of an output that is written in walks of so many elements: 0 never, a number always, an expression over sizes where
- * only they tell. What lies over an input is in the cache already and stays there.
+ * A condition for stores of an output that is written in walks of so many elements: 0 never, a
+ * number always, an expression over sizes where only they tell. What lies over an input is in the
+ * cache already and stays there.
  */
 export function streamingOf(
   step: KernelStep,
