@@ -67,7 +67,7 @@ function printStatement(k: VectorKernel, s: Statement): void {
       return;
     }
     case 'store': {
-      const streaming = s.streaming === true;
+      const streaming = s.streaming !== undefined;
       for (const line of storeStatements(k, s.access, tileOf(k, s.value), streaming)) k.line(line);
       return;
     }
