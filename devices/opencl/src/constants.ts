@@ -47,6 +47,8 @@ export const profilingInfo = { start: 0x1282, end: 0x1283 } as const;
 export const readWriteMemory = 1n;
 export const createRegion = 0x1220;
 export const profilingQueue = 2n;
+/** What a mapped part held may be lost. */
+export const overwriteMapped = 4n;
 
 /** Names of the results that calls give, without their prefix. */
 const names: Readonly<Record<number, string>> = {

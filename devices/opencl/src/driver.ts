@@ -9,10 +9,12 @@ import {
   eventInfo as eventFacts,
   everyDevice,
   programInfo as facts,
+  overwriteMapped,
   profilingQueue,
   readWriteMemory,
   profilingInfo as times,
 } from './constants.js';
+import { pageAdvice } from './pages.js';
 
 /** Address of an object of the driver; 0 is none. */
 export type Handle = number | bigint;
@@ -35,6 +37,8 @@ export interface Driver {
   createQueue(context: Handle, device: Handle): Made;
   createBuffer(context: Handle, bytes: number): Made;
   createSubBuffer(buffer: Handle, offset: number, bytes: number): Made;
+  /** Asks the host for large pages under a buffer that nobody has touched yet. */
+  useLargePages(queue: Handle, buffer: Handle, bytes: number): void;
   createProgram(context: Handle, text: string): Made;
   createProgramFromBinary(context: Handle, device: Handle, bytes: Uint8Array): Made;
   buildProgram(program: Handle, options: string): Promise<number>;
@@ -188,6 +192,12 @@ function bind(koffi: typeof import('koffi'), path: string): Driver {
     );
   const read = move('clEnqueueReadBuffer');
   const write = move('clEnqueueWriteBuffer');
+  const map = f(
+    `${object} clEnqueueMapBuffer(${object} q, ${object} b, uint32_t block, uint64_t how, ` +
+      `size_t at, size_t n, ${after}, _Out_ int *e)`,
+  );
+  const unmap = f(`int clEnqueueUnmapMemObject(${object} q, ${object} b, ${object} p, ${after})`);
+  const advise = pageAdvice(koffi);
   const flush = f(`int clFlush(${object} q)`);
   const finish = f(`int clFinish(${object} q)`);
   const wait = f('int clWaitForEvents(uint32_t n, void *events)');
@@ -251,6 +261,14 @@ function bind(koffi: typeof import('koffi'), path: string): Driver {
         const region = BigUint64Array.of(BigInt(offset), BigInt(bytes));
         return subBuffer(b, 0n, createRegion, region, code);
       }),
+    useLargePages: (q, b, bytes) => {
+      const { object: address, code } = made((e) =>
+        map(q, b, 0, overwriteMapped, 0, bytes, 0, null, null, e),
+      );
+      if (code !== 0) return;
+      advise(BigInt(address), bytes);
+      unmap(q, b, address, 0, null, null);
+    },
     createProgram: (c, text) => made((code) => program(c, 1, [text], null, code)),
     createProgramFromBinary: (c, device, bytes) =>
       made((code) => {

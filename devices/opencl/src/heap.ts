@@ -4,10 +4,12 @@ import { failure, type OpenClawError, type Target } from '@open-claw/core/device
 import { memoryCodes } from './constants.js';
 import type { Driver, Handle } from './driver.js';
 import type { Loss } from './loss.js';
+import { largePagesFrom } from './pages.js';
 
 export interface HeapPlace {
   readonly driver: Driver;
   readonly context: Handle;
+  readonly queue: Handle;
   readonly target: Target;
   /** Whether device memory is the host's. */
   readonly onHost: boolean;
@@ -67,11 +69,14 @@ export class Heap {
 
   /** A buffer of the driver, if need be after giving back what is kept. */
   private create(capacity: number): Handle | undefined {
-    const { driver, context } = this.place;
+    const { driver, context, queue, onHost } = this.place;
     for (const attempt of [0, 1]) {
       if (attempt === 1) this.pool.drain();
       const { object, code } = driver.createBuffer(context, capacity);
-      if (code === 0) return object;
+      if (code === 0) {
+        if (onHost && capacity >= largePagesFrom) driver.useLargePages(queue, object, capacity);
+        return object;
+      }
       this.loss.check(code);
     }
     return undefined;

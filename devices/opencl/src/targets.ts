@@ -14,6 +14,9 @@ const hasDoubles = (facts: DeviceFacts): boolean =>
 /** Group memory beyond this is a promise of software devices, whose caches do not hold it. */
 const mostShared = 64 * 1024;
 
+/** Outputs from here on are written past the caches (measured with 2 MiB of private cache). */
+const streamBytes = 24 * 2 ** 20;
+
 /** Floats of the widest vector that the language has. */
 const widestVector = 16;
 
@@ -26,7 +29,7 @@ function vectorsOf({ kind, floatVector }: DeviceFacts): Partial<Target> {
   if (kind !== 'cpu') return {};
   const lanes = Math.min(widestVector, Math.max(4, floatVector));
   const vectorRegisters = lanes === widestVector ? 32 : 16;
-  return { execution: 'vector', vectorBytes: 4 * lanes, vectorRegisters };
+  return { execution: 'vector', vectorBytes: 4 * lanes, vectorRegisters, streamBytes };
 }
 
 export function targetOf(facts: DeviceFacts): Target {

@@ -19,6 +19,8 @@ export interface VectorWords {
   readonly reinterpret: string;
   /** Whether the sign bit of a lane is set. */
   readonly any: string;
+  /** What this thread has stored is seen by all that comes after the kernel. */
+  readonly fence: string;
 }
 
 export interface GpuDialect {
@@ -169,6 +171,7 @@ export const gpuDialects = {
       convert: 'convert_{type}({value})',
       reinterpret: 'as_{type}({value})',
       any: 'any({value})',
+      fence: 'mem_fence(CLK_GLOBAL_MEM_FENCE);',
     },
   },
 } as const satisfies Readonly<Record<string, GpuDialect>>;

@@ -212,12 +212,21 @@ function loadRaw(k: VectorKernel, part: Part, other: number): string {
   return `${call}(${pointer}, ${indexText(k, stride)}, ${maskOf(k, part)}, ${filler()})`;
 }
 
+/** Elements that are no multiple of their own size off never reach a line: all of it counts. */
+export function untilLineText(k: VectorKernel, access: Access): string {
+  const { types } = k.dialect;
+  const bytes = elementBytes[memoryOf(k, access.buffer).element];
+  const address = `(${types.u64})(${access.buffer} + ${nestedIndex(k, access.address)})`;
+  const rest = `(-${address} & ${bytes * k.program.lanes - 1}) / ${bytes}`;
+  return `(${types[k.program.indexType]})(${rest})`;
+}
+
 /** One statement per part of a stored tile. */
 export function storeStatements(
   k: VectorKernel,
   access: Access,
   { type, parts }: VectorValue,
-  streaming: boolean,
+  streaming: Expression,
 ): readonly string[] {
   return parts.map((text, index) => {
     const part = partOf(k, access, type.shape, index);
@@ -226,7 +235,7 @@ export function storeStatements(
   });
 }
 
-function storePart(k: VectorKernel, part: Part, value: string, streaming: boolean): string {
+function storePart(k: VectorKernel, part: Part, value: string, streaming: Expression): string {
   const { memory, width, stride } = part;
   if (width === 1) {
     const conditions = scalarConditions(part);
@@ -236,13 +245,13 @@ function storePart(k: VectorKernel, part: Part, value: string, streaming: boolea
   const pointer = pointerText(k, part);
   const range = bounds(part);
   if (range === undefined && part.mask === undefined) {
-    if (stride === 1 && streaming && !memory.own) {
-      return `${functions.stream(k, memory, width)}(${pointer}, ${value});`;
-    }
     if (stride === 1) {
-      return memory.own
-        ? storeText(k, width, pointer, value)
-        : `${functions.store(k, memory, width)}(${pointer}, ${value});`;
+      if (memory.own) return storeText(k, width, pointer, value);
+      const plain = `${functions.store(k, memory, width)}(${pointer}, ${value});`;
+      if (streaming === 0) return plain;
+      const past = `${functions.stream(k, memory, width)}(${pointer}, ${value});`;
+      if (typeof streaming === 'number') return past;
+      return `if (${indexText(k, streaming)}) ${past} else ${plain}`;
     }
     const call = functions.storeStride(k, memory, width);
     return `${call}(${pointer}, ${indexText(k, stride)}, ${value});`;

@@ -2,7 +2,7 @@
 import { internal, refused } from '../base/errors.js';
 import type { Operation, TileType, ValueId } from '../kernel/tile.js';
 import { convertText as convertScalar, literalText } from './gpu-scalar.js';
-import { fromMemory, loadParts } from './vector-access.js';
+import { fromMemory, loadParts, untilLineText } from './vector-access.js';
 import {
   binaryText,
   bitcastText,
@@ -48,6 +48,8 @@ export function operationParts(
       const scalar = convertScalar(k, k.program.indexType, dtype, index);
       return each(() => spread(k, dtype, scalar, width));
     }
+    case 'untilLine':
+      return [untilLineText(k, operation.access)];
     case 'iota':
       return each((index) => {
         const number = (lane: number): string => literalText(k, dtype, index * width + lane);

@@ -67,8 +67,8 @@ function printStatement(k: VectorKernel, s: Statement): void {
       return;
     }
     case 'store': {
-      const streaming = s.streaming !== undefined;
-      for (const line of storeStatements(k, s.access, tileOf(k, s.value), streaming)) k.line(line);
+      const { access, streaming = 0 } = s;
+      for (const line of storeStatements(k, access, tileOf(k, s.value), streaming)) k.line(line);
       return;
     }
     case 'scatter':

@@ -12,6 +12,7 @@ import type { GpuDialect, VectorWords } from './gpu-dialects.table.js';
 import { checkType, indexTokens } from './gpu-index.js';
 import { type ScalarContext, widened } from './gpu-scalar.js';
 import type { Entry, Source } from './language.js';
+import { bodiesOf } from './thread-demand.js';
 import { taskName } from './thread-program.js';
 import { privateBytes, wideGrid } from './threads.js';
 import type { VectorKernel, VectorMemory } from './vector-kernel.js';
@@ -83,6 +84,7 @@ function kernelText(program: TileProgram, context: ScalarContext, words: VectorW
   scratchLines(kernel);
   taskLines(kernel);
   printStatements(kernel, program.body);
+  if (streams(program.body)) kernel.line(words.fence);
   const head = dialect.kernel.replace('{group}', '1');
   return `${head} ${program.name}(${parametersText(kernel)}) {\n${lines.join('\n')}\n}`;
 }
@@ -132,13 +134,14 @@ function taskLines(k: VectorKernel): void {
 }
 
 /** Whether any tile has elements of 64 bits, which then give masks their width. */
-function hasWideTile(statements: readonly Statement[]): boolean {
-  return statements.some((s) => {
-    if (s.kind === 'let' || s.kind === 'variable') {
-      return s.type.shape.length > 0 && ['f64', 'i64', 'u64'].includes(s.type.dtype);
-    }
-    if (s.kind === 'for') return hasWideTile(s.body);
-    if (s.kind === 'while') return hasWideTile(s.head) || hasWideTile(s.body);
-    return s.kind === 'if' && (hasWideTile(s.then) || hasWideTile(s.else));
+const hasWideTile = (body: readonly Statement[]): boolean =>
+  someStatement(body, (s) => {
+    if (s.kind !== 'let' && s.kind !== 'variable') return false;
+    return s.type.shape.length > 0 && ['f64', 'i64', 'u64'].includes(s.type.dtype);
   });
-}
+
+const streams = (body: readonly Statement[]): boolean =>
+  someStatement(body, (s) => s.kind === 'store' && (s.streaming ?? 0) !== 0);
+
+const someStatement = (body: readonly Statement[], test: (s: Statement) => boolean): boolean =>
+  body.some((s) => test(s) || bodiesOf(s).some((inner) => someStatement(inner, test)));
