@@ -3,6 +3,7 @@ import {
   type Command,
   failure,
   isFailure,
+  type Memory,
   type MemoryArgument,
   type OpenClawError,
   refused,
@@ -10,7 +11,7 @@ import {
 } from '@open-claw/core/device';
 import type { Argument } from './calls.js';
 import type { Context } from './context.js';
-import { addressOfArgument, entryIn, GpuRecording } from './handles.js';
+import { addressOfArgument, entryIn, GpuRecording, recordingIn, type Touched } from './handles.js';
 import { groupsOf, type Parameter, packParameters } from './launch.js';
 import type { DriverPart } from './signatures.table.js';
 
@@ -21,12 +22,10 @@ export interface Step {
 }
 
 /** A command that is ready to be issued, or why it cannot be. */
-export interface Prepared {
+export interface Prepared extends Touched {
   /** undefined for a command that has nothing to do. */
   readonly step: Step | undefined;
   readonly error?: OpenClawError;
-  readonly reads: readonly MemoryArgument[];
-  readonly writes: readonly MemoryArgument[];
 }
 
 /** Packs a command; a handle that is not the owner's becomes the command's error. */
@@ -36,13 +35,38 @@ export function prepare(
   context: Context,
   target: Target,
 ): Prepared {
-  const touched = { reads: readBy(command), writes: writtenBy(command) };
+  const touched = touchedBy(command);
   try {
     return { ...touched, step: stepOf(command, owner, context, target) };
   } catch (error) {
     if (!isFailure(error)) throw error;
     return { ...touched, step: undefined, error };
   }
+}
+
+/** A replay reads what its commands read before they write it, and writes what they write. */
+const touchedBy = (command: Command): Touched =>
+  command.kind === 'replay' && command.recording instanceof GpuRecording
+    ? command.recording.touched
+    : { reads: readBy(command), writes: writtenBy(command) };
+
+/** What a list of commands reads that it has not written before, and what it writes. */
+export function touchedByAll(steps: readonly Touched[]): Touched {
+  const written = new Map<Memory, readonly MemoryArgument[]>();
+  const reads: MemoryArgument[] = [];
+  for (const step of steps) {
+    for (const argument of step.reads) {
+      const { memory, offset, bytes } = argument;
+      const isWritten = (written.get(memory) ?? []).some(
+        (each) => each.offset <= offset && offset + bytes <= each.offset + each.bytes,
+      );
+      if (!isWritten) reads.push(argument);
+    }
+    for (const each of step.writes) {
+      written.set(each.memory, [...(written.get(each.memory) ?? []), each]);
+    }
+  }
+  return { reads, writes: steps.flatMap(({ writes }) => writes) };
 }
 
 function readBy(command: Command): readonly MemoryArgument[] {
@@ -88,11 +112,8 @@ function stepOf(
       return { part: 'fill', values: [address, command.byte, command.to.bytes, stream] };
     }
     case 'replay': {
-      const { recording } = command;
-      if (!(recording instanceof GpuRecording) || recording.owner !== owner) {
-        throw failure('OC-DEVICE-03', { reason: 'a recording of another device' });
-      }
-      return { part: 'graphLaunch', values: [recording.handle, stream] };
+      const { handle } = recordingIn(owner, command.recording);
+      return { part: 'graphLaunch', values: [handle, stream] };
     }
     default:
       throw refused(`command ${command.kind}`, 'this device has no such command');

@@ -19,7 +19,7 @@ import {
   type Target,
 } from '@open-claw/core/device';
 import { outBytes, outHandle } from './calls.js';
-import { type Prepared, prepare } from './commands.js';
+import { type Prepared, prepare, touchedByAll } from './commands.js';
 import { type Card, Context } from './context.js';
 import {
   addressIn,
@@ -49,6 +49,9 @@ const stagedBytes = 64 * 1024;
 const zeroBytes = 2 ** 20;
 
 const relaxedCapture = 2;
+
+const isHandle = (handle: object): handle is GpuMemory | GpuModule | GpuRecording =>
+  handle instanceof GpuMemory || handle instanceof GpuModule || handle instanceof GpuRecording;
 
 export class GpuDevice implements Device {
   readonly lost: Promise<Lost>;
@@ -97,8 +100,8 @@ export class GpuDevice implements Device {
     return memory;
   }
 
-  free(handle: Memory | Module): void {
-    if (!(handle instanceof GpuMemory || handle instanceof GpuModule)) return;
+  free(handle: Memory | Module | Recording): void {
+    if (!isHandle(handle)) return;
     const { stream } = this;
     stream.enqueue(
       () => stream.leave(handle),
@@ -334,7 +337,7 @@ export class GpuDevice implements Device {
     } finally {
       if (context.has('graphDestroy')) context.raw('graphDestroy', graph[0] as bigint);
     }
-    return new GpuRecording(this, executable[0] as bigint, steps.length);
+    return new GpuRecording(this, executable[0] as bigint, steps.length, touchedByAll(steps));
   }
 
   private checkOpen(): void {

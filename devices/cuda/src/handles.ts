@@ -53,17 +53,37 @@ export interface LoadedEntry {
   readonly handle: bigint;
 }
 
+/** What commands read and write. */
+export interface Touched {
+  readonly reads: readonly MemoryArgument[];
+  readonly writes: readonly MemoryArgument[];
+}
+
 export class GpuRecording implements Recording {
   readonly commands: number;
   readonly owner: object;
-  /** 0 once the device is closed. */
+  readonly touched: Touched;
+  /** The caller has freed it; the stream may still use it. */
+  freed = false;
+  /** 0 once the driver has it back. */
   handle: bigint;
 
-  constructor(owner: object, handle: bigint, commands: number) {
+  constructor(owner: object, handle: bigint, commands: number, touched: Touched) {
     this.owner = owner;
     this.handle = handle;
     this.commands = commands;
+    this.touched = touched;
   }
+}
+
+/** A recording of this owner whose memory is still there. Throws OC-DEVICE-03. */
+export function recordingIn(owner: object, recording: Recording): GpuRecording {
+  if (!(recording instanceof GpuRecording) || recording.owner !== owner || recording.freed) {
+    throw failure('OC-DEVICE-03', { reason: 'a recording that is freed or of another device' });
+  }
+  const { reads, writes } = recording.touched;
+  for (const argument of [...reads, ...writes]) addressOfArgument(owner, argument);
+  return recording;
 }
 
 /** The address of bytes in a memory of this owner. Throws OC-DEVICE-03. */

@@ -140,7 +140,7 @@ export class Stream {
   }
 
   /** Takes a handle back, at once or when the stream is idle. */
-  leave(handle: GpuMemory | GpuModule): void {
+  leave(handle: Handle): void {
     if (!this.live.delete(handle)) return;
     handle.freed = true;
     if (!this.mayRun) this.release(handle);
@@ -212,7 +212,7 @@ export class Stream {
     const given = handle instanceof GpuMemory ? handle.address : handle.handle;
     if (handle instanceof GpuMemory) handle.address = 0n;
     else handle.handle = 0n;
-    if (!(handle instanceof GpuRecording)) handle.freed = true;
+    handle.freed = true;
     if (this.gone !== undefined || given === 0n) return;
     const part =
       handle instanceof GpuMemory

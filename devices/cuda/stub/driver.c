@@ -521,6 +521,17 @@ static int put(void *handle, command given) {
   return OK;
 }
 
+/* Faults count what runs, not what is captured. */
+static int put_launch(void *handle, command c) {
+  stream *s = handle;
+  if (s == NULL) return INVALID;
+  if (s->capture != NULL) return put(s, c);
+  if (claw_fault("refuse")) return NO_RESOURCES;
+  c.fault = claw_fault("launch") ? 'l' : claw_fault("lost") ? 'x' : claw_fault("wrong") ? 'w'
+            : claw_fault("hang") ? 'h' : 0;
+  return put(s, c);
+}
+
 static int copy(void *to, const void *from, size_t bytes, int toDevice, int fromDevice, void *s) {
   CHECK;
   device *d = &devices[current];
@@ -656,10 +667,7 @@ static int claw_launch(void *handle, unsigned bx, unsigned by, unsigned bz, unsi
   fits = fits && parameters[count] == NULL;
   pthread_mutex_unlock(&memory_lock);
   if (!fits) return INVALID;
-  if (claw_fault("refuse")) return NO_RESOURCES;
-  c.fault = claw_fault("launch") ? 'l' : claw_fault("lost") ? 'x' : claw_fault("wrong") ? 'w'
-            : claw_fault("hang") ? 'h' : 0;
-  return put(s, c);
+  return put_launch(s, c);
 }
 static int claw_launchDims(void *f, claw_three blocks, claw_three threads, size_t dynamic, void *s,
                            void **parameters) {
@@ -705,7 +713,7 @@ static int claw_graphInstantiate(void **made, void *handle, unsigned long long f
 static int claw_graphLaunch(void *handle, void *s) {
   CHECK;
   for (command *c = ((graph *)handle)->first; c != NULL; c = c->next) {
-    int code = put(s, *c);
+    int code = c->kind == LAUNCH ? put_launch(s, *c) : put(s, *c);
     if (code != OK) return code;
   }
   return OK;

@@ -124,7 +124,7 @@ export interface Device {
   /** Zeroed. Rejects with the out-of-memory error. */
   allocate(bytes: number): Promise<Memory>;
   /** Takes effect after the commands submitted so far. */
-  free(handle: Memory | Module): void;
+  free(handle: Memory | Module | Recording): void;
   /** Resolves when `bytes` may be reused. */
   write(to: Memory, offset: number, bytes: Uint8Array): Promise<void>;
   /** After all earlier commands; rejects if one that it depends on failed. */

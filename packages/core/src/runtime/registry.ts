@@ -32,6 +32,8 @@ export interface OpenDevice {
 
 const known = new Map<string, DevicePlugin>();
 const open = new Map<string, Promise<OpenDevice>>();
+/** Lost devices that are given back; their ids open again when that is done. */
+const closing = new Map<string, Promise<void>>();
 
 /** Makes a plug-in known; one of the same name is replaced. Throws OC-DEVICE-08. */
 export function use(plugin: DevicePlugin): void {
@@ -110,15 +112,29 @@ async function openFound({ plugin: name, found, evidence }: FoundListing): Promi
   if (shared !== undefined) return shared;
   const plugin = known.get(name) as DevicePlugin;
   const { id, target } = found;
-  const opening = plugin
-    .open(id)
+  const opening = (closing.get(id) ?? Promise.resolve())
+    .then(() => plugin.open(id))
     .then((device): OpenDevice => ({ id, plugin, found, target, evidence, device }));
   const forget = (): void => {
     if (open.get(id) === opening) open.delete(id);
   };
   open.set(id, opening);
-  opening.then(({ device }) => device.lost.then(forget), forget);
+  opening.then(({ device }) => {
+    void device.lost.then(({ retry }) => {
+      forget();
+      // What it holds of its driver would fail the next one; one that is stuck would hold us too.
+      if (retry === 'reopen') giveBack(id, device);
+    });
+  }, forget);
   return opening;
+}
+
+function giveBack(id: string, device: Device): void {
+  const done = device.close().catch(() => {});
+  closing.set(id, done);
+  void done.then(() => {
+    if (closing.get(id) === done) closing.delete(id);
+  });
 }
 
 /** Closes every open device. */

@@ -8,6 +8,7 @@ import type { LaunchStep, Program } from '../codegen/program.js';
 import { failReasons } from '../kernel/lowered.js';
 import type { AbortSignalLike, Command, Memory, MemoryArgument, Module } from './contract.js';
 import type { OpenDevice } from './registry.js';
+import { Replays } from './replays.js';
 
 /** How a run may end early. */
 export interface RunLimits {
@@ -46,6 +47,7 @@ export class Session {
   private pending: Command[] = [];
   private writes: Promise<void>[] = [];
   private status: Memory | undefined;
+  private readonly replays: Replays;
   private limits: RunLimits = {};
   private deadline = Number.POSITIVE_INFINITY;
   private lost: OpenClawError | undefined;
@@ -56,6 +58,7 @@ export class Session {
     this.program = program;
     this.module = module;
     this.limit = limit;
+    this.replays = new Replays(opened.device);
     void opened.device.lost.then(({ reason, retry }) => {
       this.lost = failure('OC-DEVICE-09', { reason }, { kind: 'transient', retry });
     });
@@ -123,11 +126,12 @@ export class Session {
     this.pending = [];
     this.check();
     const { signal } = this.limits;
-    this.opened.device.submit(commands, {
+    const isTimed = this.deadline < Number.POSITIVE_INFINITY;
+    // A replay ends as a whole only: where it may have to stop between commands there is none.
+    const mayStop = signal !== undefined || isTimed;
+    this.opened.device.submit(mayStop ? commands : this.replays.of(commands), {
       ...(signal === undefined ? {} : { signal }),
-      ...(this.deadline < Number.POSITIVE_INFINITY
-        ? { timeLimit: Math.max(this.deadline - Date.now(), 1) }
-        : {}),
+      ...(isTimed ? { timeLimit: Math.max(this.deadline - Date.now(), 1) } : {}),
     });
   }
 
@@ -227,6 +231,7 @@ export class Session {
   }
 
   release(): void {
+    this.replays.release();
     if (this.status !== undefined) this.free(this.status);
     this.status = undefined;
     if (this.module !== undefined) this.opened.device.free(this.module);
