@@ -13,16 +13,25 @@ interface Angles {
   readonly sines: Node;
 }
 
-/** cos and sin of 2π·k·n / length at [n, k], exact in the angle, in f64. */
-function anglesOf(points: Size, frequencies: Size, length: Size): Angles {
+/** The type that signals of a type are computed in: not every chip has f64. */
+const computedIn = (dtype: DType): DType => (dtype === 'f64' ? 'f64' : 'f32');
+
+/** What is known before the run is folded in f64, and rounded once. */
+const anglesIn = (sizes: readonly Size[], dtype: DType): DType =>
+  sizes.every((each) => typeof each === 'number') ? 'f64' : dtype;
+
+/** cos and sin of 2π·k·n / length at [n, k], the number of turns exact. */
+function anglesOf(points: Size, frequencies: Size, length: Size, dtype: DType): Angles {
   const shape = [points, frequencies];
   const turns = build.multiply(positionAlong(shape, 0), positionAlong(shape, 1));
-  const rest = build.cast(build.remainder(turns, build.size(length)), 'f64');
+  const inner = anglesIn([...shape, length], dtype);
+  const rest = build.cast(build.remainder(turns, build.size(length)), inner);
   const angle = build.divide(
     build.multiply(rest, 2 * Math.PI),
-    build.cast(build.size(length), 'f64'),
+    build.cast(build.size(length), inner),
   );
-  return { cosines: foldConstant(build.cos(angle)), sines: foldConstant(build.sin(angle)) };
+  const fold = (x: Node): Node => foldConstant(build.cast(x, dtype));
+  return { cosines: fold(build.cos(angle)), sines: fold(build.sin(angle)) };
 }
 
 interface Transform {
@@ -42,7 +51,7 @@ function fit(x: Node, points: Size): Node {
   return build.sliceAxis(longer, axis, 0, points);
 }
 
-/** The transform along the axis before the last, in f64. */
+/** The transform along the axis before the last. */
 function transform(call: OperatorCall, given: Node, options: Transform): Node {
   const { length, inverse, onesided } = options;
   if (typeof length === 'number' && length > lengthLimit) {
@@ -50,16 +59,17 @@ function transform(call: OperatorCall, given: Node, options: Transform): Node {
   }
   const half = size.add(size.floorDivide(length, 2), 1);
   const back = inverse && onesided;
-  const x = build.cast(fit(given, back ? half : length), 'f64');
+  const dtype = computedIn(given.dtype);
+  const x = build.cast(fit(given, back ? half : length), dtype);
   const rank = x.shape.length;
   const side = (index: number): Node | undefined =>
     index < (x.shape[rank - 1] as number)
       ? build.squeeze(build.sliceAxis(x, rank - 1, index, 1), [rank - 1])
       : undefined;
   const frequencies = onesided && !inverse ? half : length;
-  const { cosines, sines } = anglesOf(back ? half : length, frequencies, length);
+  const { cosines, sines } = anglesOf(back ? half : length, frequencies, length, dtype);
   const weigh = (part: Node): Node =>
-    back ? build.multiply(part, mirrorWeights(half, length)) : part;
+    back ? build.multiply(part, mirrorWeights(half, length, dtype)) : part;
   const project = (part: Node | undefined, by: Node): Node | undefined =>
     part && build.contract(weigh(part), by, { contracted: [[rank - 2, 0]] });
   const [real, imaginary] = [side(0), side(1)];
@@ -67,7 +77,7 @@ function transform(call: OperatorCall, given: Node, options: Transform): Node {
   const plus = (a: Node, b: Node | undefined, sign: number): Node =>
     b === undefined ? a : sign > 0 ? build.add(a, b) : build.subtract(a, b);
   const first = plus(project(real, cosines) as Node, project(imaginary, sines), turn);
-  const scale = inverse ? build.cast(build.size(length), 'f64') : undefined;
+  const scale = inverse ? build.cast(build.size(length), dtype) : undefined;
   const finish = (part: Node): Node =>
     build.unsqueeze(scale === undefined ? part : build.divide(part, scale), [rank - 1]);
   if (back) return finish(first);
@@ -77,13 +87,13 @@ function transform(call: OperatorCall, given: Node, options: Transform): Node {
 }
 
 /** Frequencies that stand for two, themselves and their mirror image, count twice. */
-function mirrorWeights(half: Size, length: Size): Node {
+function mirrorWeights(half: Size, length: Size, dtype: DType): Node {
   const at = positionAlong([half], 0);
   const alone = build.or(
     build.equal(at, 0n),
     build.equal(build.multiply(at, 2n), build.size(length)),
   );
-  return build.select(alone, build.scalar('f64', 1), build.scalar('f64', 2));
+  return build.select(alone, build.scalar(dtype, 1), build.scalar(dtype, 2));
 }
 
 function fourier(call: OperatorCall): Node {
@@ -122,11 +132,12 @@ function shortTime(call: OperatorCall): Node {
   const shape = [frames, length];
   const starts = build.multiply(positionAlong(shape, 0), build.size(step));
   const places = build.broadcastTo(build.add(starts, positionAlong(shape, 1)), shape);
-  const cut = build.cast(build.gather(signal, places, 1), 'f64');
+  const dtype = computedIn(given.dtype);
+  const cut = build.cast(build.gather(signal, places, 1), dtype);
   const weighted =
     window === undefined
       ? cut
-      : build.multiply(cut, build.reshape(build.cast(window, 'f64'), [length, 1]));
+      : build.multiply(cut, build.reshape(build.cast(window, dtype), [length, 1]));
   const whole = build.reshape(weighted, [batch, frames, length, parts]);
   const onesided = call.int('onesided', 1) !== 0;
   return build.cast(transform(call, whole, { length, inverse: false, onesided }), given.dtype);
@@ -138,16 +149,15 @@ function cosineWindow(coefficients: readonly number[]) {
     const count = call.sizes(0)[0] as Size;
     const periodic = call.int('periodic', 1) !== 0;
     const dtype: DType = call.dtypeAttribute('output_datatype', 'f32');
-    const span = build.cast(build.size(periodic ? count : size.subtract(count, 1)), 'f64');
-    const place = build.cast(positionAlong([count], 0), 'f64');
+    const inner = anglesIn([count], computedIn(dtype));
+    const span = build.cast(build.size(periodic ? count : size.subtract(count, 1)), inner);
+    const place = build.cast(positionAlong([count], 0), inner);
     const angle = build.divide(build.multiply(place, 2 * Math.PI), build.maximum(span, 1));
     const terms = coefficients.map((factor, j) =>
       build.multiply(build.cos(build.multiply(angle, j)), factor),
     );
-    return build.cast(
-      terms.reduce((all, next) => build.add(all, next)),
-      dtype,
-    );
+    const sum = terms.reduce((all, next) => build.add(all, next));
+    return foldConstant(build.cast(sum, dtype));
   };
 }
 

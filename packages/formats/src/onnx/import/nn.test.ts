@@ -5,7 +5,7 @@ import type { AttributeProto, ByteText } from '../model.js';
 import type { OnnxValue } from '../read-data.js';
 import { numberOfDtype } from '../read-tensor.js';
 import { tensorProto } from '../write.js';
-import { elementCount, type HostTensor, hostTensor, interpret, valuesOf } from './core.js';
+import { build, elementCount, type HostTensor, hostTensor, interpret, valuesOf } from './core.js';
 import { analyzeModel } from './import.js';
 import { specializeModel } from './specialize.js';
 import { buildOutput, flattenInputs } from './suite-values.js';
@@ -315,6 +315,25 @@ describe('signals', () => {
     const attributes = [int('onesided', 1), int('inverse', 1)];
     const [back] = run('DFT', [spectrum, i64([], [7])], { attributes, constant: [1] });
     expectClose(back, valuesOf(x).map(Number));
+  });
+
+  it.each([
+    ['DFT', [filled([1, 7, 1], noise(9))], {}],
+    ['DFT', [filled([1, 7, 1], noise(9))], { open: true }],
+    [
+      'STFT',
+      [filled([1, 9, 1], noise(9)), i64([], [2]), f32([4], [1, 2, 2, 1])],
+      { constant: [1] },
+    ],
+    ['HannWindow', [i64([], [10])], {}],
+    ['BlackmanWindow', [i64([], [10])], { constant: [0] }],
+  ])('%s of f32 needs no f64, which not every chip has (case %#)', (operator, inputs, options) => {
+    const { model, values } = modelOf(operator, inputs, options);
+    const { graph, refusals } = specializeModel(model, values);
+    expect(refusals).toEqual([]);
+    const text = build.printGraph(graph);
+    expect(text).toContain('f32');
+    expect(text).not.toContain('f64');
   });
 });
 
