@@ -7,14 +7,17 @@ import type {
   Command,
   Device,
   Expression,
+  FloatFormat,
   MemoryArgument,
   Module,
   Operation,
   Statement,
   TileProgram,
 } from '@open-claw/core/device';
-import { expressions, isFailure } from '@open-claw/core/device';
+import { dtypeFacts, expressions, isFailure } from '@open-claw/core/device';
+import { encodeFloat } from '@open-claw/core/internal';
 import { describe, expect, it } from 'vitest';
+import { featuresOf, halvesAgree, trialOf } from './src/features.js';
 import { findAdapter, findGpu } from './src/gpu.js';
 import { softwareTarget, threadsTarget, WebGpuDevice, webgpuDevice } from './src/index.js';
 import { targetOf } from './src/target.js';
@@ -137,6 +140,31 @@ describe('without WebGPU', () => {
     const facts = targetOf(threadsTarget, limits, 2000);
     expect(facts).toMatchObject({ maxGroup: 16, maxBufferBytes: 992, maxBindings: 4 });
     expect(facts).toMatchObject({ sharedBytes: 512, maxGrid: [10, 10, 10], memoryBytes: 2000 });
+    expect(facts.features).toBeUndefined();
+    const both = ['half', 'bundles'] as const;
+    const more = targetOf(threadsTarget, limits, 2000, both);
+    expect([more.features, more.math]).toEqual([both, ['half']]);
+    // Threads that run tasks of their own have nothing to combine.
+    expect(targetOf(softwareTarget, limits, 2000, both).features).toEqual(['half']);
+  });
+  it('tries f16 with what the interpreter would give', () => {
+    const format = dtypeFacts.f16.float as FloatFormat;
+    for (let i = 0; i < 2 ** 17; i += 7) {
+      const [value, bits] = trialOf(i);
+      if (encodeFloat(format, value, false) !== bits) expect([i, value]).toEqual([i, bits]);
+    }
+  });
+  it('does not believe an adapter whose device does not open', async () => {
+    const features = new Set(['shader-f16', 'subgroups']) as unknown as GPUSupportedFeatures;
+    const adapter = {
+      features,
+      requestDevice: () => Promise.reject(new Error('no')),
+    } as unknown as GPUAdapter;
+    const numbered = { wgslLanguageFeatures: new Set(['subgroup_id']) } as unknown as GPU;
+    const plain = { wgslLanguageFeatures: new Set() } as unknown as GPU;
+    const another = async (): Promise<GPUAdapter> => adapter;
+    expect(await featuresOf(numbered, adapter, 'a', another)).toEqual(['bundles']);
+    expect(await featuresOf(plain, adapter, 'b', async () => undefined)).toEqual([]);
   });
 });
 
@@ -265,6 +293,54 @@ describe.skipIf(missing !== undefined)(`an open device${note}`, () => {
     await other.close();
   });
 
+  /** WebGPU says this of the next work that it is asked about in such a scope. */
+  const failNext = (gpu: GPUDevice, name: string): void => {
+    const [push, pop] = [gpu.pushErrorScope.bind(gpu), gpu.popErrorScope.bind(gpu)];
+    const open: GPUErrorFilter[] = [];
+    let isPending = true;
+    gpu.pushErrorScope = (filter) => {
+      open.push(filter);
+      push(filter);
+    };
+    gpu.popErrorScope = async () => {
+      const fails = open.pop() === name && isPending;
+      if (fails) isPending = false;
+      const found = await pop();
+      return fails ? ({ message: `no ${name}` } as GPUError) : found;
+    };
+  };
+
+  it.each([
+    ['out-of-memory', 'OC-DEVICE-01', 'smaller'],
+    ['internal', 'OC-DEVICE-02', 'other-device'],
+    ['validation', 'OC-DEVICE-02', 'never'],
+  ])('%s names the kernel and says what may help', async (scope, code, retry) => {
+    const { device, gpu } = await openRaw();
+    const module = await loadKernels(device);
+    const [a, c] = [await argument(device, [1, 2]), await argument(device, [0, 0])];
+    await device.sync();
+    failNext(gpu, scope);
+    device.submit([launch(module, a, c)]);
+    const error = await device.sync().catch((each: unknown) => each);
+    expect(error).toMatchObject({ code, retry });
+    expect(String(error)).toContain('double0');
+    expect(await codeOf(values(device, c))).toBe(code);
+    device.submit([launch(module, a, c)]);
+    expect(await values(device, c)).toEqual([2, 4]);
+    await device.close();
+  });
+
+  it('has no memory to read through, and reads once there is', async () => {
+    const { device, gpu } = await openRaw();
+    const a = await argument(device, [1, 2]);
+    await device.sync();
+    failNext(gpu, 'out-of-memory');
+    const error = await values(device, a).catch((each: unknown) => each);
+    expect(error).toMatchObject({ code: 'OC-DEVICE-01', retry: 'smaller' });
+    expect(await values(device, a)).toEqual([1, 2]);
+    await device.close();
+  });
+
   it('is lost once and for all, and another goes on', async () => {
     const { device, gpu } = await openRaw();
     const a = await argument(device, [1, 2]);
@@ -277,6 +353,21 @@ describe.skipIf(missing !== undefined)(`an open device${note}`, () => {
     const { device: next } = await openRaw();
     expect(await values(next, await argument(next, [3]))).toEqual([3]);
     await next.close();
+  });
+
+  it('converts f16 as the interpreter does where it says so', async () => {
+    const surroundings = await findGpu();
+    if ('reason' in surroundings) return;
+    const adapter = (await findAdapter(surroundings.gpu)) as GPUAdapter;
+    if (!adapter.features.has('shader-f16')) {
+      console.warn('skipped: the adapter has no shader-f16');
+      return;
+    }
+    const gpu = await adapter.requestDevice({ requiredFeatures: ['shader-f16'] });
+    const agrees = await halvesAgree(gpu);
+    gpu.destroy();
+    const { features = [] } = found !== undefined && 'target' in found ? found.target : {};
+    expect(features.includes('half')).toBe(agrees);
   });
 
   it('opens only what is there', async () => {

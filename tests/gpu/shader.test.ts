@@ -4,7 +4,16 @@
  */
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { type Entry, scriptLanguage, shaderLanguage, type Target } from '@open-claw/core/device';
+import { compile } from '@open-claw/core';
+import {
+  type Entry,
+  type Feature,
+  scriptLanguage,
+  shaderLanguage,
+  type Target,
+  targetsOfGpus,
+} from '@open-claw/core/device';
+import { add, graphOf, input, reduce } from '@open-claw/core/internal';
 import { describe, expect, it } from 'vitest';
 import {
   arithmeticKernel,
@@ -28,7 +37,9 @@ const samples: Readonly<Record<string, Sample>> = {
 /** Numbers of GPUBufferUsage, which is there only once the package is loaded. */
 const usages = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 };
 
-type Gpu = { readonly device: GPUDevice } | { readonly missing: string };
+type Gpu =
+  | { readonly device: GPUDevice; readonly features: readonly Feature[] }
+  | { readonly missing: string };
 
 async function openGpu(): Promise<Gpu> {
   try {
@@ -40,7 +51,12 @@ async function openGpu(): Promise<Gpu> {
     holder.gpuOfTests = create([]);
     const adapter = await holder.gpuOfTests.requestAdapter();
     if (adapter === null) return { missing: 'webgpu finds no adapter' };
-    return { device: await adapter.requestDevice() };
+    const offered = { half: 'shader-f16', bundles: 'subgroups' } as const;
+    const features = (Object.keys(offered) as Feature[]).filter((each) =>
+      adapter.features.has(offered[each]),
+    );
+    const requiredFeatures = features.map((each) => offered[each]);
+    return { device: await adapter.requestDevice({ requiredFeatures }), features };
   } catch (error) {
     return { missing: `no package webgpu: ${String(error)}` };
   }
@@ -112,12 +128,40 @@ describe('WGSL gives the numbers of the script language', () => {
       const script = scriptLanguage.emit([program], threadsTarget);
       const expected = buffersOf(sample);
       new Function(script.text as string)()[program.name](expected, sizes, 0, tasks);
-      const actual = buffersOf(sample);
-      const narrow: Target = { ...threadsTarget, maxGrid: [65535, 65535, 65535] };
-      const source = shaderLanguage.emit([program], narrow);
-      const entry = source.entries[0] as Entry;
-      await run(gpu.device, source.text as string, entry, tasks, actual, sizes);
-      expect(valuesOf(sample, actual)).toEqual(valuesOf(sample, expected));
+      for (const features of [[], gpu.features]) {
+        const maxGrid = [65535, 65535, 65535] as const;
+        const narrow: Target = { ...threadsTarget, maxGrid, features };
+        const source = shaderLanguage.emit([program], narrow);
+        // What uses no feature is the same program twice.
+        if (features.length > 0 && !/subgroup[A-Z]|f16>/.test(source.text as string)) continue;
+        const entry = source.entries[0] as Entry;
+        const actual = buffersOf(sample);
+        await run(gpu.device, source.text as string, entry, tasks, actual, sizes);
+        expect(valuesOf(sample, actual)).toEqual(valuesOf(sample, expected));
+      }
     });
   }
+});
+
+describe('what only some adapters offer', () => {
+  const base = targetsOfGpus.find(({ id }) => id === 'webgpu/default') as Target;
+  const x = input('x', { dtype: 'f16', shape: [64, 512] });
+  const graph = graphOf([x], [add(reduce('sum', x, [1]), 1), reduce('maximum', x, [1])]);
+  const textFor = (target: Target): string =>
+    compile(graph, target, shaderLanguage).source?.text as string;
+  const asked = /enable|f16|subgroup/;
+
+  it('is not asked for without the facts', () => {
+    expect(textFor(base)).not.toMatch(asked);
+  });
+
+  it('is used where the facts say so', () => {
+    const text = textFor({ ...base, features: ['half', 'bundles'], math: ['half'] });
+    expect(text.startsWith('enable f16;\nenable subgroups;\n')).toBe(true);
+    expect(text).toContain('array<f16>');
+    expect(text).toContain('subgroupAdd(');
+    // A minimum or maximum keeps a NaN, which the built-in functions may drop.
+    expect(text).toMatch(/select\(subgroupMax\(.*subgroupAny\(/);
+    expect(text).not.toMatch(/atomic|extractBits/);
+  });
 });

@@ -70,6 +70,10 @@ function operationText(program: ThreadProgram, dtype: ComputeType, o: ScalarOper
       return convertText(o.a.dtype, dtype, text(o.a));
     case 'bitcast':
       return bitcastText(o.a.dtype, dtype, text(o.a));
+    case 'widenHalf':
+    case 'narrowHalf':
+    case 'bundle':
+      throw new Error(`the machine has no ${o.kind}`);
   }
 }
 

@@ -14,6 +14,14 @@ import type {
 import { failure, isFailure, refused } from '@open-claw/core/device';
 import { loadMoveKernel } from './bytes.js';
 import { BatchEncoder, type Shared, Uniforms } from './encoder.js';
+import {
+  type Batch,
+  commandFailure,
+  errorScopes,
+  namesOf,
+  outOfMemory,
+  verdictOf,
+} from './failures.js';
 import { GpuMemory, invalid, MemoryPool, mapForRead, usage } from './memory.js';
 import { GpuModule, loadModule } from './module.js';
 import { softwareTarget, targets } from './target.js';
@@ -28,8 +36,18 @@ const batchMicroseconds = 2000;
 /** A submission whose errors are not known yet. */
 interface Verdict {
   readonly errors: Promise<readonly (GPUError | null)[]>;
-  readonly first: number;
+  readonly batch: Batch;
   readonly written: readonly MemoryArgument[];
+}
+
+/** Bytes on their way to the caller. */
+interface Reading {
+  readonly staging: GPUBuffer;
+  /** Bytes before the first that was asked for. */
+  readonly skip: number;
+  /** What WebGPU says of the staging buffer. */
+  readonly denied: Promise<GPUError | null>;
+  readonly error: Error | undefined;
 }
 
 export class WebGpuDevice implements Device {
@@ -53,7 +71,10 @@ export class WebGpuDevice implements Device {
     this.shared = loadMoveKernel(gpu).then((move) => ({ gpu, pool: this.pool, move, uniforms }));
     this.shared.catch(() => {});
     gpu.addEventListener('uncapturederror', ({ error }) => {
-      this.failed ??= commandFailure(0, error.message);
+      this.failed ??=
+        error.constructor.name === 'GPUOutOfMemoryError'
+          ? outOfMemory(0, this.pool.freeBytes)
+          : commandFailure({ first: 0, names: '' }, error.message);
     });
     this.lost = new Promise((resolve) => {
       void gpu.lost.then(({ reason, message }) => {
@@ -76,8 +97,7 @@ export class WebGpuDevice implements Device {
     }
     this.checkOpen();
     if (memory !== undefined) return memory;
-    const details = { asked: bytes, free: this.pool.freeBytes };
-    throw failure('OC-DEVICE-01', details, { kind: 'transient', retry: 'smaller' });
+    throw outOfMemory(bytes, this.pool.freeBytes);
   }
 
   free(handle: Memory | Module): void {
@@ -97,8 +117,10 @@ export class WebGpuDevice implements Device {
     this.checkOpen();
     const begun = await this.enqueue(async () => this.beginRead(from, offset, into.byteLength));
     try {
+      const denied = await this.orLost(begun.denied);
       await this.settle();
       this.report();
+      if (denied !== null) throw outOfMemory(begun.staging.size, this.pool.freeBytes);
       const error = begun.error ?? this.pool.own(from).errorIn(offset, into.byteLength);
       if (error !== undefined) throw error;
       await this.orLost(begun.staging.mapAsync(mapForRead));
@@ -188,7 +210,9 @@ export class WebGpuDevice implements Device {
     } catch (error) {
       // A lost device rejects its work before it says that it is lost.
       if (!isFailure(error)) await nextTurn();
-      throw this.gone ?? error;
+      if (this.gone !== undefined) throw this.gone;
+      if (isFailure(error)) throw error;
+      throw commandFailure({ first: 0, names: '' }, String(error), true);
     }
   }
 
@@ -219,7 +243,7 @@ export class WebGpuDevice implements Device {
   private async writeOdd(to: Memory, offset: number, bytes: Uint8Array): Promise<void> {
     const size = bytes.byteLength;
     const own = await this.pool.allocate(size);
-    if (own === undefined) throw invalid('no memory to write from');
+    if (own === undefined) throw outOfMemory(size, this.pool.freeBytes);
     await this.writeNow(own, 0, bytes);
     const encoder = new BatchEncoder(await this.shared, 1);
     const from: MemoryArgument = { memory: own, offset: 0, bytes: size, access: 'read' };
@@ -228,29 +252,26 @@ export class WebGpuDevice implements Device {
     this.pool.release(own);
   }
 
-  private beginRead(
-    from: Memory,
-    offset: number,
-    bytes: number,
-  ): { readonly staging: GPUBuffer; readonly skip: number; readonly error: Error | undefined } {
+  private beginRead(from: Memory, offset: number, bytes: number): Reading {
     const buffer = this.pool.locate(from, offset, bytes);
     const skip = offset % 4;
     const size = Math.max(4, Math.ceil((skip + bytes) / 4) * 4);
+    this.gpu.pushErrorScope('out-of-memory');
     const staging = this.gpu.createBuffer({ size, usage: usage.mapRead | usage.copyTarget });
+    const denied = this.gpu.popErrorScope();
+    denied.catch(() => {});
     if (bytes > 0) {
       const encoder = this.gpu.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer, offset - skip, staging, 0, size);
       this.gpu.queue.submit([encoder.finish()]);
     }
-    return { staging, skip, error: this.pool.own(from).errorIn(offset, bytes) };
+    return { staging, skip, denied, error: this.pool.own(from).errorIn(offset, bytes) };
   }
 
   /** One command buffer of the commands up to the first that fails; false where one did. */
   private encode(shared: Shared, commands: readonly Command[], first: number): boolean {
     const { gpu } = this;
-    for (const filter of ['internal', 'out-of-memory', 'validation'] as const) {
-      gpu.pushErrorScope(filter);
-    }
+    for (const scope of errorScopes) gpu.pushErrorScope(scope);
     const encoder = new BatchEncoder(shared, commands.length);
     let end = 0;
     let stopped: unknown;
@@ -266,11 +287,16 @@ export class WebGpuDevice implements Device {
     const done = commands.slice(0, end).flatMap(written);
     for (const argument of done) this.mark(argument, undefined);
     encoder.submit();
-    const errors = Promise.all([gpu.popErrorScope(), gpu.popErrorScope(), gpu.popErrorScope()]);
+    const errors = Promise.all(errorScopes.map(() => gpu.popErrorScope()));
     errors.catch(() => {});
-    this.verdicts.push({ errors, first, written: done });
+    const { temporaryBytes } = encoder;
+    const batch = { first, names: namesOf(commands), temporaryBytes };
+    this.verdicts.push({ errors, batch, written: done });
     if (stopped === undefined) return true;
-    const error = isFailure(stopped) ? stopped : commandFailure(first + end, String(stopped));
+    const names = namesOf(commands.slice(end, end + 1));
+    const error = isFailure(stopped)
+      ? stopped
+      : commandFailure({ first: first + end, names }, String(stopped));
     this.fail(error, commands.slice(end));
     return false;
   }
@@ -300,9 +326,9 @@ export class WebGpuDevice implements Device {
     const { verdicts } = this;
     this.verdicts = [];
     let bad: Error | undefined;
-    for (const { errors, first, written: outputs } of verdicts) {
-      const [error] = (await this.orLost(errors)).filter((each) => each !== null);
-      if (error !== undefined) bad ??= commandFailure(first, error.message);
+    for (const { errors, batch, written: outputs } of verdicts) {
+      const caught = (await this.orLost(errors)).toReversed();
+      bad ??= verdictOf(batch, caught, this.pool.freeBytes);
       if (bad === undefined) continue;
       for (const argument of outputs) this.mark(argument, bad);
     }
@@ -319,9 +345,6 @@ export class WebGpuDevice implements Device {
 
 /** Whether a target's kernels run a task per thread. */
 const isScalar = (target: Target['id']): boolean => target === softwareTarget.id;
-
-const commandFailure = (at: number, reason: string): OpenClawError =>
-  failure('OC-DEVICE-02', { command: at, reason });
 
 /** What a command writes. */
 function written(command: Command): readonly MemoryArgument[] {

@@ -71,6 +71,8 @@ export class BatchEncoder {
   private readonly sizes: Int32Array<ArrayBuffer>;
   private used = 0;
   private readonly temporaries: GPUBuffer[] = [];
+  /** Bytes of buffers that live as long as this batch. */
+  temporaryBytes = 0;
 
   /** For at most `count` commands. */
   constructor(shared: Shared, count: number) {
@@ -167,6 +169,7 @@ export class BatchEncoder {
     const all = usage.storage | usage.copySource | usage.copyTarget;
     const buffer = this.shared.gpu.createBuffer({ size, usage: all });
     this.temporaries.push(buffer);
+    this.temporaryBytes += size;
     return buffer;
   }
 

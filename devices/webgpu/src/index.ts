@@ -10,6 +10,7 @@ import type {
 } from '@open-claw/core/device';
 import { failure, refused, shaderLanguage } from '@open-claw/core/device';
 import { WebGpuDevice } from './device.js';
+import { featuresOf, gpuFeatures } from './features.js';
 import { adapterName, findAdapter, findGpu, isSoftware } from './gpu.js';
 import { requiredLimits, softwareTarget, targetOf, targets, threadsTarget } from './target.js';
 
@@ -49,7 +50,9 @@ export function webgpuDevice(options: WebGpuOptions = {}): DevicePlugin {
     }
     const wanted = targets.find((target) => target.id === options.target);
     const base = wanted ?? (isSoftware(adapter) ? softwareTarget : threadsTarget);
-    const target = targetOf(base, adapter.limits, memoryBytes);
+    const name = adapterName(adapter);
+    const features = await featuresOf(found.gpu, adapter, name, () => findAdapter(found.gpu));
+    const target = targetOf(base, adapter.limits, memoryBytes, features);
     return { adapter, implementation: found.implementation, target };
   };
 
@@ -90,8 +93,11 @@ export function webgpuDevice(options: WebGpuOptions = {}): DevicePlugin {
         const where = found === undefined ? {} : { where: `${found.reason}; ${found.fix}` };
         throw failure('OC-DEVICE-06', { id: wanted }, { kind: 'unavailable', ...where });
       }
-      const { adapter } = found;
-      const requested = adapter.requestDevice({ requiredLimits: requiredLimits(adapter.limits) });
+      const { adapter, target } = found;
+      const requested = adapter.requestDevice({
+        requiredLimits: requiredLimits(adapter.limits),
+        requiredFeatures: (target.features ?? []).map((feature) => gpuFeatures[feature]),
+      });
       const gpu = await requested.catch((error) => {
         const where = String(error);
         throw failure('OC-DEVICE-06', { id: wanted }, { kind: 'unavailable', where });

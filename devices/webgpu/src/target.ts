@@ -1,5 +1,5 @@
 /** Facts about WebGPU as a target: a row for GPUs, and one for adapters that are programs. */
-import { type Target, targetsOfGpus } from '@open-claw/core/device';
+import { type Feature, type Target, targetsOfGpus } from '@open-claw/core/device';
 
 const row = (id: string): Target => targetsOfGpus.find((target) => target.id === id) as Target;
 
@@ -27,7 +27,14 @@ export function requiredLimits(limits: GPUSupportedLimits): Record<string, numbe
 const mostBindings = 64;
 
 /** The row's facts, with the limits of an adapter. `memoryBytes`: what may be used in all. */
-export function targetOf(base: Target, limits: GPUSupportedLimits, memoryBytes: number): Target {
+export function targetOf(
+  base: Target,
+  limits: GPUSupportedLimits,
+  memoryBytes: number,
+  offered: readonly Feature[] = [],
+): Target {
+  // Where each thread runs a task of its own, nobody is there to combine values with.
+  const features = offered.filter((each) => each !== 'bundles' || base.execution === 'threads');
   const largest = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
   const most = limits.maxComputeWorkgroupsPerDimension;
   const isScalar = base.execution === 'vector';
@@ -37,6 +44,8 @@ export function targetOf(base: Target, limits: GPUSupportedLimits, memoryBytes: 
   );
   return {
     ...base,
+    ...(features.length === 0 ? {} : { features }),
+    math: features.includes('half') ? [...base.math, 'half'] : base.math,
     maxGroup: isScalar ? base.maxGroup : threads,
     sharedBytes: isScalar ? base.sharedBytes : limits.maxComputeWorkgroupStorageSize,
     maxBindings: Math.min(limits.maxStorageBuffersPerShaderStage, mostBindings),

@@ -27,6 +27,7 @@ export * from './codegen/language.js';
 export type { Override, OverrideParameters } from './codegen/override.js';
 export { scriptLanguage } from './codegen/script.js';
 export { shaderLanguage, splitShader } from './codegen/shader.js';
+export { narrowHalfText, widenHalfText } from './codegen/shader-scalar.js';
 export { targetsOfGpus } from './codegen/targets-gpu.table.js';
 export { wasmLanguage } from './codegen/wasm.js';
 export type * from './kernel/tile.js';

@@ -52,6 +52,13 @@ export interface MatrixUnit {
   readonly tiles?: number;
 }
 
+/**
+ * What some chips of a language offer and others do not. `half`: elements of 16 bits are loaded and
+ * stored on their own, and f16 is converted as the interpreter does. `bundles`: threads that the
+ * chip runs together combine their values without memory, however many they are.
+ */
+export type Feature = 'half' | 'bundles';
+
 export interface Target {
   /** `family/row`, as `native/avx512`, `wasm/simd128`, `cuda/sm_90`. */
   readonly id: string;
@@ -88,6 +95,8 @@ export interface Target {
   /** Functions that the language has correctly enough: exp, log, sin … (see kernel/math). */
   readonly math: readonly string[];
   readonly fusedMultiplyAdd: boolean;
+  /** None unless given. */
+  readonly features?: readonly Feature[];
   /** Buffers that one kernel may bind. */
   readonly maxBindings: number;
   readonly maxBufferBytes: number;

@@ -306,5 +306,9 @@ function operationText(p: Printer, dtype: ComputeType, o: ScalarOperation): stri
       return convertText(p, o.a.dtype, dtype, operandText(p, o.a));
     case 'bitcast':
       return bitcastText(p, o.a.dtype, dtype, operandText(p, o.a));
+    case 'widenHalf':
+    case 'narrowHalf':
+    case 'bundle':
+      throw refused(`operation ${o.kind}`, 'no dialect of C for GPUs says it');
   }
 }

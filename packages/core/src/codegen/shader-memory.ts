@@ -1,10 +1,11 @@
 /**
  * Memory in WGSL: how buffers and shared arrays are declared, and text that reads and writes an
- * element. Memory of 8 and 16 bits is seen through 32-bit words, which stores change atomically.
+ * element. Memory of 8 and 16 bits is seen through 32-bit words, which stores change atomically;
+ * where the target has elements of 16 bits, those are seen as f16, whose bits pass unchanged.
  */
 import { refused } from '../base/errors.js';
 import type { Expression } from '../base/expression.js';
-import type { MemoryType } from '../base/target.js';
+import type { MemoryType, Target } from '../base/target.js';
 import {
   cLikeTokens,
   type ExpressionTokens,
@@ -23,6 +24,8 @@ export interface ShaderMemory {
   readonly atomic: boolean;
   /** Bits of an element that shares its word with others. */
   readonly narrow: 0 | 8 | 16;
+  /** Elements of 16 bits, each on its own. */
+  readonly half: boolean;
 }
 
 export type ShaderMemories = ReadonlyMap<string, ShaderMemory>;
@@ -49,15 +52,18 @@ const narrowBits: Partial<Readonly<Record<MemoryType, 8 | 16>>> = {
 };
 
 /** Declared names carry the kernel's, because all kernels of a source share module scope. */
-export function memoriesOf(program: ThreadProgram): ShaderMemories {
+export function memoriesOf(program: ThreadProgram, target: Target): ShaderMemories {
+  const hasHalf = target.features?.includes('half') ?? false;
   const buffers = program.buffers.map((b): [string, ShaderMemory] => {
-    const narrow = narrowBits[b.memory] ?? 0;
+    const bits = narrowBits[b.memory] ?? 0;
+    const half = hasHalf && bits === 16;
+    const narrow = half ? 0 : bits;
     const atomic = b.atomic || (narrow > 0 && b.access !== 'read');
-    return [b.name, { memory: b.memory, name: `${program.name}_${b.name}`, atomic, narrow }];
+    return [b.name, { memory: b.memory, name: `${program.name}_${b.name}`, atomic, narrow, half }];
   });
   const shared = program.shared.map((s): [string, ShaderMemory] => {
     const name = `${program.name}_${s.name}`;
-    return [s.name, { memory: wordType(s.memory), name, atomic: false, narrow: 0 }];
+    return [s.name, { memory: wordType(s.memory), name, atomic: false, narrow: 0, half: false }];
   });
   return new Map([...buffers, ...shared]);
 }
@@ -69,6 +75,7 @@ const wordType = (memory: MemoryType): MemoryType => {
 };
 
 export function elementType(m: ShaderMemory): string {
+  if (m.half) return 'f16';
   const word = m.narrow > 0 ? 'u32' : shaderType(widened(m.memory));
   return m.atomic ? `atomic<${word}>` : word;
 }
@@ -84,6 +91,12 @@ export const placeText = (m: ShaderMemory, element: Element): string =>
 
 /** An element as the compute type that its memory widens to. */
 export function readText(m: ShaderMemory, element: Element): string {
+  if (m.half) {
+    const bits = `vec2<f16>(${placeText(m, element)}, 0.0h)`;
+    return m.memory === 'i16'
+      ? `extractBits(bitcast<i32>(${bits}), 0u, 16u)`
+      : `bitcast<u32>(${bits})`;
+  }
   if (m.narrow === 0) {
     const place = placeText(m, element);
     return m.atomic ? `atomicLoad(&${place})` : place;
@@ -99,6 +112,7 @@ export function readText(m: ShaderMemory, element: Element): string {
  * clears the element's bits of its word, then sets them; others keep theirs.
  */
 export function storeTexts(m: ShaderMemory, element: Element, value: string): readonly string[] {
+  if (m.half) return [`${placeText(m, element)} = bitcast<vec2<f16>>(u32(${value})).x;`];
   if (m.narrow === 0) {
     const place = placeText(m, element);
     return [m.atomic ? `atomicStore(&${place}, ${value});` : `${place} = ${value};`];

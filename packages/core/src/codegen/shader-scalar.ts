@@ -1,7 +1,7 @@
 /** Text of scalar operations in WGSL. Operands are names and literals, so they may repeat. */
 import { refused } from '../base/errors.js';
 import type { ComputeType, Target } from '../base/target.js';
-import type { TileBinary, TileCompare, TileUnary } from '../kernel/tile.js';
+import type { TileBinary, TileCompare, TileReduction, TileUnary } from '../kernel/tile.js';
 import { binarySigns, boolSigns } from './gpu-scalar.js';
 import { type WideName, wideType } from './shader-wide.js';
 import type { Operand } from './thread-program.js';
@@ -112,6 +112,10 @@ export function bitcastText(from: ComputeType, to: ComputeType, a: string): stri
   return before === after ? a : `bitcast<${after}>(${a})`;
 }
 
+/** f32 from the bits of an f16, and back; only where `enable f16` stands. */
+export const widenHalfText = (a: string): string => `f32(bitcast<vec2<f16>>(${a}).x)`;
+export const narrowHalfText = (a: string): string => `bitcast<u32>(vec2<f16>(f16(${a}), 0.0h))`;
+
 const roundings: Partial<Readonly<Record<TileUnary, string>>> = {
   floor: 'floor',
   ceil: 'ceil',
@@ -207,6 +211,26 @@ function wideText(
     default:
       return `(${a} ${binarySigns[name]} ${b})`;
   }
+}
+
+const bundleFunctions: Readonly<Record<TileReduction, string>> = {
+  add: 'subgroupAdd',
+  multiply: 'subgroupMul',
+  minimum: 'subgroupMin',
+  maximum: 'subgroupMax',
+  and: 'subgroupAnd',
+  or: 'subgroupOr',
+  xor: 'subgroupXor',
+};
+
+/** A value combined over the threads that the chip runs together. */
+export function bundleText(dtype: ComputeType, name: TileReduction, a: string): string {
+  if (dtype === 'bool') return `${name === 'and' ? 'subgroupAll' : 'subgroupAny'}(${a})`;
+  const text = `${bundleFunctions[name]}(${a})`;
+  const keepsNaN = dtype === 'f32' && (name === 'minimum' || name === 'maximum');
+  // The built-in functions may drop a NaN.
+  if (!keepsNaN) return text;
+  return `select(${text}, ${floatText(Number.NaN)}, subgroupAny(${isNanText(a)}))`;
 }
 
 const compareSigns: Readonly<Record<TileCompare, string>> = {

@@ -16,14 +16,17 @@ import {
 import {
   binaryText,
   bitcastText,
+  bundleText,
   compareText,
   convertText,
   literalText,
   multiplyAddText,
+  narrowHalfText,
   operandText,
   type ShaderContext,
   shaderType,
   unaryText,
+  widenHalfText,
 } from './shader-scalar.js';
 import type { Guard, Operand, ScalarOperation, ThreadStatement } from './thread-program.js';
 
@@ -248,5 +251,12 @@ function operationText(
       const [a] = operandTexts<[string]>(p, name, [o.a]);
       return bitcastText(o.a.dtype, dtype, a);
     }
+    case 'widenHalf':
+    case 'narrowHalf': {
+      const [a] = operandTexts<[string]>(p, name, [o.a]);
+      return o.kind === 'widenHalf' ? widenHalfText(a) : narrowHalfText(a);
+    }
+    case 'bundle':
+      return bundleText(dtype, o.name, operandText(o.a));
   }
 }

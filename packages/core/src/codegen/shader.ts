@@ -3,7 +3,7 @@
  * kernel, and WGSL shares module scope, so every name at module scope carries the kernel's name.
  */
 import { refused } from '../base/errors.js';
-import type { ComputeType, Target } from '../base/target.js';
+import type { ComputeType, Feature, Target } from '../base/target.js';
 import type { TileProgram } from '../kernel/tile.js';
 import { entryOf } from './gpu.js';
 import type { Entry, Language, Source } from './language.js';
@@ -11,8 +11,16 @@ import { elementType, memoriesOf, type ShaderMemory } from './shader-memory.js';
 import { shaderPrelude, shaderType } from './shader-scalar.js';
 import { type ShaderPrinter, uniformName, writeLine, writeStatements } from './shader-statement.js';
 import { type WideName, wideTexts } from './shader-wide.js';
-import type { ThreadProgram } from './thread-program.js';
+import {
+  bundleCountName,
+  bundleLaneName,
+  bundleName,
+  type ThreadProgram,
+} from './thread-program.js';
 import { mapThreads } from './threads.js';
+
+/** Features by the names of the language. */
+const extensions: Readonly<Record<Feature, string>> = { half: 'f16', bundles: 'subgroups' };
 
 /** Threads of a group where each thread runs a task of its own. */
 const scalarGroup = 16;
@@ -29,6 +37,8 @@ export const shaderLanguage: Language = {
   emit(kernels: readonly TileProgram[], target: Target): Source {
     const isScalar = target.execution === 'vector';
     const programs = kernels.map((kernel) => mapThreads(kernel, target));
+    const { features = [] } = target;
+    const enabled = features.map((feature) => `enable ${extensions[feature]};`);
     const helpers = new Set<WideName>();
     const texts = programs.map((program) => kernelText(program, target, helpers));
     const group = [scalarGroup, 1, 1] as const;
@@ -38,7 +48,7 @@ export const shaderLanguage: Language = {
     return {
       language: 'wgsl',
       target: target.id,
-      text: `${[...shaderPrelude, ...wideTexts(helpers), ...texts].join('\n')}\n`,
+      text: `${[...enabled, ...shaderPrelude, ...wideTexts(helpers), ...texts].join('\n')}\n`,
       entries,
     };
   },
@@ -64,7 +74,7 @@ function kernelText(program: ThreadProgram, target: Target, helpers: Set<WideNam
   if (program.indexType !== 'i32') {
     throw refused('64-bit index arithmetic', 'WGSL has no 64-bit types');
   }
-  const memories = memoriesOf(program);
+  const memories = memoriesOf(program, target);
   const isScalar = target.execution === 'vector';
   const p: ShaderPrinter = {
     kernel: program.name,
@@ -109,7 +119,9 @@ function kernelText(program: ThreadProgram, target: Target, helpers: Set<WideNam
     writeLine(p, 'let lane = i32(thread);');
     writeLine(p, `let task = i32(${number});`);
   }
+  const start = p.lines.length;
   writeStatements(p, program.body);
+  const bundled = p.lines.some((line) => line.includes('subgroup'));
   for (const dtype of p.uniforms) {
     declarations.push(`var<workgroup> ${uniformName(p, dtype)}: ${sharedWord(dtype)};`);
   }
@@ -117,12 +129,25 @@ function kernelText(program: ThreadProgram, target: Target, helpers: Set<WideNam
     '@builtin(local_invocation_index) thread: u32',
     '@builtin(workgroup_id) block: vec3<u32>',
     '@builtin(num_workgroups) blocks: vec3<u32>',
+    ...(bundled ? bundleBuiltins : []),
   ];
+  if (bundled) p.lines.splice(start, 0, ...bundleLines);
   const group = isScalar ? scalarGroup : program.group;
   const head = `@compute @workgroup_size(${group})\nfn ${program.name}(`;
   const listed = builtins.map((builtin) => `\n    ${builtin}`).join(',');
   const mark = partMark + program.name;
   return [mark, ...declarations, `${head}${listed}) {`, ...p.lines, '}'].join('\n');
 }
+
+const bundleBuiltins = [
+  '@builtin(subgroup_id) own_bundle: u32',
+  '@builtin(num_subgroups) all_bundles: u32',
+  '@builtin(subgroup_invocation_id) own_place: u32',
+];
+const bundleLines = [
+  `  let ${bundleName} = i32(own_bundle);`,
+  `  let ${bundleCountName} = i32(all_bundles);`,
+  `  let ${bundleLaneName} = i32(own_place);`,
+];
 
 const sharedWord = (dtype: ComputeType): string => (dtype === 'bool' ? 'u32' : shaderType(dtype));

@@ -4,6 +4,7 @@
  */
 import { add, type Expression, lessThan, multiply, variable } from '../base/expression.js';
 import type { Operation, TileReduction, ValueId } from '../kernel/tile.js';
+import { combineBundles, hasBundles } from './thread-bundle.js';
 import {
   along,
   elementOf,
@@ -99,7 +100,16 @@ export function mapReduce(w: ThreadWriter, id: ValueId, o: Reduce): void {
     w.setRegisters(id, l, parts);
     return false;
   });
-  if (wanted.length > 0) combineThreads(w, id, o.name, layout, axis, parts, wanted);
+  if (wanted.length === 0) return;
+  if (hasBundles(w, o.name, threads, parts)) {
+    const total = combineBundles(w, o.name, parts[0] as Operand);
+    for (const l of wanted) {
+      const copies = Array.from({ length: l === undefined ? 1 : registersOf(l) }, () => total);
+      w.setRegisters(id, l, copies);
+    }
+    return;
+  }
+  combineThreads(w, id, o.name, layout, axis, parts, wanted);
 }
 
 function combineThreads(

@@ -240,6 +240,8 @@ export function operandsOf(o: Operation): readonly ValueId[] {
     case 'unary':
     case 'convert':
     case 'bitcast':
+    case 'widenHalf':
+    case 'narrowHalf':
       return [o.a];
     case 'binary':
     case 'compare':

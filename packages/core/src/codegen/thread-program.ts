@@ -5,7 +5,13 @@
  */
 import type { Expression } from '../base/expression.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
-import type { GridAxis, TileBinary, TileCompare, TileUnary } from '../kernel/tile.js';
+import type {
+  GridAxis,
+  TileBinary,
+  TileCompare,
+  TileReduction,
+  TileUnary,
+} from '../kernel/tile.js';
 
 /** A value of one thread: a name that is already made, or a constant. */
 export type Operand =
@@ -55,7 +61,11 @@ export type ScalarOperation =
       readonly c: Operand;
     }
   | { readonly kind: 'convert'; readonly a: Operand }
-  | { readonly kind: 'bitcast'; readonly a: Operand };
+  | { readonly kind: 'bitcast'; readonly a: Operand }
+  /** Between the bits of an f16 and f32, where target.math lists `half`. */
+  | { readonly kind: 'widenHalf' | 'narrowHalf'; readonly a: Operand }
+  /** Over the threads that the chip runs together, where target.features lists `bundles`. */
+  | { readonly kind: 'bundle'; readonly name: TileReduction; readonly a: Operand };
 
 export type ThreadStatement =
   | {
@@ -151,3 +161,8 @@ export interface ThreadProgram {
 /** Names that every thread program may use in expressions: thread in group, group in grid. */
 export const laneName = 'lane';
 export const taskName = 'task';
+
+/** Where there are bundles: which one of the group, of how many, and the thread's place in it. */
+export const bundleName = 'bundle';
+export const bundleCountName = 'bundles';
+export const bundleLaneName = 'bundle_lane';

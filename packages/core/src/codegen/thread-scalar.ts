@@ -123,7 +123,9 @@ export function mapScalar(
     case 'convert':
       return define({ kind: 'convert', a: at(o.a) });
     case 'bitcast':
-      return define({ kind: 'bitcast', a: at(o.a) });
+    case 'widenHalf':
+    case 'narrowHalf':
+      return define({ kind: o.kind, a: at(o.a) });
     case 'broadcast': {
       if (l === undefined || w.isUniform(o.a)) return w.uniform(o.a);
       const source = broadcastSource(l, o.axis);

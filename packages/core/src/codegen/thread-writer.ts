@@ -26,6 +26,8 @@ export interface SharedTile {
 
 export class ThreadWriter {
   readonly group: number;
+  /** Whether bundles of threads combine values on their own. */
+  readonly bundles: boolean;
   readonly demands: Demands;
   readonly layouts = new Map<string, Layout>();
   readonly arrays = new Map<string, SharedArray>();
@@ -36,9 +38,10 @@ export class ThreadWriter {
   private statements: ThreadStatement[] = [];
   private next = 0;
 
-  constructor(demands: Demands, group: number) {
+  constructor(demands: Demands, group: number, bundles = false) {
     this.demands = demands;
     this.group = group;
+    this.bundles = bundles;
   }
 
   push(...statements: readonly ThreadStatement[]): void {

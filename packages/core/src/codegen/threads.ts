@@ -47,7 +47,8 @@ export const privateBytes = 8192;
 export function mapThreads(program: TileProgram, target: Target): ThreadProgram {
   const { group } = program;
   if (group > target.maxGroup) throw tooLarge('a group of threads', group, target.maxGroup);
-  const w = new ThreadWriter(findDemands(program.body, group), group);
+  const bundles = target.features?.includes('bundles') ?? false;
+  const w = new ThreadWriter(findDemands(program.body, group), group, bundles);
   for (const s of program.scratch) w.array(s.name, s.memory, s.length);
   const writable = new Set(program.buffers.filter((b) => b.access !== 'read').map((b) => b.name));
   const scratch = new Set(program.scratch.map((s) => s.name));
@@ -301,6 +302,8 @@ function isProven(c: Context, o: Operation): boolean {
     case 'unary':
     case 'convert':
     case 'bitcast':
+    case 'widenHalf':
+    case 'narrowHalf':
       return c.w.isProven(o.a);
     case 'binary':
     case 'compare':
