@@ -21,7 +21,9 @@ export interface Block {
 export function pages(): readonly string[] {
   const root = readdirSync(repository).filter((name) => /^(README|ARCHITECTURE).*\.md$/.test(name));
   const docs = ['en', 'zh'].flatMap((language) =>
-    readdirSync(join(repository, 'docs', language)).map((name) => `docs/${language}/${name}`),
+    readdirSync(join(repository, 'docs', language), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${language}/${name}`),
   );
   const devices = readdirSync(join(repository, 'devices')).map(
     (name) => `devices/${name}/README.md`,

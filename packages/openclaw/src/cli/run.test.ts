@@ -175,6 +175,9 @@ describe('claw check', () => {
     const { exit, value } = await json(['check', file('dense.onnx'), '--target', 'wasm/simd128']);
     expect(exit).toBe(0);
     expect(value).toMatchObject({ target: 'wasm/simd128', runs: true, refused: [], fallbacks: [] });
+    // Facts of a plug-in that nobody has named yet.
+    const other = await json(['check', file('dense.onnx'), '--target', 'template/chip']);
+    expect(other).toMatchObject({ exit: 0, value: { target: 'template/chip', runs: true } });
     const sized = await json([
       ...['check', file('open.onnx'), '--target', 'opencl/generic'],
       ...['--size', 'x.0=4'],

@@ -33,10 +33,7 @@ export async function usePlugins(options: DeviceOptions): Promise<void> {
   for (const each of Array.isArray(given) ? given : [given]) {
     use(typeof each === 'string' ? await importPlugin(each) : each);
   }
-  for (const id of wantedIds(options)) {
-    const family = familyOf(id);
-    if (family !== 'interpreter' && !isKnown(family)) await useByName(family);
-  }
+  for (const id of wantedIds(options)) await useFamilyOf(id);
 }
 
 /** The ids to try, best first; without a wish those of the options' plug-ins and the defaults. */
@@ -61,6 +58,12 @@ async function useNative(threads: number | undefined): Promise<void> {
     const fix = 'npm install @open-claw/device-native';
     use(absentPlugin('native', isFailure(error) ? error.what : String(error), fix));
   }
+}
+
+/** Makes the plug-in of a target or an id known, where its package is installed. Throws OC-PLUGIN-01. */
+export async function useFamilyOf(id: string): Promise<void> {
+  const family = familyOf(id);
+  if (family !== 'interpreter' && !isKnown(family)) await useByName(family);
 }
 
 /** A family that is not known may be an installed package of the usual name. */

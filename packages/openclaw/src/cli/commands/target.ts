@@ -1,7 +1,7 @@
 /** The target that `check` and `explain` compile for: named, or the device's. */
 import type { Evidence } from '@open-claw/core';
 import { type BackendFacts, factsOf, openBackend } from '../../devices/choose.js';
-import { usePlugins, wantedIds } from '../../devices/plugins.js';
+import { useFamilyOf, useInstalled, usePlugins, wantedIds } from '../../devices/plugins.js';
 import { type KnownTarget, knownTargets } from '../../targets.js';
 import type { Context } from '../context.js';
 import { type GivenOptions, type ParsedOptions, usage } from '../options.js';
@@ -23,11 +23,13 @@ export async function chooseTarget(
   { texts }: Context,
 ): Promise<ChosenTarget> {
   await usePlugins(load);
+  if (given.target !== undefined) await useFamilyOf(given.target);
   const targets = knownTargets();
   if (given.target !== undefined) {
     const found = targets.get(given.target);
     if (found !== undefined) return { ...found, facts: { device: given.target, ...noCard } };
-    const known = [...targets.keys()].join(', ');
+    await useInstalled();
+    const known = [...knownTargets().keys()].join(', ');
     throw usage(fill(texts.unknownTarget, { name: given.target, known }));
   }
   const backend = await openBackend(wantedIds(load).filter((id) => id !== 'interpreter'));
