@@ -60,7 +60,7 @@ async function useNative(threads: number | undefined): Promise<void> {
   }
 }
 
-/** Makes the plug-in of a target or an id known, where its package is installed. Throws OC-PLUGIN-01. */
+/** Makes the plug-in of a target or an id known where it is installed. Throws OC-PLUGIN-01. */
 export async function useFamilyOf(id: string): Promise<void> {
   const family = familyOf(id);
   if (family !== 'interpreter' && !isKnown(family)) await useByName(family);
