@@ -51,7 +51,20 @@ EXPORT void *claw_allocate(int64_t bytes) {
 #ifdef MADV_HUGEPAGE
   madvise(p, rounded, MADV_HUGEPAGE);
 #endif
+#ifdef MADV_POPULATE_WRITE
+  /* Touched now, so that no run meets a page fault. */
+  madvise(p, rounded, MADV_POPULATE_WRITE);
+#endif
   return p;
+}
+
+/* The caller's memory, which is about to be written for the first time: fewer, larger faults. */
+EXPORT void claw_large_pages(void *p, int64_t bytes) {
+#ifdef MADV_HUGEPAGE
+  uintptr_t begin = ((uintptr_t)p + huge_page - 1) & ~(uintptr_t)(huge_page - 1);
+  uintptr_t end = ((uintptr_t)p + (size_t)bytes) & ~(uintptr_t)(huge_page - 1);
+  if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#endif
 }
 
 EXPORT void claw_free(void *p, int64_t bytes) {

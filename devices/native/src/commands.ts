@@ -5,6 +5,7 @@ import {
   type Memory,
   type MemoryArgument,
   type Module,
+  type Recording,
   refused,
 } from '@open-claw/core/device';
 import type { Address } from './runtime.js';
@@ -99,6 +100,31 @@ export function packCommands(
     values[start + 1] = values.length - start;
   }
   return { words: wordsOf(values), count: commands.length, microseconds };
+}
+
+/** Packs runs of plain commands; replays are packed already. Throws as packCommands. */
+export function packPieces(
+  commands: readonly Command[],
+  handles: Handles,
+  threads: number,
+  packedOf: (recording: Recording) => Packed,
+): readonly Piece[] {
+  const pieces: Piece[] = [];
+  let plain: Command[] = [];
+  const flush = (end: number): void => {
+    if (plain.length === 0) return;
+    const packed = packCommands(plain, handles, threads);
+    pieces.push({ packed, first: end - plain.length, whole: false });
+    plain = [];
+  };
+  for (const [index, command] of commands.entries()) {
+    if (command.kind === 'replay') {
+      flush(index);
+      pieces.push({ packed: packedOf(command.recording), first: index, whole: true });
+    } else plain.push(command);
+  }
+  flush(commands.length);
+  return pieces;
 }
 
 function checkCounts(command: Command & { readonly kind: 'launch' }, entry: EntryPoint): void {

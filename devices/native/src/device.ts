@@ -11,6 +11,7 @@ import {
   isFailure,
   type Lost,
   type Memory,
+  type MemoryArgument,
   type Module,
   type OpenClawError,
   type Recording,
@@ -19,12 +20,14 @@ import {
   Validity,
 } from '@open-claw/core/device';
 import { binaryFormat, splitLibraries } from './binary.js';
+import { callNow } from './call.js';
 import {
   type EntryPoint,
   type Handles,
   type Packed,
   type Piece,
   packCommands,
+  packPieces,
 } from './commands.js';
 import { NativeMemory, NativeModule, NativeRecording, plainCommands } from './handles.js';
 import { freeBytes } from './machine.js';
@@ -96,7 +99,9 @@ export class NativeDevice implements Device {
     // An array that shrinks would leave kernels without memory below them.
     if (bytes.byteLength === 0 || ('resizable' in buffer && buffer.resizable === true))
       return undefined;
-    const memory = new NativeMemory(this, this.options.runtime.addressOf(bytes), bytes.byteLength);
+    const { runtime } = this.options;
+    runtime.largePages(bytes);
+    const memory = new NativeMemory(this, runtime.addressOf(bytes), bytes.byteLength);
     memory.held = bytes;
     this.live.add(memory);
     return memory;
@@ -210,6 +215,19 @@ export class NativeDevice implements Device {
     return new NativeRecording(this, packed, commands);
   }
 
+  call(of: Recording, places: readonly MemoryArgument[], data: readonly Uint8Array[]): boolean {
+    const own = this.recordingOf(of);
+    if (this.closed || this.pending > 0 || !this.validity.isWhole) return false;
+    if (own.packed.microseconds >= inlineMicroseconds) return false;
+    const { runtime, threads } = this.options;
+    const { addressOf } = this.handles;
+    const code = callNow(own, places, data, { runtime, threads, stop: neverStopped, addressOf });
+    if (code === 0) return true;
+    const error = reasonOf(code % 8, Math.floor(code / 8), {});
+    this.spoil(own.list, error);
+    throw error;
+  }
+
   async time(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'host' }> {
     await this.tail;
     return { nanoseconds: this.times, clock: 'host' };
@@ -219,27 +237,11 @@ export class NativeDevice implements Device {
     return { freeBytes: freeBytes() };
   }
 
-  /** Packs runs of plain commands; replays are packed already. A wrong handle is a failure. */
+  /** Packed commands; a wrong handle is a failure. */
   private piecesOf(commands: readonly Command[]): readonly Piece[] | OpenClawError {
-    const pieces: Piece[] = [];
-    let plain: Command[] = [];
-    let index = 0;
-    const flush = (): void => {
-      if (plain.length === 0) return;
-      const packed = packCommands(plain, this.handles, this.options.threads);
-      pieces.push({ packed, first: index - plain.length, whole: false });
-      plain = [];
-    };
     try {
-      for (const command of commands) {
-        if (command.kind === 'replay') {
-          flush();
-          pieces.push({ packed: this.packedOf(command.recording), first: index, whole: true });
-        } else plain.push(command);
-        index++;
-      }
-      flush();
-      return pieces;
+      const packedOf = (recording: Recording): Packed => this.recordingOf(recording).packed;
+      return packPieces(commands, this.handles, this.options.threads, packedOf);
     } catch (error) {
       if (!isFailure(error)) throw error;
       this.failed ??= error;
@@ -247,8 +249,8 @@ export class NativeDevice implements Device {
     }
   }
 
-  private packedOf(recording: Recording): Packed {
-    if (recording instanceof NativeRecording && recording.owner === this) return recording.packed;
+  private recordingOf(recording: Recording): NativeRecording {
+    if (recording instanceof NativeRecording && recording.owner === this) return recording;
     throw failure('OC-DEVICE-03', { reason: 'a recording of another device' });
   }
 

@@ -41,10 +41,13 @@ export class NativeRecording implements Recording {
   readonly owner: object;
   readonly packed: Packed;
   readonly list: readonly Command[];
+  /** Takes the nanoseconds of runs that are not measured. */
+  readonly times: BigInt64Array;
 
   constructor(owner: object, packed: Packed, list: readonly Command[]) {
     this.owner = owner;
     this.packed = packed;
+    this.times = new BigInt64Array(new ArrayBuffer(Math.max(packed.count, 8) * 8));
     this.list = list;
     this.commands = packed.count;
   }

@@ -27,6 +27,8 @@ export interface Runtime {
   free(address: Address, bytes: number): void;
   /** Where an array's bytes lie; they stay there while the array is referenced. */
   addressOf(bytes: Uint8Array): Address;
+  /** Asks for large pages below an array that is about to be written for the first time. */
+  largePages(bytes: Uint8Array): void;
   /** Copies between two addresses or arrays. */
   copy(to: Address | Uint8Array, from: Address | Uint8Array, bytes: number): void;
   copyAside(to: Address | Uint8Array, from: Address | Uint8Array, bytes: number): Promise<void>;
@@ -70,6 +72,7 @@ async function bind(compiler: Compiler, path: string): Promise<Runtime> {
   );
   const copy = library.func('void claw_copy(void *to, void *from, int64_t bytes)');
   const allocate = library.func('uint64_t claw_allocate(int64_t bytes)');
+  const largePages = library.func('void claw_large_pages(void *p, int64_t bytes)');
   const free = library.func('void claw_free(void *p, int64_t bytes)');
   const open = library.func('uint64_t claw_open(const char *path)');
   const openError = library.func('const char *claw_open_error()');
@@ -91,6 +94,7 @@ async function bind(compiler: Compiler, path: string): Promise<Runtime> {
     allocate: (bytes) => Number(allocate(bytes)),
     free: (address, bytes) => free(BigInt(address), bytes),
     addressOf: (bytes) => Number(koffi.address(bytes)),
+    largePages: (bytes) => largePages(bytes, bytes.byteLength),
     copy: (to, from, bytes) => copy(pointer(to), pointer(from), bytes),
     copyAside: (to, from, bytes) =>
       aside((done) => copy.async(pointer(to), pointer(from), bytes, done), [to, from]),

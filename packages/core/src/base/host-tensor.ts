@@ -115,3 +115,10 @@ export function hostTensor(
 export function valuesOf(tensor: HostTensor): HostValue[] {
   return Array.from({ length: tensor.data.length }, (_, i) => readElement(tensor, i));
 }
+
+/** A tensor of zeros; its array is new. */
+export const emptyTensor = (dtype: DType, shape: readonly number[]): HostTensor => ({
+  dtype,
+  shape,
+  data: allocateArray(dtype, elementCount(shape)),
+});

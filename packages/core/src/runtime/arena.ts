@@ -21,6 +21,8 @@ export class Arena {
   private readonly buffers: readonly Sized[];
   private readonly plans = new Map<string, MemoryPlan>();
   private slots: Memory[] = [];
+  /** Changes when memory that was given out is freed. */
+  generation = 0;
 
   constructor(session: Session, buffers: readonly Buffer[]) {
     this.session = session;
@@ -67,6 +69,7 @@ export class Arena {
       if (old !== undefined && old.bytes >= bytes) continue;
       if (old !== undefined) {
         this.session.free(old);
+        this.generation++;
         this.slots.length = slot;
       }
       this.slots[slot] = await this.session.allocate(bytes);
@@ -74,6 +77,7 @@ export class Arena {
   }
 
   release(): void {
+    this.generation++;
     for (const memory of this.slots) this.session.free(memory);
     this.slots = [];
     this.plans.clear();

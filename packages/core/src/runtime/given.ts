@@ -2,21 +2,21 @@
  * Memory that a run is given: the caller's own arrays where the device shares the host's memory,
  * and values that lie on the device already.
  */
-import { elementCount, type HostTensor } from '../base/host-tensor.js';
+import { elementCount, emptyTensor, type HostTensor } from '../base/host-tensor.js';
 import type { Buffer, Procedure } from '../codegen/program.js';
 import { ownResults } from '../codegen/segments.js';
 import type { Device, Memory, MemoryArgument } from './contract.js';
 import { tensorBytes } from './session.js';
-import { type Environment, evaluatorOf, isKnown } from './sizes.js';
+import { type Environment, evaluatorOf, isKnown, shapeOf } from './sizes.js';
 
 /** Below this a copy costs less than the handle. */
 const leastBytes = 2 ** 16;
 
-/** The caller's arrays as device memory. */
+/** Arrays of the host as device memory. */
 export interface Wrapped {
   readonly places: ReadonlyMap<number, MemoryArgument>;
-  /** Indices of results that are written to the caller's arrays. */
-  readonly results: ReadonlySet<number>;
+  /** Results that are written where they are wanted, by index: the caller's arrays or new ones. */
+  readonly results: ReadonlyMap<number, HostTensor>;
   readonly memories: readonly Memory[];
 }
 
@@ -24,7 +24,8 @@ type Into = readonly (HostTensor | undefined)[];
 
 /**
  * Wraps what the device can use where it lies. Arrays to be written are left out where an input
- * or another of them covers the same bytes, or where their size is not known yet.
+ * or another of them covers the same bytes, or where their size is not known yet. Results that
+ * nobody gave an array for get a new one.
  */
 export function wrapArrays(
   device: Device,
@@ -34,7 +35,7 @@ export function wrapArrays(
   environment: Environment,
 ): Wrapped {
   const places = new Map<number, MemoryArgument>();
-  const results = new Set<number>();
+  const results = new Map<number, HostTensor>();
   const memories: Memory[] = [];
   const wrapped = { places, results, memories };
   if (device.wrap === undefined) return wrapped;
@@ -52,14 +53,28 @@ export function wrapArrays(
   const taken = inputs.flatMap(bytesIn);
   const byId = new Map(procedure.buffers.map((buffer) => [buffer.id, buffer]));
   for (const [i, id] of ownResults(procedure).entries()) {
-    const [bytes] = bytesIn(into[i]);
-    if (id === undefined || bytes === undefined) continue;
-    if (!fits(into[i] as HostTensor, procedure.results[i], byId.get(id), environment)) continue;
+    const tensor = into[i] ?? newTensor(procedure.results[i], byId.get(id ?? -1), environment);
+    const [bytes] = bytesIn(tensor);
+    if (id === undefined || tensor === undefined || bytes === undefined) continue;
+    if (!fits(tensor, procedure.results[i], byId.get(id), environment)) continue;
     const isFree = !taken.some((other) => overlaps(bytes, other));
     taken.push(bytes);
-    if (isFree && add(id, bytes)) results.add(i);
+    if (isFree && add(id, bytes)) results.set(i, tensor);
   }
   return wrapped;
+}
+
+/** Of a large result whose size is known. */
+function newTensor(
+  result: Procedure['results'][number] | undefined,
+  buffer: Buffer | undefined,
+  environment: Environment,
+): HostTensor | undefined {
+  if (result === undefined || buffer === undefined) return undefined;
+  if (!isKnown(buffer.bytes, environment)) return undefined;
+  if (!result.shape.every((size) => isKnown(size, environment))) return undefined;
+  if (evaluatorOf(buffer.bytes)(environment) < leastBytes) return undefined;
+  return emptyTensor(result.dtype, shapeOf(result.shape, environment));
 }
 
 function bytesIn(tensor: HostTensor | undefined): Uint8Array[] {

@@ -4,7 +4,7 @@
  */
 import { internal } from '../base/errors.js';
 import { variablesOf } from '../base/expression.js';
-import { allocateArray, elementCount, type HostTensor, readElement } from '../base/host-tensor.js';
+import { allocateArray, emptyTensor, type HostTensor, readElement } from '../base/host-tensor.js';
 import type { LaunchStep, Procedure, ProgramStep, Result } from '../codegen/program.js';
 import { segmentRanges } from '../codegen/segments.js';
 import { interpretNode } from '../graph/interpret.js';
@@ -29,6 +29,12 @@ interface Made {
   readonly command: Command | undefined;
   readonly sizes: readonly (number | undefined)[];
   readonly places: readonly (MemoryArgument | undefined)[];
+}
+
+export interface LaunchesOnly {
+  readonly commands: readonly Command[];
+  readonly places: ReadonlyMap<number, MemoryArgument>;
+  isCurrent(): boolean;
 }
 
 /** A launch with its sizes as functions. */
@@ -91,6 +97,30 @@ export class ProcedureRunner implements Runner {
       session.check();
     }
     return procedure.results.map((result) => this.outcome(result, frame));
+  }
+
+  /**
+   * The launches of a run where they are all that it does and none may fail, with the places that
+   * they use; they stay right while `isCurrent`.
+   */
+  async launchesOnly(environment: Map<string, number>): Promise<LaunchesOnly | undefined> {
+    const { session, procedure } = this;
+    const [segment, more] = this.segments;
+    if (segment === undefined || more !== undefined) return undefined;
+    const steps = procedure.steps.flatMap((step) => (step.kind === 'launch' ? [step] : []));
+    if (steps.length < procedure.steps.length || steps.some(({ mayFail }) => mayFail)) {
+      return undefined;
+    }
+    const places = new Map(this.fixed);
+    await segment.arena.place(environment, places);
+    const { generation } = segment.arena;
+    const commands: Command[] = [];
+    for (const step of steps) {
+      const launch = this.launches.get(step) as ReadyLaunch;
+      const command = await launchCommand(session, launch, { environment, places });
+      if (command !== undefined) commands.push(command);
+    }
+    return { commands, places, isCurrent: () => segment.arena.generation === generation };
   }
 
   /** Inputs that no place was given for come from the host or from other memory. */
@@ -254,10 +284,6 @@ function hostValue(node: Node, host: ReadonlyMap<Node, HostTensor>): HostTensor 
   const value = node.op === 'constant' ? node.attributes.tensor : host.get(node);
   if (value === undefined) throw internal(`${node.op} ${node.id} is not on the host`);
   return value;
-}
-
-export function emptyTensor(dtype: HostTensor['dtype'], shape: readonly number[]): HostTensor {
-  return { dtype, shape, data: allocateArray(dtype, elementCount(shape)) };
 }
 
 /** A copy of the array in the storage class of `dtype`: results never share the caller's arrays. */

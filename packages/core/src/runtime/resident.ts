@@ -3,14 +3,14 @@
  * memory of their own, and only `readResident` brings numbers back.
  */
 import { bytesOf, type DType } from '../base/dtype.js';
-import { elementCount, type HostTensor } from '../base/host-tensor.js';
+import { elementCount, emptyTensor, type HostTensor } from '../base/host-tensor.js';
 import type { Procedure, Program, Result } from '../codegen/program.js';
 import { ownResults } from '../codegen/segments.js';
 import type { Node } from '../graph/node.js';
 import { bindInputs } from './bind.js';
 import type { Device, Memory, MemoryArgument } from './contract.js';
 import type { Outcome } from './frame.js';
-import { emptyTensor, type ProcedureRunner } from './procedure.js';
+import type { ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
 import { type RunLimits, type Session, tensorBytes } from './session.js';
 import { isKnown, shapeOf } from './sizes.js';

@@ -5,7 +5,7 @@
  */
 import { debug, trace } from '../base/debug.js';
 import { failure } from '../base/errors.js';
-import { elementCount, type HostTensor } from '../base/host-tensor.js';
+import { elementCount, emptyTensor, type HostTensor } from '../base/host-tensor.js';
 import type { Parameter, Program, Result } from '../codegen/program.js';
 import type { Node } from '../graph/node.js';
 import { bindInputs } from './bind.js';
@@ -13,10 +13,11 @@ import { Constants } from './constants.js';
 import type { Device } from './contract.js';
 import type { Outcome } from './frame.js';
 import { type Wrapped, wrapArrays } from './given.js';
-import { emptyTensor, ProcedureRunner } from './procedure.js';
+import { ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
 import { type Resident, type ResidentOptions, runResident } from './resident.js';
 import { type RunLimits, Session, type StepTime, tensorBytes } from './session.js';
+import { Shortcut } from './shortcut.js';
 
 export interface RunOptions extends RunLimits {
   /**
@@ -62,7 +63,7 @@ export interface LoadedExecutable extends Executable {
   ): Promise<(Resident | HostTensor)[]>;
 }
 
-/** The last piece of work of each device. */
+/** The last piece of work of each device; none where it has ended. */
 const tails = new WeakMap<Device, Promise<unknown>>();
 
 /**
@@ -71,10 +72,11 @@ const tails = new WeakMap<Device, Promise<unknown>>();
  */
 function inTurn<T>(device: Device, work: () => Promise<T>): Promise<T> {
   const result = (tails.get(device) ?? Promise.resolve()).then(work);
-  tails.set(
-    device,
-    result.catch(() => {}),
-  );
+  const ended = (): void => {
+    if (tails.get(device) === tail) tails.delete(device);
+  };
+  const tail = result.then(ended, ended);
+  tails.set(device, tail);
   return result;
 }
 
@@ -108,6 +110,7 @@ class DeviceExecutable implements LoadedExecutable {
   private readonly program: Program;
   private readonly constants: Constants;
   private readonly runner: ProcedureRunner;
+  private shortcut: Shortcut | undefined;
   private isReleased = false;
 
   constructor(session: Session, program: Program, constants: Constants) {
@@ -130,11 +133,41 @@ class DeviceExecutable implements LoadedExecutable {
   }
 
   run(inputs: readonly HostTensor[], options: RunOptions = {}): Promise<HostTensor[]> {
-    if (debug.level === 0) return this.queue(() => this.runNow(inputs, options));
+    if (debug.level === 0) {
+      return this.atOnce(inputs, options) ?? this.queue(() => this.runAndLearn(inputs, options));
+    }
     return this.profile(inputs, options).then(({ outputs, steps }) => {
       for (const step of steps) trace(1, () => printTime(step));
       return [...outputs];
     });
+  }
+
+  /** A short program in one call where nothing else waits for the device. */
+  private atOnce(
+    inputs: readonly HostTensor[],
+    { into = [], signal, timeLimit }: RunOptions,
+  ): Promise<HostTensor[]> | undefined {
+    const { shortcut, session, isReleased } = this;
+    if (shortcut === undefined || isReleased || signal !== undefined) return undefined;
+    const isBusy = timeLimit !== undefined || tails.has(session.opened.device);
+    if (isBusy || !session.isRested) return undefined;
+    try {
+      const outputs = shortcut.run(inputs, into);
+      return outputs === undefined ? undefined : Promise.resolve(outputs);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  private async runAndLearn(
+    inputs: readonly HostTensor[],
+    options: RunOptions,
+  ): Promise<HostTensor[]> {
+    const outputs = await this.runNow(inputs, options);
+    if (this.shortcut?.isFor(inputs) !== true) {
+      this.shortcut = await Shortcut.for(this.session, this.runner, inputs);
+    }
+    return outputs;
   }
 
   profile(inputs: readonly HostTensor[], options: RunOptions = {}): Promise<Profile> {
@@ -186,7 +219,7 @@ class DeviceExecutable implements LoadedExecutable {
         parameters.map(({ node }, i) => [node, inputs[i] as HostTensor]),
       );
       const outcomes = await this.runner.run(environment, host, wrapped);
-      const outputs = await this.download(outcomes, wrapped, into);
+      const outputs = await this.download(outcomes, wrapped);
       await session.settle();
       return outputs.map((tensor, i) =>
         wrapped.results.has(i) ? tensor : deliver(tensor, i, into[i]),
@@ -194,7 +227,7 @@ class DeviceExecutable implements LoadedExecutable {
     } catch (error) {
       await session.recover();
       // What was partly written to the caller's arrays must not be taken for a result.
-      for (const i of wrapped.results) tensorBytes(into[i] as HostTensor).fill(0);
+      for (const tensor of wrapped.results.values()) tensorBytes(tensor).fill(0);
       throw error;
     } finally {
       for (const memory of wrapped.memories) device.free(memory);
@@ -205,11 +238,11 @@ class DeviceExecutable implements LoadedExecutable {
   private async download(
     outcomes: readonly Outcome[],
     { results }: Wrapped,
-    into: readonly (HostTensor | undefined)[],
   ): Promise<HostTensor[]> {
     const tensors = outcomes.map((outcome, i) => {
       if ('tensor' in outcome) return outcome.tensor;
-      if (results.has(i)) return { ...(into[i] as HostTensor), shape: outcome.shape };
+      const direct = results.get(i);
+      if (direct !== undefined) return { ...direct, shape: outcome.shape };
       return emptyTensor((this.outputs[i] as Result).dtype, outcome.shape);
     });
     const parts = outcomes.flatMap((outcome, i) =>

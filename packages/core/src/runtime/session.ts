@@ -135,6 +135,11 @@ export class Session {
     });
   }
 
+  /** Whether a program may run without letting the caller's timers have a turn first. */
+  get isRested(): boolean {
+    return this.lost === undefined && Date.now() - this.breathed < longestBreath;
+  }
+
   /** Lets the caller's timers have a turn, now and then: in long loops, and between short runs. */
   async breathe(): Promise<void> {
     if (Date.now() - this.breathed < longestBreath) return;

@@ -21,7 +21,7 @@ import {
 import { type Backend, type BackendFacts, factsOf } from '../devices/choose.js';
 import { givenInputs, type ModelPort, outputPorts, portOf, type Sizes } from './ports.js';
 import { factsForSizes, fits, type Prepared, prepare } from './prepared.js';
-import { type InputValue, toValue } from './values.js';
+import { type InputValue, isOfKind, type Kind, kindOf, toValue } from './values.js';
 
 export interface ModelOptions {
   /** Numbers for sizes: by their name in the file, or `input.axis` where a size has no name. */
@@ -42,6 +42,19 @@ export interface ModelRunOptions extends Pick<RunOptions, 'signal' | 'timeLimit'
   readonly into?: ModelOutputs;
 }
 
+/** A program and its inputs, in the order of its parameters. */
+interface Call {
+  readonly prepared: Prepared;
+  readonly tensors: readonly HostTensor[];
+}
+
+/** Of a call whose inputs were tensors all along. */
+interface LastCall {
+  readonly prepared: Prepared;
+  readonly names: readonly string[];
+  readonly kinds: readonly Kind[];
+}
+
 /** Programs kept for different values of inputs that a program is made for. */
 const mostPrepared = 8;
 
@@ -56,6 +69,7 @@ export class Model {
   private readonly options: ModelOptions;
   private readonly importOptions: ImportOptions;
   private prepared: Prepared[] = [];
+  private last: LastCall | undefined;
   private mostBytes = 0;
   private isReleased = false;
 
@@ -106,9 +120,9 @@ export class Model {
    * after a failure nothing stale is readable.
    */
   async run(inputs: ModelInputs, options: ModelRunOptions = {}): Promise<ModelOutputs> {
-    const values = await this.valuesOf(inputs);
-    const { imported, executable } = await this.preparedFor(values);
-    const tensors = flattenInputs(imported, values);
+    const call = this.callLike(inputs) ?? (await this.callFor(inputs));
+    const { imported, executable } = call.prepared;
+    const { tensors } = call;
     const into = intoOf(imported, options.into);
     const { signal, timeLimit } = options;
     const results = await executable.run(tensors, {
@@ -117,6 +131,36 @@ export class Model {
       ...(into === undefined ? {} : { into }),
     });
     return outputsOf(imported, results);
+  }
+
+  private async callFor(inputs: ModelInputs): Promise<Call> {
+    const values = await this.valuesOf(inputs);
+    const prepared = await this.preparedFor(values);
+    const tensors = flattenInputs(prepared.imported, values);
+    const names = prepared.imported.inputs.map(({ name }) => name);
+    const isDirect =
+      prepared.fixed.size === 0 &&
+      names.length === tensors.length &&
+      tensors.every((tensor, i) => tensor === inputs[names[i] as string]);
+    this.last = isDirect ? { prepared, names, kinds: tensors.map(kindOf) } : undefined;
+    return { prepared, tensors };
+  }
+
+  /** Inputs that are tensors like those of the last call have the same program. */
+  private callLike(inputs: ModelInputs): Call | undefined {
+    const { last } = this;
+    if (last === undefined || this.isReleased || !this.prepared.includes(last.prepared)) {
+      return undefined;
+    }
+    // Plain scripts may give nothing at all.
+    if (Object.keys(inputs ?? {}).length !== last.names.length) return undefined;
+    const tensors: HostTensor[] = [];
+    for (const [i, name] of last.names.entries()) {
+      const value = Object.hasOwn(inputs, name) ? inputs[name] : undefined;
+      if (!isOfKind(value, last.kinds[i] as Kind)) return undefined;
+      tensors.push(value);
+    }
+    return { prepared: last.prepared, tensors };
   }
 
   /** The program that runs for these inputs; made where there is none yet. */

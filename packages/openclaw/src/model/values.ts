@@ -35,6 +35,22 @@ export type InputValue =
 const wrong = (name: string, reason: string): Error =>
   failure('OC-INPUT-01', { name, reason }, { kind: 'usage' });
 
+export type Kind = Pick<HostTensor, 'dtype' | 'shape'>;
+
+export const kindOf = ({ dtype, shape }: HostTensor): Kind => ({ dtype, shape: [...shape] });
+
+/** Whether this is a tensor of that dtype and shape, with an array that fits. */
+export function isOfKind(value: InputValue | undefined, kind: Kind): value is HostTensor {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  if (ArrayBuffer.isView(value) || isReadable(value) || !isTensor(value)) return false;
+  const { dtype, shape, data } = value;
+  if (dtype !== kind.dtype || !Array.isArray(shape) || shape.length !== kind.shape.length) {
+    return false;
+  }
+  for (let i = 0; i < shape.length; i++) if (shape[i] !== kind.shape[i]) return false;
+  return isStorageOf(dtype, data) && data.length === elementCount(shape);
+}
+
 /** Throws OC-INPUT-01. */
 export async function toValue(
   given: InputValue,

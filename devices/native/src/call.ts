@@ -1,0 +1,35 @@
+/** A short recording on the caller's thread, with the data that goes in and comes out. */
+import { internal, type MemoryArgument } from '@open-claw/core/device';
+import type { Handles } from './commands.js';
+import type { NativeRecording } from './handles.js';
+import type { Run, Runtime } from './runtime.js';
+
+interface Setting extends Pick<Run, 'threads' | 'stop'> {
+  readonly runtime: Runtime;
+  readonly addressOf: Handles['addressOf'];
+}
+
+/** Gives what `Runtime.run` gives; nothing is copied out of a run that failed. */
+export function callNow(
+  { packed, times }: NativeRecording,
+  places: readonly MemoryArgument[],
+  data: readonly Uint8Array[],
+  { runtime, addressOf, threads, stop }: Setting,
+): number {
+  const move = (wanted: MemoryArgument['access']): void => {
+    for (let i = 0; i < places.length; i++) {
+      const { access, memory, offset, bytes } = places[i] as MemoryArgument;
+      const array = data[i] as Uint8Array;
+      if (access !== wanted || bytes === 0) continue;
+      if (array.byteLength !== bytes) throw internal('data of another length than its place');
+      const address = addressOf(memory, offset, bytes);
+      if (wanted === 'read') runtime.copy(address, array, bytes);
+      else runtime.copy(array, address, bytes);
+    }
+  };
+  move('read');
+  const { words, count } = packed;
+  const code = runtime.run({ words, count, stop, limit: 0, threads, times });
+  if (code === 0) move('write');
+  return code;
+}
