@@ -58,7 +58,7 @@ describe.each(ids)('arrays of the caller on %s', (id) => {
     expect(moved() - before).toBe(shares ? 0 : 8 * count);
     // A result that nobody gave an array for is written into a new one.
     const [z] = await executable.run([x]);
-    expect([...(z?.data as Float32Array)]).toEqual(expected(x));
+    expect([...((z as HostTensor).data as Float32Array)]).toEqual(expected(x));
     expect(moved() - before).toBe(shares ? 0 : 16 * count);
     await executable.dispose();
   });

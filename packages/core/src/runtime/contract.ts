@@ -138,11 +138,7 @@ export interface Device {
   /** optional: captures commands for cheap replay. */
   record?(commands: readonly Command[]): Promise<Recording>;
   /** optional: now, on this thread: data in, a replay, data out by access; false: not now. */
-  call?(
-    recording: Recording,
-    places: readonly MemoryArgument[],
-    data: readonly Uint8Array[],
-  ): boolean;
+  call?(of: Recording, places: readonly MemoryArgument[], data: readonly Uint8Array[]): boolean;
   /** optional: nanoseconds of each command of the last submit, and whose clock. */
   time?(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'device' | 'host' }>;
   /** optional: the caller's own memory as device memory where they share it; until freed. */

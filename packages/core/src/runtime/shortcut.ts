@@ -81,7 +81,7 @@ export class Shortcut {
     );
   }
 
-  /** Undefined where the inputs, the arrays for outputs or the device do not fit. Throws as a run. */
+  /** Undefined where the inputs, the arrays for outputs or the device do not fit. */
   run(
     inputs: readonly HostTensor[],
     into: readonly (HostTensor | undefined)[],
