@@ -153,6 +153,30 @@ describe.skipIf(missing)('an OpenCL device', () => {
     await expect(device.allocate(4)).rejects.toMatchObject({ code: 'OC-DEVICE-03' });
   });
 
+  it('asks for large pages under large new buffers only', async () => {
+    const asked: number[] = [];
+    const { device } = await open((whole) => ({
+      useLargePages: (queue, buffer, bytes) => {
+        asked.push(bytes);
+        whole.useLargePages(queue, buffer, bytes);
+      },
+    }));
+    const [small, large] = [await device.allocate(65536), await device.allocate(8 * 2 ** 20)];
+    const values = new Uint8Array(1024).fill(7);
+    await device.write(large, 8 * 2 ** 20 - 1024, values);
+    const again = new Uint8Array(1024);
+    await device.read(large, 8 * 2 ** 20 - 1024, again);
+    expect(again).toEqual(values);
+    device.free(large);
+    await device.sync();
+    // The one that was kept has its pages.
+    await device.read(await device.allocate(8 * 2 ** 20), 8 * 2 ** 20 - 1024, again);
+    expect(again.every((byte) => byte === 0)).toBe(true);
+    expect(asked).toEqual([8 * 2 ** 20]);
+    device.free(small);
+    await device.close();
+  });
+
   it('lets timers fire while it computes, and stops between commands', async () => {
     const opened = await open();
     const { device, c } = opened;

@@ -103,8 +103,8 @@ export class ClDeviceQueue implements Device {
     const { driver } = this.options;
     const done = this.enqueue(async () => {
       const call: Enqueue = (event) => driver.write(this.stream.queue, range, from, event);
+      this.validity.restore(written); // Before a failure spoils it.
       this.put({ index: -1, written }, call, from);
-      this.validity.restore(written);
       if (!staged) await this.settle();
     });
     if (!staged) await done;
