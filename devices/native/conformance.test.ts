@@ -19,6 +19,7 @@ describe('the CPU', () => {
   it('has facts without being opened', () => {
     expect(plugin.contract).toBe(1);
     expect(plugin.targets.map(({ id }) => id)).toEqual([
+      'native/amx',
       'native/avx512',
       'native/avx2',
       'native/generic',

@@ -11,6 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #include <time.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -84,7 +89,25 @@ EXPORT const char *claw_open_error(void) { return dlerror(); }
 EXPORT void *claw_symbol(void *module, const char *name) { return dlsym(module, name); }
 EXPORT void claw_close(void *module) { dlclose(module); }
 
-/* ---- instruction sets: bits 1 avx2 with fma, 2 avx512 (f, bw, dq, vl) ---- */
+/* ---- instruction sets: bits 1 avx2 with fma, 2 avx512 (f, bw, dq, vl), 4 amx ---- */
+
+/*
+ * Whether this process may use tile registers: bf16 and int8 products, state that the system saves,
+ * and its permission, asked for once; it covers threads that start later.
+ */
+static int amx_allowed(void) {
+#if defined(__x86_64__) && defined(__linux__) && \
+    ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11))
+  unsigned a, b, c, d;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  const unsigned tile = 1u << 24, bf16 = 1u << 22, int8 = 1u << 25;
+  if ((d & (tile | bf16 | int8)) != (tile | bf16 | int8)) return 0;
+  const int request_permission = 0x1023, tile_data = 18;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return 0;
+#endif
+}
 
 EXPORT int claw_features(void) {
   int bits = 0;
@@ -94,6 +117,7 @@ EXPORT int claw_features(void) {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     bits |= 2;
+    if (amx_allowed()) bits |= 4;
   }
 #endif
   return bits;

@@ -1,9 +1,9 @@
 /** The rows of the CPU device: what each instruction set gives, and how to compile for it. */
-import { type DType, dtypeFacts, type Target } from '@open-claw/core/device';
+import { type DType, dtypeFacts, type MatrixUnit, type Target } from '@open-claw/core/device';
 
 export interface NativeRow {
   /** Second part of the target's id; chooses the tokens of the C language. */
-  readonly name: 'avx512' | 'avx2' | 'generic';
+  readonly name: 'amx' | 'avx512' | 'avx2' | 'generic';
   /** Bit of claw_features that must be set; 0 where any CPU will do. */
   readonly feature: number;
   readonly vectorBytes: number;
@@ -12,25 +12,51 @@ export interface NativeRow {
   readonly fusedMultiplyAdd: boolean;
   /** Whether its tokens have stores that bypass the caches. */
   readonly streams: boolean;
+  readonly matrixUnits?: readonly MatrixUnit[];
 }
+
+const avx512Flags = [
+  '-mavx512f',
+  '-mavx512bw',
+  '-mavx512dq',
+  '-mavx512vl',
+  '-mavx2',
+  '-mfma',
+  '-mf16c',
+  '-mbmi2',
+];
+
+/** Tiles of 16 rows of 64 bytes, eight of them; 4 bytes of a column lie side by side. */
+const tileUnit = (name: string, left: DType, right: DType, accumulate: DType): MatrixUnit => {
+  const side = left === 'bf16' ? 2 : 4;
+  const shape = { m: 16, n: 16, k: 16 * side, interleave: side, tiles: 8 };
+  return { name, left, right, accumulate, operands: 'global', ...shape };
+};
 
 /** Best first. */
 export const rows: readonly NativeRow[] = [
+  {
+    name: 'amx',
+    feature: 4,
+    vectorBytes: 64,
+    vectorRegisters: 32,
+    flags: [...avx512Flags, '-mamx-tile', '-mamx-bf16', '-mamx-int8'],
+    fusedMultiplyAdd: true,
+    streams: true,
+    matrixUnits: [
+      tileUnit('amx-bf16', 'bf16', 'bf16', 'f32'),
+      tileUnit('amx-i8-i8', 'i8', 'i8', 'i32'),
+      tileUnit('amx-i8-u8', 'i8', 'u8', 'i32'),
+      tileUnit('amx-u8-i8', 'u8', 'i8', 'i32'),
+      tileUnit('amx-u8-u8', 'u8', 'u8', 'i32'),
+    ],
+  },
   {
     name: 'avx512',
     feature: 2,
     vectorBytes: 64,
     vectorRegisters: 32,
-    flags: [
-      '-mavx512f',
-      '-mavx512bw',
-      '-mavx512dq',
-      '-mavx512vl',
-      '-mavx2',
-      '-mfma',
-      '-mf16c',
-      '-mbmi2',
-    ],
+    flags: avx512Flags,
     fusedMultiplyAdd: true,
     streams: true,
   },
@@ -96,7 +122,7 @@ export function makeTarget(row: NativeRow, machine: Machine): Target {
       { ...memory, name: 'global', class: 'global', copiesTo: ['global', 'scratch'] },
       { ...memory, name: 'scratch', class: 'scratch', copiesTo: ['global', 'scratch'] },
     ],
-    matrixUnits: [],
+    matrixUnits: row.matrixUnits ?? [],
     compute: ['f32', 'f64', 'i32', 'u32', 'i64', 'u64', 'bool'],
     storage: (Object.keys(dtypeFacts) as DType[]).filter((dtype) => dtype !== 'string'),
     // Every CPU of the rows with fused multiply-add converts f16.

@@ -5,6 +5,7 @@ import type { Expression } from '../base/expression.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { TileProgram, TileType, ValueId, VariableId } from '../kernel/tile.js';
 import * as functions from './c-functions.js';
+import type { MatrixState } from './c-matrix.js';
 import type { Prelude } from './c-prelude.js';
 import {
   checkedName,
@@ -46,6 +47,8 @@ export interface Kernel {
   readonly memory: ReadonlyMap<string, MemoryType>;
   /** u32 values that are kept as u16, as memory holds them. */
   readonly narrow: ReadonlySet<ValueId>;
+  /** Tiles in a matrix unit's registers, where the kernel has some. */
+  readonly matrix?: MatrixState;
   line(text: string): void;
 }
 

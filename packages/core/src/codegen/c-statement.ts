@@ -22,6 +22,7 @@ import {
   tileOf,
   type Value,
 } from './c-kernel.js';
+import { endMatrixBlock, printMatrixLet, printMatrixStatement } from './c-matrix.js';
 import { operationParts } from './c-operation.js';
 
 type Of<K extends Statement['kind']> = Extract<Statement, { readonly kind: K }>;
@@ -29,12 +30,18 @@ type Of<K extends Statement['kind']> = Extract<Statement, { readonly kind: K }>;
 /** Appends the C of the statements to the kernel. */
 export function printStatements(k: Kernel, statements: readonly Statement[]): void {
   for (const [at, statement] of statements.entries()) {
+    const isMatrix =
+      statement.kind === 'let'
+        ? printMatrixLet(k, statement, statements[at + 1])
+        : printMatrixStatement(k, statement);
+    if (isMatrix) continue;
     if (statement.kind === 'let' && isNameless(k, statement, statements, at)) {
       const { id, type, operation } = statement;
       const layout = layoutOf(type.shape, k.program.lanes);
       k.values.set(id, { type, layout, parts: operationParts(k, id, type, operation) });
     } else printStatement(k, statement, statements[at + 1]);
   }
+  endMatrixBlock(k, statements);
 }
 
 /** Whether a value's text stands at its uses: no variable of its own. */

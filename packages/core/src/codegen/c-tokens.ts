@@ -307,6 +307,7 @@ const avx2: Entries = [
 ];
 
 const rows: Readonly<Record<string, Tokens>> = {
+  amx: Object.fromEntries(avx512),
   avx512: Object.fromEntries(avx512),
   avx2: Object.fromEntries(avx2),
 };

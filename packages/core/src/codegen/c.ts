@@ -11,6 +11,7 @@ import { countUses } from '../kernel/dead-code.js';
 import type { Statement, TileProgram } from '../kernel/tile.js';
 import * as functions from './c-functions.js';
 import { bufferName, extentName, indexName, indexText, type Kernel } from './c-kernel.js';
+import { matrixStateOf } from './c-matrix.js';
 import { narrowValues } from './c-narrow.js';
 import { createPrelude, elementBytes, type Prelude } from './c-prelude.js';
 import { printStatements } from './c-statement.js';
@@ -77,6 +78,8 @@ function printKernel(program: TileProgram, target: Target, prelude: Prelude): st
     ...program.buffers.map((b) => [b.name, b.memory] as const),
     ...program.scratch.map((s) => [s.name, s.memory] as const),
   ]);
+  const uses = countUses(program.body);
+  const matrix = matrixStateOf(program.body, uses);
   const kernel: Kernel = {
     program,
     prelude,
@@ -85,9 +88,10 @@ function printKernel(program: TileProgram, target: Target, prelude: Prelude): st
     math: target.math,
     values: new Map(),
     variables: new Map(),
-    uses: countUses(program.body),
+    uses,
     narrow: narrowValues(program),
     memory,
+    ...(matrix === undefined ? {} : { matrix }),
     line: (text) => body.push(text),
   };
   printStatements(kernel, program.body);
@@ -98,12 +102,14 @@ function printKernel(program: TileProgram, target: Target, prelude: Prelude): st
     '(void)buffers, (void)sizes, (void)scratch;',
     'if (begin >= end) return;',
     ...parameters(program),
+    ...(matrix?.machine.begin ?? []),
     ...gridStart(program),
     'for (i64 task = begin; task < end; ++task) {',
     ...body,
     ...gridStep(program),
     '}',
     ...end,
+    ...(matrix?.machine.end ?? []),
     '}',
   ]);
 }

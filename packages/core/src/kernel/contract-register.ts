@@ -23,9 +23,16 @@ import type { KernelBuilder, Value, Variable } from './builder.js';
 import { panelAddress, panelType } from './contract-pack.js';
 import { panelsOf } from './contract-panels.js';
 import { type ContractPlan, extentOf, type MergedGroups } from './contract-plan.js';
-import { computeType, lowerCast, rawType, settle } from './elementwise.js';
+import {
+  type Bound,
+  type ContractSite,
+  placeIn,
+  replacementAt,
+  storeContracted,
+} from './contract-store.js';
+import { computeType, lowerCast, rawType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
-import { laneName, storeAt } from './fused.js';
+import { laneName } from './fused.js';
 import { dividesBy, type LeftPanels } from './left-pack.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
@@ -50,49 +57,70 @@ export function writeRegisterContract(
   panels: Workspace | undefined,
   left: LeftPanels | undefined,
 ): LoweredKernel {
-  return new RegisterWriter(plan, groups, target, names, tile, panels, left).write();
+  const frame = new KernelFrame(plan.step, target);
+  const bindings = new Bindings();
+  const site = { plan, groups, names, frame, bindings };
+  const given = frame.workspaceOf(panels, panelType(plan));
+  const leftBuffer = frame.workspaceOf(left?.workspace, panelType(plan));
+  const outputs = plan.step.outputs.map((node) => frame.output(node));
+  return new RegisterWriter({ ...site, outputs }, tile, given, left, leftBuffer).write();
 }
 
-class RegisterWriter {
-  private readonly plan: ContractPlan;
-  private readonly groups: MergedGroups;
-  private readonly names: KernelNames;
+/** Writes the tiles of some rows and columns, from operands in place: no packing. */
+export function writePlainTiles(
+  site: ContractSite,
+  tile: RegisterTile,
+  rows: readonly [Expression, Expression],
+  panels: readonly [Expression, Expression],
+): void {
+  new RegisterWriter(site, tile, undefined, undefined, undefined).walk(rows, panels);
+}
+
+class RegisterWriter implements ContractSite {
+  readonly plan: ContractPlan;
+  readonly groups: MergedGroups;
+  readonly names: KernelNames;
+  readonly frame: KernelFrame;
+  readonly bindings: Bindings;
+  readonly outputs: readonly string[];
   private readonly tile: RegisterTile;
-  private readonly frame: KernelFrame;
   private readonly builder: KernelBuilder;
-  private readonly bindings = new Bindings();
   private readonly panels: string | undefined;
   private readonly left: LeftPanels | undefined;
   private readonly leftBuffer: string | undefined;
-  private readonly outputs: readonly string[];
   private readonly rowExtent: Expression;
   private readonly columnExtent: Expression;
 
   constructor(
-    plan: ContractPlan,
-    groups: MergedGroups,
-    target: Target,
-    names: KernelNames,
+    site: ContractSite,
     tile: RegisterTile,
-    panels: Workspace | undefined,
+    panels: string | undefined,
     left: LeftPanels | undefined,
+    leftBuffer: string | undefined,
   ) {
-    this.plan = plan;
-    this.groups = groups;
-    this.names = names;
+    this.plan = site.plan;
+    this.groups = site.groups;
+    this.names = site.names;
+    this.frame = site.frame;
+    this.bindings = site.bindings;
+    this.outputs = site.outputs;
     this.tile = tile;
-    this.frame = new KernelFrame(plan.step, target);
     this.builder = this.frame.builder;
-    this.panels =
-      panels === undefined ? undefined : this.frame.workspace(panels, panelType(plan), 'read');
+    this.panels = panels;
     this.left = left;
-    this.leftBuffer =
-      left === undefined
-        ? undefined
-        : this.frame.workspace(left.workspace, panelType(plan), 'read');
-    this.outputs = plan.step.outputs.map((node) => this.frame.output(node));
-    this.rowExtent = groups.rows.at(-1)?.extent ?? 1;
-    this.columnExtent = groups.columns.at(-1)?.extent ?? 1;
+    this.leftBuffer = leftBuffer;
+    this.rowExtent = this.groups.rows.at(-1)?.extent ?? 1;
+    this.columnExtent = this.groups.columns.at(-1)?.extent ?? 1;
+  }
+
+  /** Tiles of rows [start, end) by panels [first, last). */
+  walk(
+    [start, end]: readonly [Expression, Expression],
+    [first, last]: readonly [Expression, Expression],
+  ): void {
+    this.walkRows(start, end, (row, height) => {
+      this.builder.for(first, last, 1, (panel) => this.writeTile(row, height, panel));
+    });
   }
 
   write(): LoweredKernel {
@@ -110,9 +138,7 @@ class RegisterWriter {
       const lastPanel = minimum(add(firstPanel, panelsPerTask), panelCount);
       const start = multiply(this.bound('rowBlock'), rowsPerTask);
       const end = minimum(add(start, rowsPerTask), this.rowExtent);
-      this.walkRows(start, end, (row, height) => {
-        b.for(firstPanel, lastPanel, 1, (panel) => this.writeTile(row, height, panel));
-      });
+      this.walk([start, end], [firstPanel, lastPanel]);
     });
     return this.frame.finish(this.names, { lanes: tile.lanes, group: 1, grid });
   }
@@ -233,21 +259,11 @@ class RegisterWriter {
   }
 
   private operandPlace(tileAxes: readonly TileAxis[], lane: Bound): Place {
-    return {
-      builder: this.builder,
-      target: this.frame.target,
-      bufferOf: (node) => this.frame.input(node),
-      finish: (e) => substitute(e, (name) => this.replacement(name, [lane])),
-      tile: tileAxes,
-      known: () => undefined,
-      failBase: this.names.failBase,
-    };
+    return placeIn(this, tileAxes, [lane]);
   }
 
   private replacement(name: string, lanes: readonly Bound[]): Expression | undefined {
-    const lane = lanes.find((candidate) => candidate.axis === name);
-    if (lane !== undefined) return lane.value;
-    return this.groups.dropped.has(name) ? 0 : this.bindings.get(name);
+    return replacementAt(this, name, lanes);
   }
 
   private rowBound(row: Expression, height: number): Bound {
@@ -336,32 +352,8 @@ class RegisterWriter {
     rows: readonly Bound[],
     first: Expression,
   ): void {
-    const { builder: b, plan } = this;
-    const { target } = this.frame;
-    const { accumulate } = plan.node.attributes;
-    const settled = settle(b, accumulate, total);
-    const sum = lowerCast(b, target, accumulate, plan.node.dtype, false, settled);
-    const bounds = [...rows, this.columnBound(first)];
-    const place: Place = {
-      builder: b,
-      target,
-      bufferOf: (node) => this.frame.input(node),
-      finish: (e) => substitute(e, (name) => this.replacement(name, bounds)),
-      tile: axes,
-      known: (node) => (node.id === plan.node.id ? sum : undefined),
-      failBase: this.names.failBase,
-    };
-    const values = new ValueLowering(place);
-    plan.roots.forEach(({ node, index }, i) => {
-      storeAt(place, this.outputs[i] as string, node, index, values.value(node, index));
-    });
+    storeContracted(this, total, axes, [...rows, this.columnBound(first)]);
   }
-}
-
-/** An axis and what its index is inside a tile. */
-interface Bound {
-  readonly axis: string | undefined;
-  readonly value: Expression;
 }
 
 function largestPower(below: number): number {

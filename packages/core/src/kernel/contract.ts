@@ -30,11 +30,14 @@ import {
   planContract,
 } from './contract-plan.js';
 import { writeRegisterContract } from './contract-register.js';
+import { chooseUnit, type UnitChoice } from './contract-unit.js';
+import { writeUnitContract } from './contract-unit-write.js';
 import { computeType, memoryType } from './elementwise.js';
 import type { KernelNames } from './frame.js';
 import { type LeftOperand, writeLeftPack } from './left-pack.js';
-import type { LoweredKernel } from './lowered.js';
-import { registerTile } from './register-tile.js';
+import type { Choices, LoweredKernel } from './lowered.js';
+import { registerTile, tileWithin } from './register-tile.js';
+import { writeUnitPack } from './unit-pack.js';
 
 const one: Axis = { name: 'none', extent: 1, reduced: false };
 
@@ -63,6 +66,7 @@ export function lowerContract(
   step: KernelStep,
   target: Target,
   names: KernelNames,
+  { precision }: Choices,
 ): readonly LoweredKernel[] {
   const plan = planContract(step);
   const leftSeen = addressesOf(plan, target, [plan.left], false);
@@ -81,6 +85,8 @@ export function lowerContract(
     return [{ ...writeGroupContract(plan, groups, target, names), ...cost }];
   }
   const unpacked = mergeGroups(plan, plain);
+  const unit = chooseUnit(plan, unpacked, target, precision);
+  if (unit !== undefined) return lowerOnUnit(plan, unpacked, target, names, unit, cost);
   const columns = unpacked.columns.at(-1) ?? one;
   const rows = extentOf(plan.groups.rows);
   const sideBySide = rightSeen.every((e) => {
@@ -107,6 +113,25 @@ export function lowerContract(
   const kernel = writeRegisterContract(plan, groups, target, names, tile, ...spaces);
   const packs = [left?.kernel, right?.kernel].filter((pack) => pack !== undefined);
   return [...packs, { ...kernel, ...cost }];
+}
+
+/** Panels for the unit, then the product with its plain code for what the unit does not take. */
+function lowerOnUnit(
+  plan: ContractPlan,
+  groups: MergedGroups,
+  target: Target,
+  names: KernelNames,
+  choice: UnitChoice,
+  cost: { readonly flops: Size },
+): readonly LoweredKernel[] {
+  const constant = isConstantValue(plan.step, plan.right.node);
+  const panels = writeUnitPack(plan, groups, target, names, choice, constant);
+  // Cut as the unit's tiles are, so that a task writes its own rows and columns only.
+  const columns = choice.columnTiles * choice.unit.n;
+  const type = computeType(plan.node.attributes.accumulate);
+  const tile = tileWithin(target, type, choice.unit.m, columns);
+  const kernel = writeUnitContract(plan, groups, target, names, choice, panels, tile);
+  return [panels.kernel, { ...kernel, ...cost }];
 }
 
 /** Only where several rows and columns share the work. */

@@ -93,6 +93,11 @@ export class KernelFrame {
     return this.parameter(memoryType(dtype), access, workspace);
   }
 
+  /** The parameter to read a workspace from, where there is one. */
+  workspaceOf(workspace: Workspace | undefined, dtype: DType): string | undefined {
+    return workspace === undefined ? undefined : this.workspace(workspace, dtype, 'read');
+  }
+
   scratch(memory: MemoryType, length: number, space: Scratch['space'] = 'scratch'): string {
     const name = `t${this.scratches.length}`;
     this.scratches.push({ name, memory, length, space });

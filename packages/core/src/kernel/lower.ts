@@ -50,6 +50,8 @@ function halved(target: Target, halvings: number): Target {
   return {
     ...target,
     vectorRegisters: half(target.vectorRegisters, 2),
+    // The tiles of a unit beside a vector register file are what they are.
+    matrixUnits: target.execution === 'vector' ? [] : target.matrixUnits,
     preferredGroup: half(target.preferredGroup, 1),
     maxGroup: half(Math.min(target.maxGroup, largestGroup), 1),
     sharedBytes: half(Math.min(target.sharedBytes, largestShared), 512),

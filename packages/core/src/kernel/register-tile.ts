@@ -53,6 +53,20 @@ export function registerTile(
   return best as RegisterTile;
 }
 
+/** A tile of a given width whose height divides `block`. */
+export function tileWithin(
+  target: Target,
+  type: ComputeType,
+  block: number,
+  columns: number,
+): RegisterTile {
+  const lanes = Math.max(1, Math.floor(target.vectorBytes / bytesOfType(type)));
+  const most = Math.max(1, Math.floor((accumulatorsOf(target) * lanes) / columns));
+  let rows = Math.min(most, block);
+  while (block % rows !== 0) rows--;
+  return { rows, columns, lanes };
+}
+
 /** The largest height up to `most` that cuts the rows into tiles of (nearly) equal size. */
 export function evenHeight(rows: Expression, most: number): number {
   if (typeof rows !== 'number') return most;

@@ -1,0 +1,148 @@
+/** Products on the CPU's matrix unit: exact bytes, and f32 no worse than plain multiply-adds. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { compile, type HostTensor, hostTensor, load, type Precision } from '@open-claw/core';
+import * as core from '@open-claw/core/internal';
+import { afterAll, describe, expect, it } from 'vitest';
+import { nativeDevice } from './index.js';
+import type { NativeRow } from './targets.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'claw-native-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const opened = async (row: NativeRow['name']) => {
+  const plugin = nativeDevice({ cache: folder, row, threads: 2 });
+  const [found] = await plugin.probe();
+  return found !== undefined && 'target' in found ? { plugin, target: found.target } : undefined;
+};
+const [unit, plain] = await Promise.all([opened('amx'), opened('avx512')]);
+if (unit === undefined) console.warn('skipped: this CPU or its system has no AMX');
+
+async function run(
+  on: NonNullable<typeof unit>,
+  graph: core.Graph,
+  inputs: readonly HostTensor[],
+  precision: Precision = 'highest',
+): Promise<HostTensor> {
+  const { plugin, target } = on;
+  const device = await plugin.open(target.id);
+  const program = compile(graph, target, plugin.language, { precision });
+  const executable = await load(program, { id: target.id, device, plugin, target } as never);
+  const [output] = await executable.run(inputs);
+  await executable.dispose();
+  await device.close();
+  return output as HostTensor;
+}
+
+let state = 7;
+const random = (): number => {
+  state ^= state << 13;
+  state ^= state >>> 17;
+  state ^= state << 5;
+  return state / 2 ** 31;
+};
+const f32 = (shape: readonly number[], scale = 1): HostTensor => {
+  const count = shape.reduce((a, b) => a * b, 1);
+  return hostTensor(
+    'f32',
+    shape,
+    Float32Array.from({ length: count }, () => random() * scale),
+  );
+};
+const product = (a: HostTensor, b: HostTensor): core.Graph => {
+  const [x, y] = [core.input('a', a), core.input('b', b)];
+  return core.graphOf([x, y], [core.matmul(x, y)]);
+};
+
+/** Root of the mean square error, relative to that of the results. */
+function errorOf(a: HostTensor, b: HostTensor, c: HostTensor): number {
+  const [m = 0, k = 0] = a.shape as number[];
+  const n = b.shape[1] as number;
+  let [error, size] = [0, 0];
+  for (let i = 0; i < m; i++) {
+    for (let j = 0; j < n; j++) {
+      let sum = 0;
+      for (let d = 0; d < k; d++) sum += Number(a.data[i * k + d]) * Number(b.data[d * n + j]);
+      error += (Number(c.data[i * n + j]) - sum) ** 2;
+      size += sum ** 2;
+    }
+  }
+  return Math.sqrt(error / size);
+}
+
+describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
+  const [tiles, vectors] = [unit, plain] as [NonNullable<typeof unit>, NonNullable<typeof plain>];
+
+  it.each([
+    [128, 128, 128, 1, 1],
+    [100, 1500, 70, 1, 1],
+    [65, 33, 129, 1e-30, 1e30],
+    [64, 200, 64, 1e10, 1e15],
+  ])('%i × %i × %i of %f and %f is no worse than plain f32', async (m, k, n, left, right) => {
+    const [a, b] = [f32([m, k], left), f32([k, n], right)];
+    const own = await run(tiles, product(a, b), [a, b]);
+    const other = await run(vectors, product(a, b), [a, b]);
+    expect(own.data).not.toEqual(other.data);
+    expect(errorOf(a, b, own)).toBeLessThanOrEqual(errorOf(a, b, other));
+  });
+
+  it('takes fewer parts where asked to', async () => {
+    const [a, b] = [f32([64, 64]), f32([64, 64])];
+    const errors: number[] = [];
+    for (const precision of ['highest', 'high', 'fast'] as const) {
+      errors.push(errorOf(a, b, await run(tiles, product(a, b), [a, b], precision)));
+    }
+    expect(errors[0]).toBeLessThan(3e-7);
+    expect(errors[1]).toBeGreaterThan(1e-6);
+    expect(errors[1]).toBeLessThan(1e-4);
+    expect(errors[2]).toBeGreaterThan(1e-4);
+    expect(errors[2]).toBeLessThan(1e-2);
+  });
+
+  it.each([
+    ['infinity', Number.POSITIVE_INFINITY],
+    ['NaN', Number.NaN],
+    ['a denormal', 1e-42],
+    ['one with denormal parts', 2e-35],
+    ['the greatest', 3.4028234663852886e38],
+  ])('%s among the rest is right', async (_name, value) => {
+    const [a, b] = [f32([70, 64], Math.min(value, 1) || 1), f32([64, 80])];
+    (a.data as Float32Array)[64 * 40 + 7] = value;
+    const own = await run(tiles, product(a, b), [a, b]);
+    const other = await run(vectors, product(a, b), [a, b]);
+    const wanted = other.data as Float32Array;
+    (own.data as Float32Array).forEach((got, i) => {
+      const expected = wanted[i] as number;
+      if (Number.isFinite(expected)) {
+        expect(Math.abs(got - expected)).toBeLessThanOrEqual(2 ** -20 * Math.abs(value) * 64);
+      } else expect(got).toBe(expected);
+    });
+    const row = (data: HostTensor['data'], i: number) =>
+      Array.from(data as Float32Array).slice(i * 80, i * 80 + 80);
+    if (value < 1) expect(row(own.data, 40).some((x) => x !== 0)).toBe(true);
+  });
+
+  it('multiplies bytes exactly', async () => {
+    const [m, k, n] = [70, 300, 90];
+    const bytes = (count: number, scale: number, shift: number) =>
+      Array.from({ length: count }, () => Math.floor(random() * scale + shift));
+    const a = hostTensor('u8', [m, k], Uint8Array.from(bytes(m * k, 128, 128)));
+    const b = hostTensor('i8', [k, n], Int8Array.from(bytes(k * n, 128, 0)));
+    const [x, y] = [core.input('a', a), core.input('b', b)];
+    for (const zero of [0, 128]) {
+      const left = core.subtract(core.cast(x, 'i32'), core.scalar('i32', zero));
+      const output = core.matmul(left, core.cast(y, 'i32'));
+      const got = await run(tiles, core.graphOf([x, y], [output]), [a, b]);
+      const wanted = Int32Array.from({ length: m * n }, (_, at) => {
+        const [i, j] = [Math.floor(at / n), at % n];
+        let sum = 0;
+        for (let d = 0; d < k; d++) {
+          sum += (Number(a.data[i * k + d]) - zero) * Number(b.data[d * n + j]);
+        }
+        return sum;
+      });
+      expect(got.data).toEqual(wanted);
+    }
+  });
+});

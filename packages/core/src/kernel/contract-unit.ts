@@ -1,0 +1,157 @@
+/**
+ * Contractions on a matrix unit of a vector target: which unit takes which operands, how f32 is
+ * split for it, and how the work is blocked.
+ */
+import { bytesOf, type DType, isFloat } from '../base/dtype.js';
+import { type Precision, partsOf } from '../base/precision.js';
+import type { MatrixUnit, Target } from '../base/target.js';
+import type { Node } from '../graph/node.js';
+import type { KernelStep } from '../schedule/step.js';
+import type { ContractPlan, MergedGroups } from './contract-plan.js';
+import { extentOf } from './contract-plan.js';
+import { integerRange } from './integer-range.js';
+
+export interface UnitChoice {
+  readonly unit: MatrixUnit;
+  /** Small integers are exact: no range to check, and no plain code beside it. */
+  readonly exact: boolean;
+  /** Parts that an element is split into; 1 where the unit takes it as it is. */
+  readonly parts: 1 | 2 | 3;
+  /** Whether elements are rounded to the unit's type, so that their range matters. */
+  readonly splits: boolean;
+  /** Products of parts (left, right), smallest first; neighbours share an operand. */
+  readonly products: readonly (readonly [number, number])[];
+  /** Tiles of rows and of columns that share operands. */
+  readonly rowTiles: number;
+  readonly columnTiles: number;
+  /** Steps of the unit's depth that one block of the left operand covers. */
+  readonly blockSteps: number;
+  /** Rows and panels of columns of a task. */
+  readonly taskRows: number;
+  readonly taskPanels: number;
+}
+
+/**
+ * In the order of growing products, so that small ones are not lost; each step changes one
+ * operand, so that tiles are loaded 7 times and not 12.
+ */
+const productsOf: Readonly<Record<1 | 2 | 3, UnitChoice['products']>> = {
+  1: [[0, 0]],
+  2: [
+    [1, 0],
+    [0, 0],
+    [0, 1],
+  ],
+  3: [
+    [2, 0],
+    [1, 0],
+    [1, 1],
+    [0, 1],
+    [0, 2],
+    [0, 0],
+  ],
+};
+
+/** Bytes of one row's part in a block of the depth: longer blocks touch the sums less often. */
+const blockBytes = 2048;
+/** Bytes of a block of the left operand, which shall stay in the second cache. */
+const leftBudget = 768 * 1024;
+/** Columns of a task: a block of sums is read and written once per block of the depth. */
+const mostColumns = 1024;
+/** Products of whole tiles below which packing and two launches cost more than the unit saves. */
+const leastTiles = 32;
+
+/** A unit for operands of these types that it loads from memory. */
+const unitFor = (target: Target, left: DType, right: DType, accumulate: DType) =>
+  target.matrixUnits.find(
+    (unit) =>
+      unit.operands === 'global' &&
+      unit.left === left &&
+      unit.right === right &&
+      unit.accumulate === accumulate,
+  );
+
+/** Types of one byte that hold an operand's values. */
+function bytesThatHold(step: KernelStep, node: Node): readonly DType[] {
+  const range = integerRange(step, node);
+  if (range === undefined) return [];
+  const [low, high] = range;
+  const types: readonly (readonly [DType, number, number])[] = [
+    ['u8', 0, 255],
+    ['i8', -128, 127],
+  ];
+  return types.filter(([, from, to]) => low >= from && high <= to).map(([dtype]) => dtype);
+}
+
+function integerUnit(plan: ContractPlan, target: Target): MatrixUnit | undefined {
+  const { step, left, right, node } = plan;
+  if (node.attributes.accumulate !== 'i32') return undefined;
+  const rights = bytesThatHold(step, right.node);
+  return bytesThatHold(step, left.node)
+    .flatMap((a) => rights.map((b) => unitFor(target, a, b, 'i32')))
+    .find((unit) => unit !== undefined);
+}
+
+function floatUnit(plan: ContractPlan, target: Target): MatrixUnit | undefined {
+  const [left, right] = plan.node.inputs as [Node, Node];
+  if (left.dtype !== right.dtype || !['f32', 'bf16'].includes(left.dtype)) return undefined;
+  return unitFor(target, 'bf16', 'bf16', plan.node.attributes.accumulate);
+}
+
+/** How the unit would do it; undefined where it cannot or where it does not pay. */
+export function chooseUnit(
+  plan: ContractPlan,
+  groups: MergedGroups,
+  target: Target,
+  precision: Precision,
+): UnitChoice | undefined {
+  const { precision: own = precision } = plan.node.attributes;
+  const { depth } = groups;
+  const exact = !isFloat(plan.node.dtype);
+  const unit = exact ? integerUnit(plan, target) : floatUnit(plan, target);
+  if (unit === undefined || depth.length !== 1) return undefined;
+  const splits = plan.left.node.dtype === 'f32';
+  const rows = groups.rows.at(-1)?.extent ?? 1;
+  const columns = groups.columns.at(-1)?.extent ?? 1;
+  const inner = extentOf(depth);
+  if (typeof rows !== 'number' || typeof columns !== 'number' || typeof inner !== 'number') {
+    return undefined;
+  }
+  const pays = rows >= unit.m && columns >= unit.n && inner >= unit.k;
+  if (!pays || rows * columns * inner < leastTiles * unit.m * unit.n * unit.k) return undefined;
+  const parts = splits ? partsOf[own] : 1;
+  const rowTiles = rows > unit.m ? 2 : 1;
+  const columnTiles = 2;
+  const blockSteps = blockBytes / (unit.k * bytesOf(unit.left));
+  const tall = rowTiles * unit.m;
+  const wide = columnTiles * unit.n;
+  const cores = Math.max(1, target.cores);
+  const up = (a: number, b: number): number => Math.ceil(a / b);
+  const others = [...groups.batch, ...groups.rows.slice(0, -1), ...groups.columns.slice(0, -1)];
+  const outer = others.reduce(
+    (count, { extent }) => count * (typeof extent === 'number' ? extent : cores),
+    1,
+  );
+  let taskRows =
+    tall * Math.min(up(rows, tall), Math.floor(leftBudget / (blockBytes * parts * tall)));
+  let taskPanels = Math.min(up(columns, wide), mostColumns / wide);
+  const tasks = (): number => outer * up(rows, taskRows) * up(columns, taskPanels * wide);
+  // Even blocks, and enough of them that no core waits long for the last.
+  const wanted = cores === 1 ? 1 : 2 * cores;
+  while (tasks() < wanted && taskRows > 2 * tall) taskRows = tall * up(taskRows, 2 * tall);
+  while (tasks() < cores && taskPanels > 4) taskPanels = up(taskPanels, 2);
+  taskRows = tall * up(up(rows, tall), up(rows, taskRows));
+  taskPanels = up(up(columns, wide), up(columns, taskPanels * wide));
+  return {
+    unit,
+    exact,
+    parts,
+    splits,
+    products: productsOf[parts],
+    rowTiles,
+    columnTiles,
+    blockSteps,
+    taskRows,
+    taskPanels,
+  };
+}

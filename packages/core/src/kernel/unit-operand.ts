@@ -1,0 +1,117 @@
+/**
+ * Elements as a matrix unit takes them: f32 split into bf16 parts, raw bits of the others, and the
+ * range of what was packed, which says whether the unit gives right results for it.
+ *
+ * Splitting after Dekker, "A floating-point technique for extending the available precision",
+ * Numerische Mathematik 18, 1971: hi = c − (c − x) with c = (2^16 + 1)·x has 8 bits.
+ */
+import type { KernelBuilder, Value, Variable } from './builder.js';
+
+/** x as `parts` f32 values of 8 bits each, greatest first; their low halves are zero. */
+export function splitParts(b: KernelBuilder, x: Value, parts: number): readonly Value[] {
+  const made: Value[] = [];
+  let rest = x;
+  for (let part = 0; part < parts; part++) {
+    if (part === 2) {
+      // What is left of 24 bits has at most 8.
+      made.push(rest);
+      break;
+    }
+    const scaled = b.multiply(rest, b.literal('f32', 2 ** 16 + 1));
+    const high = b.subtract(scaled, b.subtract(scaled, rest));
+    made.push(high);
+    rest = b.subtract(rest, high);
+  }
+  return made;
+}
+
+/** Bits of bf16 from an f32 that bf16 holds exactly. */
+export const highHalf = (b: KernelBuilder, x: Value): Value =>
+  b.binary('shiftRight', b.bitcast(x, 'u32'), b.literal('u32', 16));
+
+/** The words that hold a unit's rows of the depth side by side: low bits first. */
+export function joinRows(b: KernelBuilder, rows: readonly Value[]): Value {
+  const bits = 32 / rows.length;
+  const mask = b.literal('u32', 2 ** bits - 1);
+  return rows
+    .map((row, i) => {
+      const word = b.convert(row, 'u32');
+      const alone = i === rows.length - 1 ? word : b.and(word, mask);
+      return i === 0 ? alone : b.binary('shiftLeft', alone, b.literal('u32', bits * i));
+    })
+    .reduce((all, word) => b.or(all, word));
+}
+
+const bitsOfOne = 0x3f800000;
+
+/**
+ * The least and the greatest magnitude of f32 values, zeros left out of the least: as u32 bits, one
+ * lane each. `least` is kept less one, so that zero wraps to the greatest, and is at most 1.
+ */
+export class RangeOf {
+  private readonly b: KernelBuilder;
+  private readonly least: Variable;
+  private readonly greatest: Variable;
+
+  constructor(b: KernelBuilder, lanes: number) {
+    this.b = b;
+    const type = { dtype: 'u32' as const, shape: [lanes] };
+    const fill = (value: number): Value => b.broadcast(b.literal('u32', value), [lanes]);
+    this.least = b.variable(fill(bitsOfOne - 1), type);
+    this.greatest = b.variable(fill(0), type);
+  }
+
+  take(x: Value): void {
+    const { b, least, greatest } = this;
+    const bits = b.and(b.bitcast(x, 'u32'), b.literal('u32', 0x7fffffff));
+    b.assign(greatest, b.binary('maximum', b.read(greatest), bits));
+    const less = b.subtract(bits, b.literal('u32', 1));
+    b.assign(least, b.binary('minimum', b.read(least), less));
+  }
+
+  /** Uniform u32 bits of the least and of the greatest. */
+  ends(): readonly [Value, Value] {
+    const { b } = this;
+    const least = b.reduce('minimum', b.read(this.least));
+    const greatest = b.reduce('maximum', b.read(this.greatest));
+    return [b.add(least, b.literal('u32', 1)), greatest];
+  }
+}
+
+/** Below it a part of an element may be denormal, which the unit takes as zero. */
+const leastWhole = 2 ** -103;
+/** Below it a bf16 is denormal. */
+const leastNormal = 2 ** -126;
+/** Below it the smallest product of parts may be denormal. */
+const leastProduct = 2 ** -102;
+/** Above it scaling by 2^16 + 1 overflows. */
+const greatestWhole = 2 ** 110;
+/** Above it a sum of products may overflow, and its parts give inf − inf. */
+const greatestSum = 2 ** 126;
+
+/**
+ * Whether products of operands with these ranges are right on the unit. Infinities and NaN have
+ * bits above every finite number's.
+ */
+export function rangesFit(
+  b: KernelBuilder,
+  left: readonly [Value, Value],
+  right: readonly [Value, Value],
+  splits: boolean,
+  depth: number,
+): Value {
+  const f32 = (bits: Value): Value => b.bitcast(bits, 'f32');
+  const literal = (value: number): Value => b.literal('f32', value);
+  const [leastLeft, leastRight] = [f32(left[0]), f32(right[0])];
+  const least = literal(splits ? leastWhole : leastNormal);
+  const small = b.and(b.lessEqual(least, leastLeft), b.lessEqual(least, leastRight));
+  const smallest = b.multiply(leastLeft, leastRight);
+  const fits = b.and(small, b.lessEqual(literal(leastProduct), smallest));
+  if (!splits) return fits;
+  const [mostLeft, mostRight] = [f32(left[1]), f32(right[1])];
+  const most = literal(greatestWhole);
+  const large = b.and(b.less(mostLeft, most), b.less(mostRight, most));
+  const greatest = b.multiply(mostLeft, mostRight);
+  const sum = b.less(greatest, literal(greatestSum / depth));
+  return b.and(fits, b.and(large, sum));
+}
