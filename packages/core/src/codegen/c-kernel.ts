@@ -5,7 +5,7 @@ import type { Expression } from '../base/expression.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { TileProgram, TileType, ValueId, VariableId } from '../kernel/tile.js';
 import * as functions from './c-functions.js';
-import type { MatrixState } from './c-matrix.js';
+import type { MatrixState } from './c-matrix-state.js';
 import type { Prelude } from './c-prelude.js';
 import {
   checkedName,

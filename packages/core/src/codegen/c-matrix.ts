@@ -5,27 +5,9 @@
 import { internal, tooLarge } from '../base/errors.js';
 import type { Operation, Statement, ValueId, VariableId } from '../kernel/tile.js';
 import { bufferName, indexText, type Kernel, memoryOf } from './c-kernel.js';
+import type { MatrixState } from './c-matrix-state.js';
 import { elementBytes } from './c-prelude.js';
 import { type TileRegisters, tileRegistersOf } from './c-units.table.js';
-
-/** What of a kernel lives in tile registers, and which of them are taken. */
-export interface MatrixState {
-  readonly machine: TileRegisters;
-  readonly variables: ReadonlySet<VariableId>;
-  /** Loads and reads that are operands, accumulators or results of a unit's dot. */
-  readonly values: ReadonlySet<ValueId>;
-  /** Broadcasts of the literal 0. */
-  readonly zeros: ReadonlySet<ValueId>;
-  readonly free: number[];
-  readonly ofValue: Map<ValueId, number>;
-  readonly ofVariable: Map<VariableId, number>;
-  /** Loads that go straight into a variable's register. */
-  readonly pending: Map<ValueId, Operation & { readonly kind: 'load' }>;
-  /** Uses of each value that are still to come. */
-  readonly left: Map<ValueId, number>;
-  /** The variable that a value was read from. */
-  readonly reads: Map<ValueId, VariableId>;
-}
 
 type Let = Extract<Statement, { readonly kind: 'let' }>;
 

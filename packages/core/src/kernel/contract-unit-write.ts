@@ -8,7 +8,6 @@ import {
   add,
   ceilDivide,
   type Expression,
-  equal,
   equalTo,
   floorDivide,
   lessThan,
@@ -22,7 +21,7 @@ import type { Axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import type { ContractPlan, MergedGroups } from './contract-plan.js';
 import { writePlainTiles } from './contract-register.js';
-import { type ContractSite, placeIn, storeContracted } from './contract-store.js';
+import { type ContractSite, placeIn } from './contract-store.js';
 import type { UnitChoice } from './contract-unit.js';
 import { computeType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -39,10 +38,10 @@ import {
   type UnitSizes,
   unitSizes,
 } from './unit-pack.js';
-import { linearInLanes, type TileAxis, ValueLowering } from './value.js';
-import { flatten } from './view-index.js';
+import { UnitStore } from './unit-store.js';
+import { type TileAxis, ValueLowering } from './value.js';
 
-const rowName = 'row';
+const _rowName = 'row';
 
 /** A block of rows and of panels, and of the depth, that is being written. */
 interface Block {
@@ -82,10 +81,8 @@ class UnitWriter {
   private readonly packed: string;
   /** Sums between blocks of the depth; absent where there is one block. */
   private readonly sums: string | undefined;
-  /** Sums of one pair of tiles on their way to the epilogue. */
-  private readonly finished: string;
+  private readonly store: UnitStore;
   private readonly rowExtent: number;
-  private readonly columnExtent: number;
   private readonly type: ComputeType;
 
   constructor(
@@ -109,7 +106,6 @@ class UnitWriter {
     const outputs = plan.step.outputs.map((node) => frame.output(node));
     this.site = { plan, groups, frame, names, bindings, outputs };
     this.rowExtent = (groups.rows.at(-1)?.extent ?? 1) as number;
-    this.columnExtent = (groups.columns.at(-1)?.extent ?? 1) as number;
     const tiles = choice.taskRows / unit.m;
     const blocks = Math.min(choice.blockSteps, this.sizes.steps);
     const memory = unit.left === 'bf16' ? 'u16' : unit.left === 'i8' ? 'i8' : 'u8';
@@ -121,7 +117,8 @@ class UnitWriter {
       steps > choice.blockSteps
         ? frame.scratch(word, choice.taskRows * choice.taskPanels * panelColumns)
         : undefined;
-    this.finished = frame.scratch(word, rowTiles * unit.m * panelColumns);
+    const finished = frame.scratch(word, rowTiles * unit.m * panelColumns);
+    this.store = new UnitStore(this.site, choice, finished);
   }
 
   write(): LoweredKernel {
@@ -303,7 +300,10 @@ class UnitWriter {
       });
     }
     b.for(block.firstStep, block.lastStep, 1, (step) => this.step(block, panel, group, step, sums));
-    const finish = (): void => this.finish(block, panel, group, sums);
+    const finish = (): void => {
+      const row = add(block.start, multiply(group, rowTiles * unit.m));
+      this.store.write(row, multiply(panel, sizes.panelColumns), sums);
+    };
     if (this.sums === undefined) {
       finish();
       return;
@@ -372,117 +372,5 @@ class UnitWriter {
 
   private get leftBits(): 'i32' | 'u32' {
     return bitsOf(this.choice.unit.left);
-  }
-
-  /** Applies the epilogue and stores; whole tiles that are the output itself go at once. */
-  private finish(
-    block: Block,
-    panel: Expression,
-    group: Expression,
-    sums: readonly Variable[],
-  ): void {
-    const { b, choice, sizes } = this;
-    const { unit, rowTiles } = choice;
-    const tall = rowTiles * unit.m;
-    const row = add(block.start, multiply(group, tall));
-    const column = multiply(panel, sizes.panelColumns);
-    const direct = (): void => this.storeWhole(row, column, sums);
-    const each = (): void => this.storeRows(row, column, sums);
-    if (!this.isPlain()) {
-      each();
-      return;
-    }
-    const rowsWhole = this.rowExtent % tall === 0;
-    const columnsWhole = this.columnExtent % sizes.panelColumns === 0;
-    if (rowsWhole && columnsWhole) direct();
-    else {
-      const [below, beside] = [
-        rowsWhole ? 1 : lessThan(add(row, tall - 1), this.rowExtent),
-        columnsWhole ? 1 : lessThan(add(column, sizes.panelColumns - 1), this.columnExtent),
-      ];
-      b.if(multiply(below, beside), direct, each);
-    }
-  }
-
-  /** Whether the sums are the output, with columns side by side. */
-  private isPlain(): boolean {
-    const { plan } = this.site;
-    const [root] = plan.roots;
-    const isOwn = plan.roots.length === 1 && root?.node.id === plan.node.id;
-    if (!isOwn || plan.node.dtype !== plan.node.attributes.accumulate) return false;
-    const linear = this.outputPlace(0, 0);
-    return linear !== undefined && equal(linear.strides[1] ?? 0, 1);
-  }
-
-  private outputPlace(row: Expression, column: Expression) {
-    const { unit } = this.choice;
-    const { plan } = this.site;
-    const axes = this.tileAxes(unit.m, unit.n);
-    const place = placeIn(this.site, axes, this.bounds(row, column, unit.m, unit.n));
-    const [root] = plan.roots;
-    if (root === undefined) return undefined;
-    return linearInLanes(place.finish(flatten(root.node.shape, root.index)), axes);
-  }
-
-  private tileAxes(rows: number, columns: number): readonly TileAxis[] {
-    return [
-      { name: rowName, count: rows },
-      { name: laneName, count: columns },
-    ];
-  }
-
-  private bounds(row: Expression, column: Expression, rows: number, columns: number) {
-    const { groups } = this.site;
-    return [
-      { axis: groups.rows.at(-1)?.name, value: add(row, variable(rowName, rows)) },
-      { axis: groups.columns.at(-1)?.name, value: add(column, variable(laneName, columns)) },
-    ];
-  }
-
-  private storeWhole(row: Expression, column: Expression, sums: readonly Variable[]): void {
-    const { b, choice, site } = this;
-    const { unit, columnTiles } = choice;
-    sums.forEach((sum, i) => {
-      const down = Math.floor(i / columnTiles) * unit.m;
-      const across = (i % columnTiles) * unit.n;
-      const linear = this.outputPlace(add(row, down), add(column, across));
-      if (linear === undefined) return;
-      const access = {
-        buffer: site.outputs[0] as string,
-        address: linear.base,
-        strides: linear.strides,
-      };
-      b.store(access, b.read(sum));
-    });
-  }
-
-  private storeRows(row: Expression, column: Expression, sums: readonly Variable[]): void {
-    const { b, choice, sizes, site } = this;
-    const { unit, rowTiles, columnTiles } = choice;
-    const { panelColumns } = sizes;
-    sums.forEach((sum, i) => {
-      const down = Math.floor(i / columnTiles) * unit.m;
-      const address = down * panelColumns + (i % columnTiles) * unit.n;
-      const access = { buffer: this.finished, address, strides: [panelColumns, 1] };
-      b.store(access, b.read(sum));
-    });
-    const tall = rowTiles * unit.m;
-    const rest = subtract(this.rowExtent, row);
-    const count = this.rowExtent % tall === 0 ? tall : b.bind(minimum(tall, rest));
-    const whole = this.columnExtent % panelColumns === 0;
-    const lanes: TileAxis = { name: laneName, count: panelColumns };
-    const axis = whole ? lanes : { ...lanes, tail: subtract(this.columnExtent, column) };
-    const { groups } = site;
-    b.for(0, count, 1, (line) => {
-      const access = { buffer: this.finished, address: multiply(line, panelColumns), strides: [1] };
-      const type = { dtype: this.type, shape: [panelColumns] };
-      const content = b.load(type, access, { volatile: true });
-      const at = add(column, variable(laneName, panelColumns));
-      const bounds = [
-        { axis: groups.rows.at(-1)?.name, value: add(row, line) },
-        { axis: groups.columns.at(-1)?.name, value: at },
-      ];
-      storeContracted(site, content, [axis], bounds);
-    });
   }
 }
