@@ -138,7 +138,8 @@ describe('without WebGPU', () => {
       minStorageBufferOffsetAlignment: 32,
     } as GPUSupportedLimits;
     const facts = targetOf(threadsTarget, limits, 2000);
-    expect(facts).toMatchObject({ maxGroup: 16, maxBufferBytes: 992, maxBindings: 4 });
+    expect(facts).toMatchObject({ maxGroup: 16, preferredGroup: 16 });
+    expect(facts).toMatchObject({ maxBufferBytes: 992, maxBindings: 4 });
     expect(facts).toMatchObject({ sharedBytes: 512, maxGrid: [10, 10, 10], memoryBytes: 2000 });
     expect(facts.features).toBeUndefined();
     const both = ['half', 'bundles'] as const;

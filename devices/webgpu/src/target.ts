@@ -17,6 +17,7 @@ export const wantedLimits = [
   'maxComputeInvocationsPerWorkgroup',
   'maxComputeWorkgroupSizeX',
   'maxComputeWorkgroupStorageSize',
+  'maxComputeWorkgroupsPerDimension',
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
 export function requiredLimits(limits: GPUSupportedLimits): Record<string, number> {
@@ -47,6 +48,7 @@ export function targetOf(
     ...(features.length === 0 ? {} : { features }),
     math: features.includes('half') ? [...base.math, 'half'] : base.math,
     maxGroup: isScalar ? base.maxGroup : threads,
+    preferredGroup: Math.min(base.preferredGroup, threads),
     sharedBytes: isScalar ? base.sharedBytes : limits.maxComputeWorkgroupStorageSize,
     maxBindings: Math.min(limits.maxStorageBuffersPerShaderStage, mostBindings),
     maxBufferBytes: Math.min(largest - (largest % 16), memoryBytes),
