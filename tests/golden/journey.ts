@@ -17,6 +17,7 @@ import {
 import {
   bodiesOf,
   type Graph,
+  isWhole,
   type Node,
   nodesOf,
   primitivesOf,
@@ -169,7 +170,11 @@ export function journey(name: string): string {
   const sections: string[] = [];
   show('graph', written);
   if (simplified !== written) show('graph, opened and simplified', simplified);
-  show('schedule', scheduleText(primitives, first.target));
+  const opened = scheduleText(primitives, first.target);
+  show('schedule', opened);
+  const kept = primitivesOf(graph, (node) => isWhole(node, first.target));
+  const whole = scheduleText(kept, first.target);
+  if (whole !== opened) show('schedule where kernels take composites whole', whole);
   for (const { isFamily, target, programs, refusal } of emitted) {
     const text =
       refusal === undefined ? programs.map(printProgram).join('\n') : refusalText(refusal);

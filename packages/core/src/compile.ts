@@ -21,6 +21,7 @@ import { primitivesOf } from './schedule/primitives.js';
 import { printSteps } from './schedule/print.js';
 import { type ScheduleOptions, schedule } from './schedule/schedule.js';
 import { verifySteps } from './schedule/verify.js';
+import { isWhole } from './schedule/whole.js';
 
 /** Without a precision: `highest`. */
 export interface CompileOptions extends Partial<Choices> {
@@ -55,12 +56,12 @@ export function mainOf(
   table: KernelTable,
   { donate = [], overrides = [] }: CompileOptions,
 ): Procedure {
-  const inPlace: InPlaceOptions = {
-    inputs: (index) => (donate.includes(index) ? 'given' : 'copied'),
-  };
-  const isTaken = (node: Node): boolean => overrideOf(node, overrides) !== undefined;
-  const options = { body: false, inPlace, overrides };
-  return procedureOf(primitivesOf(graph, isTaken), target, table, options);
+  const given = (index: number) => (donate.includes(index) ? 'given' : 'copied');
+  const inPlace: InPlaceOptions = { inputs: given };
+  const isOperator = (node: Node): boolean => overrideOf(node, overrides) !== undefined;
+  const stays = (node: Node): boolean => isOperator(node) || isWhole(node, target);
+  const options = { body: false, inPlace, isOperator, overrides };
+  return procedureOf(primitivesOf(graph, stays), target, table, options);
 }
 
 function procedureOf(
@@ -74,6 +75,6 @@ function procedureOf(
   trace(2, () => printSteps(steps));
   verifySteps(graph, steps);
   const inner = (innerGraph: Graph, inPlace: InPlaceOptions): Procedure =>
-    procedureOf(innerGraph, target, table, { body: true, inPlace, overrides });
+    procedureOf(innerGraph, target, table, { ...options, body: true, inPlace });
   return assemble(graph, steps, table, { body, inner, overrides });
 }

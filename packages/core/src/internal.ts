@@ -43,3 +43,4 @@ export { printSteps } from './schedule/print.js';
 export { schedule } from './schedule/schedule.js';
 export type { KernelStep, Step } from './schedule/step.js';
 export { verifySteps } from './schedule/verify.js';
+export { isWhole } from './schedule/whole.js';

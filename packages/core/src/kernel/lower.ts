@@ -2,6 +2,7 @@
 import { refused } from '../base/errors.js';
 import type { Target } from '../base/target.js';
 import type { KernelStep } from '../schedule/step.js';
+import { lowerAttention } from './attention.js';
 import { lowerCompact } from './compact.js';
 import { lowerContract } from './contract.js';
 import { lowerCumulate } from './cumulate.js';
@@ -27,6 +28,7 @@ const lowerings: Readonly<Record<KernelStep['pattern'], Lowering>> = {
   reduction: (step, target, names) => [lowerReduction(step, target, names)],
   contract: lowerContract,
   window: lowerWindow,
+  attention: lowerAttention,
   scatter: lowerScatter,
   cumulate: lowerCumulate,
   sort: lowerSort,

@@ -34,7 +34,7 @@ export function registerTile(
   const lanes = Math.max(1, Math.floor(target.vectorBytes / bytesOfType(type)));
   const accumulators = accumulatorsOf(target);
   const widest = target.vectorRegisters >= 32 || lanes === 1 ? [2, 1, 3, 4] : [2, 1];
-  const wanted = typeof columns === 'number' ? columns : Number.POSITIVE_INFINITY;
+  const wanted = typeof columns === 'number' ? Math.max(columns, 1) : Number.POSITIVE_INFINITY;
   const scalar = lanes === 1 ? (accumulators > 16 ? [8, 4, 2, 1] : [4, 2, 1]) : widest;
   let best: RegisterTile | undefined;
   let bestCost = Number.POSITIVE_INFINITY;

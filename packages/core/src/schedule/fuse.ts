@@ -9,6 +9,7 @@ import type { HostPlan } from './host.js';
 import { isInlineable, kindOf, workOf } from './kinds.js';
 import type { Order } from './order.js';
 import { memoryRoot, operandBase } from './views.js';
+import { groupOfWhole } from './whole.js';
 
 /** Work up to which a value is computed again by each of several kernels. */
 const cheapWork = 4;
@@ -24,9 +25,15 @@ export interface Fusion {
   readonly groups: ReadonlyMap<Node, Group>;
 }
 
-export function fuse(graph: Graph, order: Order, host: HostPlan): Fusion {
+/** `isWhole`: composites that one kernel computes. */
+export function fuse(
+  graph: Graph,
+  order: Order,
+  host: HostPlan,
+  isWhole: (node: Node) => boolean,
+): Fusion {
   const leaving = new Set<Node>([...graph.outputs, ...host.downloaded]);
-  const groups = findGroups(order, host, leaving);
+  const groups = findGroups(order, host, leaving, isWhole);
   const written = new Set<Node>();
   for (const node of order.nodes) if (isWritten(node, groups, host)) written.add(node);
   const forced = forcedValues(order, groups, host, written, leaving);
@@ -34,12 +41,18 @@ export function fuse(graph: Graph, order: Order, host: HostPlan): Fusion {
   return { memory: choose(order, groups, host, new Set([...forced, ...written]), work), groups };
 }
 
-function findGroups(order: Order, host: HostPlan, leaving: ReadonlySet<Node>): Map<Node, Group> {
+function findGroups(
+  order: Order,
+  host: HostPlan,
+  leaving: ReadonlySet<Node>,
+  isWhole: (node: Node) => boolean,
+): Map<Node, Group> {
   const groups = new Map<Node, Group>();
   const taken = (node: Node): boolean => groups.has(node) || host.computed.has(node);
   for (const node of order.nodes) {
-    if (kindOf(node) !== 'anchor' || taken(node)) continue;
-    const group = groupOf(node, { order, leaving, taken });
+    const whole = isWhole(node);
+    if ((kindOf(node) !== 'anchor' && !whole) || taken(node)) continue;
+    const group = (whole ? groupOfWhole : groupOf)(node, { order, leaving, taken });
     for (const member of group?.members ?? []) groups.set(member, group as Group);
   }
   return groups;
@@ -70,9 +83,11 @@ function forcedValues(
   for (const node of order.nodes) {
     if (host.computed.has(node)) continue;
     const kind = kindOf(node);
-    if (kind === 'root' || kind === 'region') for (const input of node.inputs) forced.add(input);
+    const whole = groups.get(node)?.anchor === node && kind === 'root';
+    const fromMemory = !whole && (kind === 'root' || kind === 'region');
+    if (fromMemory) for (const input of node.inputs) forced.add(input);
     if (node.op === 'gather') forced.add(node.inputs[0] as Node);
-    if (node.op === 'contract' || node.op === 'window') {
+    if (node.op === 'contract' || node.op === 'window' || whole) {
       for (const operand of node.inputs) {
         forced.add(operandBase(operand, (value) => written.has(value)));
       }

@@ -17,21 +17,25 @@ import { orderOf } from './order.js';
 import { readsOf, writesOf } from './reads.js';
 import type { Pattern, Region, Step } from './step.js';
 import { memoryRoot } from './views.js';
+import { isWhole } from './whole.js';
 
 export interface ScheduleOptions {
   /** The graph is a region's body: its inputs are in device memory. */
   readonly body?: boolean;
   /** Whose memory steps may write over; of main programs only what would be copied otherwise. */
   readonly inPlace?: InPlaceOptions;
+  /** Composites that the device computes by operators of its own. */
+  readonly isOperator?: (node: Node) => boolean;
 }
 
 const keepInputs: InPlaceOptions = { inputs: () => 'copied' };
 
-/** Steps of a graph without composites (see open.ts). Pure; throws only refusals. */
+/** Steps of a graph whose composites are taken whole (see open.ts). Throws only refusals. */
 export function schedule(graph: Graph, target: Target, options: ScheduleOptions = {}): Step[] {
   const order = orderOf(graph);
   const host = planHost(graph, order, options.body === true);
-  const fusion = fuse(graph, order, host);
+  const isOperator = options.isOperator ?? (() => false);
+  const fusion = fuse(graph, order, host, (node) => !isOperator(node) && isWhole(node, target));
   const memory = new Set(fusion.memory);
   const binds = bindsOf(graph);
   const steps: Step[] = [];
@@ -42,9 +46,9 @@ export function schedule(graph: Graph, target: Target, options: ScheduleOptions 
     } else if (kindOf(node) === 'region') {
       const outputs = resultsOf(node, part);
       steps.push({ kind: 'region', node: node as Region, outputs });
-    } else if (node.op === 'composite') {
+    } else if (node.op === 'composite' && group === undefined) {
       steps.push({ kind: 'operator', node, outputs: resultsOf(node, part) });
-    } else if (kindOf(node) === 'root') {
+    } else if (kindOf(node) === 'root' && group === undefined) {
       const outputs = resultsOf(node, part);
       const inputs = [...new Set(node.inputs)];
       const pattern = node.op as Pattern;

@@ -32,7 +32,7 @@ export function signatureOf(step: KernelStep): Signature {
     numbers.set(node, nodes.length);
     nodes.push(node);
     const inputs = inside ? node.inputs.map((input) => numbers.get(input)).join(',') : 'in';
-    const detail = inside ? `${node.op}${attributeText(node.attributes)}` : kindText(node);
+    const detail = inside ? `${node.op}${attributeText(attributesOf(node))}` : kindText(node);
     parts.push(`${detail}(${inputs})${node.dtype}[${node.shape.map(keyOf).join(',')}]`);
   };
   for (const output of step.outputs) {
@@ -55,6 +55,13 @@ export function signatureOf(step: KernelStep): Signature {
   const order = step.inputs.map((node) => numbers.get(node)).join(',');
   const over = step.over?.map((node) => node && numbers.get(node)).join(',') ?? '';
   return { text: `${parts.join(';')}>${ends}<${order}|${over}`, nodes };
+}
+
+/** A composite's body follows from its name, its parameters and its inputs. */
+function attributesOf(node: Node): unknown {
+  if (node.op !== 'composite') return node.attributes;
+  const { name, parameters } = node.attributes;
+  return { name, parameters };
 }
 
 /** What an input is, as far as lowering asks: a constant can be packed once. */

@@ -5,12 +5,14 @@ import type { Node, NodeOf } from '../graph/node.js';
  * The shape of a kernel's work. map: elementwise and views, no reduction. reduction: reductions of
  * the same axes of one iteration space, with the elementwise work before, between and after.
  * contract, window: operands through affine views, then an elementwise epilogue of the same shape.
+ * attention: a composite taken whole; operands through affine views, the result through some.
  */
 export type Pattern =
   | 'map'
   | 'reduction'
   | 'contract'
   | 'window'
+  | 'attention'
   | 'scatter'
   | 'cumulate'
   | 'sort'

@@ -1,0 +1,395 @@
+/**
+ * Attention for vector targets, many queries: a task takes a block of queries of one head, whose
+ * lanes lie along the queries, and walks the keys in blocks (Dao et al., FlashAttention, 2022;
+ * Milakov and Gimelshein, online softmax, 2018). Scores are made transposed, S = K·Qᵀ, so that the
+ * running maximum and sum of every query are lanes of one vector and no lane is reduced; the
+ * second product reads them by columns, O += Pᵀ·V, so that neither K nor V is transposed.
+ */
+import {
+  add,
+  ceilDivide,
+  type Expression,
+  lessThan,
+  maximum,
+  minimum,
+  multiply,
+  subtract,
+  variable,
+} from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import type { Node } from '../graph/node.js';
+import { type AttentionPlan, AttentionValues, type ScoreIndex } from './attention-plan.js';
+import { weightOf } from './attention-weight.js';
+import type { KernelBuilder, Value, Variable } from './builder.js';
+import { lowerCast } from './elementwise.js';
+import { KernelFrame, type KernelNames } from './frame.js';
+import { laneName, storeAt } from './fused.js';
+import { dividesBy } from './left-pack.js';
+import type { LoweredKernel } from './lowered.js';
+import { Bindings, writeTasks, writeTiles } from './nest.js';
+import { registerTile } from './register-tile.js';
+import type { TileAxis } from './value.js';
+
+/** Keys of a block: with the queries, their scores and values it stays in the first cache. */
+const blockKeys = 64;
+
+/** Shapes of the two register tiles. */
+interface Tiles {
+  readonly lanes: number;
+  /** Queries of a task. */
+  readonly queries: number;
+  /** Keys that one tile of scores covers, and of a block. */
+  readonly keys: number;
+  readonly block: number;
+  /** Queries and value columns of one tile of results. */
+  readonly rows: number;
+  readonly columns: number;
+}
+
+function tilesOf(plan: AttentionPlan, target: Target): Tiles {
+  // Two vectors of queries: causality cuts wider tiles of scores badly. Keys come in blocks.
+  const most = 2 * Math.floor(target.vectorBytes / 4);
+  const wanted = typeof plan.queries === 'number' ? Math.min(plan.queries, most) : most;
+  const tile = registerTile(target, 'f32', variable('$keys'), wanted);
+  const { rows: keys, columns: queries, lanes } = tile;
+  const block = keys * Math.max(1, Math.floor(blockKeys / keys));
+  const vectors = Math.ceil(plan.width / lanes);
+  const wide = vectors % 2 === 0 ? 2 : 1;
+  const mostRows = Math.floor((keys * queries) / lanes / wide);
+  let rows = queries;
+  while (rows > mostRows && rows % 2 === 0) rows /= 2;
+  return { lanes, queries, keys, block, rows, columns: wide * lanes };
+}
+
+export function writeAttentionColumns(
+  plan: AttentionPlan,
+  target: Target,
+  names: KernelNames,
+): LoweredKernel {
+  return new ColumnsWriter(plan, target, names).write();
+}
+
+class ColumnsWriter {
+  private readonly plan: AttentionPlan;
+  private readonly names: KernelNames;
+  private readonly tiles: Tiles;
+  private readonly frame: KernelFrame;
+  private readonly b: KernelBuilder;
+  private readonly values: AttentionValues;
+  private readonly bindings = new Bindings();
+  private readonly output: string;
+  /** Scratch: Qᵀ [depth, queries], K [block, depth], scores [block, queries], O [queries, width]
+   * and three numbers for each query. */
+  private readonly q: string;
+  private readonly k: string;
+  private readonly scores: string;
+  private readonly sums: string;
+  private readonly each: string;
+  /** Elements of a row of O. */
+  private readonly pitch: number;
+
+  constructor(plan: AttentionPlan, target: Target, names: KernelNames) {
+    this.plan = plan;
+    this.names = names;
+    this.tiles = tilesOf(plan, target);
+    this.frame = new KernelFrame(plan.step, target);
+    this.b = this.frame.builder;
+    this.values = new AttentionValues(plan, this.frame, names.failBase);
+    this.output = this.frame.output(plan.step.outputs[0] as Node);
+    const { queries, block, columns } = this.tiles;
+    this.pitch = Math.ceil(plan.width / columns) * columns;
+    this.q = this.frame.scratch('f32', plan.depth * queries);
+    this.k = this.frame.scratch('f32', block * plan.depth);
+    this.scores = this.frame.scratch('f32', block * queries);
+    this.sums = this.frame.scratch('f32', queries * this.pitch);
+    this.each = this.frame.scratch('f32', queries);
+  }
+
+  write(): LoweredKernel {
+    const { b, plan, tiles, bindings } = this;
+    const axis = (name: string, extent: Expression) => ({ name, extent, reduced: false });
+    const blocks = ceilDivide(plan.queries, tiles.queries);
+    const tasks = [axis('batch', plan.batch), axis('head', plan.heads), axis('block', blocks)];
+    const grid = writeTasks(b, tasks, 1, bindings, () => this.writeTask());
+    return this.frame.finish(this.names, { lanes: tiles.lanes, group: 1, grid });
+  }
+
+  private get batch(): Expression {
+    return this.bindings.get('batch') as Expression;
+  }
+
+  private get head(): Expression {
+    return this.bindings.get('head') as Expression;
+  }
+
+  /** First query of the task. */
+  private get first(): Expression {
+    return multiply(this.bindings.get('block') as Expression, this.tiles.queries);
+  }
+
+  /** The axis of lanes along the queries. */
+  private get queryAxis(): TileAxis {
+    const { queries } = this.tiles;
+    const axis: TileAxis = { name: laneName, count: queries };
+    if (dividesBy(this.plan.queries, queries)) return axis;
+    return { ...axis, tail: subtract(this.plan.queries, this.first) };
+  }
+
+  private fill(value: number): Value {
+    const { b, tiles } = this;
+    return b.broadcast(b.literal('f32', value), [tiles.queries]);
+  }
+
+  /** A row of `queries` elements of a scratch array. */
+  private row(buffer: string, at: Expression): Value {
+    const { queries } = this.tiles;
+    const access = { buffer, address: multiply(at, queries), strides: [1] };
+    return this.b.load({ dtype: 'f32', shape: [queries] }, access, { volatile: true });
+  }
+
+  private storeRow(buffer: string, at: Expression, value: Value): void {
+    this.b.store({ buffer, address: multiply(at, this.tiles.queries), strides: [1] }, value);
+  }
+
+  private writeTask(): void {
+    const { b, plan, tiles } = this;
+    this.packQueries();
+    this.eachSum((access) => b.store(access, b.broadcast(b.literal('f32', 0), [tiles.columns])));
+    const top = b.variable(this.fill(Number.NEGATIVE_INFINITY));
+    const sum = b.variable(this.fill(0));
+    const start = this.values.causalStart();
+    const last = minimum(add(this.first, tiles.queries), plan.queries);
+    const end =
+      start === undefined
+        ? plan.keys
+        : b.bind(maximum(0, minimum(plan.keys, add(last, start, -1))));
+    b.for(0, end, tiles.block, (key) => {
+      const count = b.bind(minimum(tiles.block, subtract(end, key)));
+      this.copyKeys(key, count);
+      this.multiplyKeys(count);
+      const best = this.limitScores(key, count, start, b.read(top));
+      this.weigh(count, best, top, sum);
+      this.multiplyValues(key, count);
+    });
+    this.storeRow(this.each, 0, this.values.factor(b.read(sum), b.read(top)));
+    this.finish();
+  }
+
+  private packQueries(): void {
+    const { b, plan, values } = this;
+    const query = add(this.first, variable(laneName, this.tiles.queries));
+    const scale = b.literal('f32', Math.fround(plan.scale));
+    b.for(0, plan.depth, 1, (d) => {
+      const index = [this.batch, this.head, query, d];
+      this.storeRow(this.q, d, b.multiply(values.single([this.queryAxis], plan.q, index), scale));
+    });
+  }
+
+  /** Rows of the block, side by side: no stride that caches dislike, and f32 already. */
+  private copyKeys(key: Expression, count: Expression): void {
+    const { b, plan, tiles, values } = this;
+    const length = tiles.lanes * Math.max(1, Math.min(4, Math.floor(plan.depth / tiles.lanes)));
+    b.for(0, count, 1, (row) => {
+      writeTiles(b, 0, plan.depth, length, (base, tail) => {
+        const lane = variable(laneName, length);
+        const axis: TileAxis = {
+          name: laneName,
+          count: length,
+          ...(tail === undefined ? {} : { tail }),
+        };
+        const index = [this.batch, values.shared(this.head), add(key, row), add(base, lane)];
+        const address = add(multiply(row, plan.depth), base);
+        const limits = tail === undefined ? {} : { limits: [{ high: tail }] };
+        const access = { buffer: this.k, address, strides: [1], ...limits };
+        b.store(access, values.single([axis], plan.k, index));
+      });
+    });
+  }
+
+  /** Scores [block, queries]; rows beyond the last key hold anything. */
+  private multiplyKeys(count: Expression): void {
+    const { b, plan, tiles } = this;
+    const type = { dtype: 'f32', shape: [tiles.keys, tiles.queries] } as const;
+    b.for(0, count, tiles.keys, (row) => {
+      const tile = b.variable(b.broadcast(b.literal('f32', 0), type.shape), type);
+      const left = b.bind(multiply(row, plan.depth));
+      b.for(0, plan.depth, 1, (d) => {
+        const a = b.load(
+          { dtype: 'f32', shape: [tiles.keys, 1] },
+          { buffer: this.k, address: add(left, d), strides: [plan.depth, 0] },
+          { volatile: true },
+        );
+        const c = b.load(
+          { dtype: 'f32', shape: [1, tiles.queries] },
+          { buffer: this.q, address: multiply(d, tiles.queries), strides: [0, 1] },
+          { volatile: true },
+        );
+        b.assign(tile, b.dot(a, c, b.read(tile)));
+      });
+      const access = {
+        buffer: this.scores,
+        address: multiply(row, tiles.queries),
+        strides: [tiles.queries, 1],
+      };
+      b.store(access, b.read(tile));
+    });
+  }
+
+  /** Bias, masks and the like put into the scores; gives the greatest so far of every query. */
+  private limitScores(
+    key: Expression,
+    count: Expression,
+    start: Expression | undefined,
+    before: Value,
+  ): Variable {
+    const { b, values } = this;
+    const best = b.variable(before);
+    const raise = (score: Value): void => b.assign(best, b.binary('maximum', b.read(best), score));
+    const limited = (isCausal: boolean): void =>
+      b.for(0, count, 1, (row) => {
+        const lanes = [this.queryAxis];
+        const index: ScoreIndex = {
+          batch: this.batch,
+          head: this.head,
+          query: add(this.first, variable(laneName, this.tiles.queries)),
+          key: add(key, row),
+        };
+        const visible = isCausal
+          ? this.visible(subtract(index.key, add(this.first, start as Expression)))
+          : undefined;
+        const score = values.score(lanes, this.row(this.scores, row), index, visible);
+        this.storeRow(this.scores, row, score);
+        raise(score);
+      });
+    const free = (): void =>
+      values.isPlain
+        ? b.for(0, count, 1, (row) => raise(this.row(this.scores, row)))
+        : limited(false);
+    if (start === undefined) free();
+    else {
+      // Only blocks at the diagonal hold keys that some query may not see.
+      const isCut = lessThan(add(this.first, start), add(key, count));
+      b.if(isCut, () => limited(true), free);
+    }
+    return best;
+  }
+
+  /** Lanes above a distance, which is cut to 32 bits. */
+  private visible(distance: Expression): Value {
+    const { b, tiles } = this;
+    const cut = maximum(-1, minimum(distance, tiles.queries));
+    return b.less(b.convert(b.scalar(cut), 'i32'), b.convert(b.iota(tiles.queries), 'i32'));
+  }
+
+  /** Scores become weights; what was summed before shrinks by e^(old top − new top). */
+  private weigh(count: Expression, best: Variable, top: Variable, sum: Variable): void {
+    const { b, values, tiles } = this;
+    const base = values.base(b.read(best));
+    const shrink = weightOf(b, b.subtract(b.read(top), base));
+    b.assign(top, b.read(best));
+    const kept = b.variable(b.multiply(b.read(sum), shrink));
+    b.for(0, count, 1, (row) => {
+      const weight = weightOf(b, b.subtract(this.row(this.scores, row), base));
+      this.storeRow(this.scores, row, weight);
+      b.assign(kept, b.add(b.read(kept), weight));
+    });
+    b.assign(sum, b.read(kept));
+    this.storeRow(this.each, 0, shrink);
+    const one = b.literal('f32', 1);
+    const isSame = b.reduceAll('and', b.equal(shrink, b.broadcast(one, [tiles.queries])));
+    b.if(
+      isSame,
+      () => {},
+      () =>
+        this.eachSum((access, query) => {
+          const old = b.load({ dtype: 'f32', shape: [tiles.columns] }, access, { volatile: true });
+          b.store(access, b.multiply(old, this.number(query)));
+        }),
+    );
+  }
+
+  /** One of the numbers that every query has. */
+  private number(query: Expression): Value {
+    const access = { buffer: this.each, address: query, strides: [] };
+    return this.b.load({ dtype: 'f32', shape: [] }, access, { volatile: true });
+  }
+
+  /** Runs over O row by row. */
+  private eachSum(
+    body: (
+      access: { buffer: string; address: Expression; strides: readonly Expression[] },
+      query: Expression,
+    ) => void,
+  ): void {
+    const { b, tiles } = this;
+    b.for(0, tiles.queries, 1, (query) => {
+      b.for(0, this.pitch, tiles.columns, (column) => {
+        const address = add(multiply(query, this.pitch), column);
+        body({ buffer: this.sums, address, strides: [1] }, query);
+      });
+    });
+  }
+
+  private multiplyValues(key: Expression, count: Expression): void {
+    const { b, tiles } = this;
+    this.eachColumns((column, axis) => {
+      b.for(0, tiles.queries, tiles.rows, (query) => {
+        const type = { dtype: 'f32', shape: [tiles.rows, tiles.columns] } as const;
+        const address = add(multiply(query, this.pitch), column);
+        const access = { buffer: this.sums, address, strides: [this.pitch, 1] };
+        const tile = b.variable(b.load(type, access, { volatile: true }), type);
+        b.for(0, count, 1, (row) => {
+          const weights = b.load(
+            { dtype: 'f32', shape: [tiles.rows, 1] },
+            {
+              buffer: this.scores,
+              address: add(multiply(row, tiles.queries), query),
+              strides: [1, 0],
+            },
+            { volatile: true },
+          );
+          const value = this.valueTile(add(key, row), column, axis);
+          b.assign(tile, b.dot(weights, value, b.read(tile)));
+        });
+        b.store(access, b.read(tile));
+      });
+    });
+  }
+
+  /** Columns of values, a tile at a time; the last one may be cut. */
+  private eachColumns(body: (column: Expression, axis: TileAxis) => void): void {
+    const { b, plan, tiles } = this;
+    writeTiles(b, 0, plan.width, tiles.columns, (column, tail) => {
+      const axis: TileAxis = { name: laneName, count: tiles.columns };
+      body(column, tail === undefined ? axis : { ...axis, tail });
+    });
+  }
+
+  /** Row `key` of V as [1, columns]. */
+  private valueTile(key: Expression, column: Expression, axis: TileAxis): Value {
+    const { plan, values } = this;
+    const lane = variable(laneName, this.tiles.columns);
+    const index = [this.batch, values.shared(this.head), key, add(column, lane)];
+    return values.single([{ name: 'one', count: 1 }, axis], plan.v, index);
+  }
+
+  private finish(): void {
+    const { b, plan, tiles } = this;
+    const output = plan.step.outputs[0] as Node;
+    const last = minimum(tiles.queries, subtract(plan.queries, this.first));
+    b.for(0, last, 1, (query) => {
+      const factor = this.number(query);
+      this.eachColumns((column, axis) => {
+        const address = add(multiply(query, this.pitch), column);
+        const access = { buffer: this.sums, address, strides: [1] };
+        const sum = b.load({ dtype: 'f32', shape: [tiles.columns] }, access, { volatile: true });
+        const { target } = this.frame;
+        const result = lowerCast(b, target, 'f32', output.dtype, false, b.multiply(sum, factor));
+        const lane = variable(laneName, tiles.columns);
+        const index = [this.batch, this.head, add(this.first, query), add(column, lane)];
+        const place = this.values.place([axis]);
+        storeAt(place, this.output, output, this.values.outputIndex(index), result);
+      });
+    });
+  }
+}

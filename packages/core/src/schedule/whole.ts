@@ -1,0 +1,64 @@
+/**
+ * Composites that one kernel computes whole: which ones a target's kernels take, and the group of
+ * one. What is not taken is opened into its body (see open.ts).
+ */
+import type { Target } from '../base/target.js';
+import { isOp, type Node, type NodeOf } from '../graph/node.js';
+import type { Group, GroupFacts } from './group.js';
+
+/** Longest head, in elements: the tiles of a task hold all of it. */
+const longestHead = 256;
+
+const isStored = (node: Node): boolean =>
+  node.dtype === 'f32' || node.dtype === 'f16' || node.dtype === 'bf16';
+
+const isHead = (size: Node['shape'][number] | undefined): boolean =>
+  typeof size === 'number' && size > 0 && size <= longestHead;
+
+/** Whether tasks have vectors and memory of their own. */
+function holdsTiles(target: Target): boolean {
+  const hasScratch = target.spaces.some((space) => space.class === 'scratch');
+  return target.execution === 'vector' && target.vectorBytes > 0 && hasScratch;
+}
+
+/** Attention with f32 sums, known head sizes and no scores to be given out. */
+function isAttention(node: NodeOf<'composite'>): boolean {
+  const { name, parameters } = node.attributes;
+  if (name !== 'attention' || node.results.length !== 1) return false;
+  const [q, k, v] = node.inputs as [Node, Node, Node];
+  return (
+    [q, k, v].every(isStored) &&
+    isHead(q.shape[3]) &&
+    isHead(v.shape[3]) &&
+    parameters['capLast'] !== true &&
+    typeof q.shape[1] === 'number' &&
+    typeof k.shape[1] === 'number'
+  );
+}
+
+/** Whether the target's kernels take this composite whole. */
+export const isWhole = (node: Node, target: Target): boolean =>
+  isOp(node, 'composite') && isAttention(node) && holdsTiles(target);
+
+/**
+ * The group of a composite that is taken whole: its result, and the permutations and reshapes
+ * after it that nothing else reads; it ends in a permutation or the result itself.
+ */
+export function groupOfWhole(node: Node, { order, leaving, taken }: GroupFacts): Group | undefined {
+  const [result, ...others] = order.users.get(node) ?? [];
+  if (result === undefined || result.op !== 'part' || others.length > 0) return undefined;
+  const chain: Node[] = [node, result];
+  let output: Node = result;
+  let length = chain.length;
+  for (let last: Node = result; !leaving.has(last); ) {
+    const [next, ...more]: readonly Node[] = order.users.get(last) ?? [];
+    const isView = next?.op === 'permute' || next?.op === 'reshape';
+    if (next === undefined || more.length > 0 || !isView || taken(next)) break;
+    chain.push(next);
+    last = next;
+    if (next.op !== 'permute') continue;
+    output = next;
+    length = chain.length;
+  }
+  return { pattern: 'attention', anchor: node, members: new Set(chain.slice(0, length)), output };
+}
