@@ -26,7 +26,8 @@ interface Case {
   readonly v: HostTensor;
   readonly mask?: HostTensor;
   readonly bias?: HostTensor;
-  readonly offset?: number;
+  /** One for all, or one for each batch. */
+  readonly offset?: number | readonly number[];
   readonly options?: Options;
   /** Names of symbols for the lengths of queries and keys. */
   readonly symbolic?: boolean;
@@ -177,6 +178,12 @@ const cases: readonly Case[] = [
     ...operands({ queries: 1, keys: 99, depth: 64 }),
     symbolic: true,
   },
+  {
+    name: 'a past of its own for every batch',
+    ...operands({ batch: 3, queries: 12, keys: 50, depth: 8 }),
+    options: { causal: true },
+    offset: [30, 2, 38],
+  },
   { name: 'no keys', ...operands({ queries: 4, keys: 0, depth: 8 }) },
   { name: 'no queries', ...operands({ queries: 0, keys: 4, depth: 8 }) },
 ];
@@ -188,6 +195,11 @@ interface Made {
 }
 
 let names = 0;
+
+function offsetOf(offset: number | readonly number[]): HostTensor {
+  if (typeof offset === 'number') return core.hostTensor('i64', [], [BigInt(offset)]);
+  return core.hostTensor('i64', [offset.length, 1, 1, 1], offset.map(BigInt));
+}
 
 function programOf(given: Case): Made {
   const tensors: HostTensor[] = [];
@@ -206,9 +218,7 @@ function programOf(given: Case): Made {
     ...given.options,
     ...(given.mask === undefined ? {} : { mask: add(given.mask) }),
     ...(given.bias === undefined ? {} : { bias: add(given.bias) }),
-    ...(given.offset === undefined
-      ? {}
-      : { causalOffset: add(core.hostTensor('i64', [], [BigInt(given.offset)])) }),
+    ...(given.offset === undefined ? {} : { causalOffset: add(offsetOf(given.offset)) }),
   };
   return { inputs, tensors, outputs: [core.attention(q, k, v, options)] };
 }

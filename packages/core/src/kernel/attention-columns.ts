@@ -157,7 +157,7 @@ class ColumnsWriter {
     this.eachSum((access) => b.store(access, b.broadcast(b.literal('f32', 0), [tiles.columns])));
     const top = b.variable(this.fill(Number.NEGATIVE_INFINITY));
     const sum = b.variable(this.fill(0));
-    const start = this.values.causalStart();
+    const start = this.values.causalStart(this.batch, this.head);
     const last = minimum(add(this.first, tiles.queries), plan.queries);
     const end =
       start === undefined

@@ -30,6 +30,7 @@ export interface AttentionPlan {
   /** bool, true where a key may be seen; and what is added to the scores. */
   readonly mask: Node | undefined;
   readonly bias: Node | undefined;
+  /** What causality is shifted by: one number, or one for each batch or head. */
   readonly offset: Node | undefined;
   readonly scale: number;
   readonly causal: boolean;
@@ -134,14 +135,15 @@ export class AttentionValues {
   shared = (head: Expression): Expression => floorDivide(head, this.plan.each);
 
   /** First key that query 0 of a causal attention may not see; undefined where all may be seen. */
-  causalStart(): Expression | undefined {
+  causalStart(batch: Expression, head: Expression): Expression | undefined {
     const { causal, offset } = this.plan;
     if (!causal) return undefined;
     if (offset === undefined) return 1;
-    const known = shapeValues(offset)?.[0];
-    if (known !== undefined) return add(known, 1);
+    const known = shapeValues(offset);
+    if (known?.length === 1 && known[0] !== undefined) return add(known[0], 1);
     const { builder: b } = this;
-    const value = this.at([], offset, []);
+    const index = this.broadcast(offset, { batch, head, query: 0, key: 0 });
+    const value = this.at([], offset, index);
     return add(b.name(b.convert(value, b.indexType)), 1);
   }
 

@@ -21,12 +21,17 @@ function holdsTiles(target: Target): boolean {
   return target.execution === 'vector' && target.vectorBytes > 0 && hasScratch;
 }
 
+/** Whether all queries and keys of a head share one number. */
+const isOfHead = ({ shape }: Node): boolean => shape.slice(-2).every((size) => size === 1);
+
 /** Attention with f32 sums, known head sizes and no scores to be given out. */
 function isAttention(node: NodeOf<'composite'>): boolean {
   const { name, parameters } = node.attributes;
   if (name !== 'attention' || node.results.length !== 1) return false;
-  const [q, k, v] = node.inputs as [Node, Node, Node];
+  const [q, k, v, ...rest] = node.inputs as [Node, Node, Node, ...Node[]];
+  const offset = rest[Number(parameters['mask']) + Number(parameters['bias'])];
   return (
+    (offset === undefined || isOfHead(offset)) &&
     [q, k, v].every(isStored) &&
     isHead(q.shape[3]) &&
     isHead(v.shape[3]) &&
