@@ -22,6 +22,7 @@ const families = {
   RUN: { en: 'While a program runs.', zh: '程序运行期间。' },
   MEMORY: { en: 'Device memory.', zh: '设备内存。' },
   TENSOR: { en: 'Tensors in your code.', zh: '代码中的张量。' },
+  BUNDLE: { en: 'Compiled models in one file.', zh: '编译成一个文件的模型。' },
   DEVICE: { en: 'Devices and their plug-ins.', zh: '设备及其插件。' },
   NATIVE: { en: 'The CPU device.', zh: 'CPU 设备。' },
   PLUGIN: { en: 'Loading plug-ins.', zh: '加载插件。' },

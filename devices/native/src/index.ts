@@ -18,7 +18,7 @@ import { type Cache, openCache } from './cache.js';
 import { buildAll, kernelFlags } from './compiler.js';
 import { NativeDevice } from './device.js';
 import { freeBytes, modelName, thisMachine } from './machine.js';
-import { openRuntime, type Runtime } from './runtime.js';
+import { buildRuntime, openRuntime, type Runtime } from './runtime.js';
 import { makeTarget, type NativeRow, rows } from './targets.js';
 
 export interface NativeOptions {
@@ -30,6 +30,8 @@ export interface NativeOptions {
   readonly compiler?: string;
   /** Folder for compiled kernels; CLAW_CACHE or ~/.cache/openclaw where absent. */
   readonly cache?: string;
+  /** A runtime that was built elsewhere (see runtimeLibrary), for where there is no compiler. */
+  readonly runtime?: Uint8Array;
 }
 
 /** Kernels that one compiler call takes before a second call beside it pays. */
@@ -59,7 +61,7 @@ export function nativeDevice(options: NativeOptions = {}): DevicePlugin {
   const start = (): Promise<Ready> => {
     started ??= (async () => {
       const cache = openCache(options.cache);
-      return { cache, runtime: await openRuntime(cache, options.compiler) };
+      return { cache, runtime: await openRuntime(cache, options.compiler, options.runtime) };
     })();
     // A compiler may be installed later: only success is remembered.
     started.catch(() => {
@@ -91,7 +93,7 @@ export function nativeDevice(options: NativeOptions = {}): DevicePlugin {
           {
             id: 'native',
             model: modelName(),
-            driver: runtime.compiler.name,
+            driver: runtime.compiler?.name ?? 'prebuilt',
             target: targetOf(row),
             freeBytes: freeBytes(),
             peers: [],
@@ -110,13 +112,15 @@ export function nativeDevice(options: NativeOptions = {}): DevicePlugin {
         throw refused(`${source.language} for ${target.id}`, 'this device compiles C for CPUs');
       }
       const { runtime, cache } = await start();
+      const { compiler } = runtime;
+      if (compiler === undefined) throw failure('OC-NATIVE-03', { reason: 'none was found' });
       const calls = Math.ceil(source.entries.length / kernelsPerCall);
       const texts = splitSource(source.text ?? '', Math.min(calls, thisMachine().cores));
-      const parts = await buildAll(runtime.compiler, texts, flagsOf(row), cache);
+      const parts = await buildAll(compiler, texts, flagsOf(row), cache);
       return {
         format: binaryFormat,
         target: target.id,
-        toolchain: runtime.compiler.name,
+        toolchain: compiler.name,
         bytes: joinLibraries(parts),
         entries: source.entries,
       };
@@ -135,6 +139,10 @@ export function nativeDevice(options: NativeOptions = {}): DevicePlugin {
     },
   };
 }
+
+/** The compiled runtime for other machines of this system and architecture. */
+export const runtimeLibrary = async (options: NativeOptions = {}): Promise<Uint8Array> =>
+  (await buildRuntime(openCache(options.cache), options.compiler)).made;
 
 /** The plug-in with its defaults. */
 export const plugin: DevicePlugin = nativeDevice();

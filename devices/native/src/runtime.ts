@@ -1,6 +1,6 @@
 /** The fixed C runtime as TypeScript functions: compiled once, loaded once per process. */
 import { readFileSync } from 'node:fs';
-import { failure, internal } from '@open-claw/core/device';
+import { failure, internal, isFailure } from '@open-claw/core/device';
 import type { Cache } from './cache.js';
 import { buildAll, type Compiler, commonFlags, findCompiler } from './compiler.js';
 
@@ -20,7 +20,8 @@ export interface Run {
 }
 
 export interface Runtime {
-  readonly compiler: Compiler;
+  /** Absent where the runtime was built elsewhere. */
+  readonly compiler: Compiler | undefined;
   /** Bits of instruction sets, see targets.ts. */
   readonly features: number;
   allocate(bytes: number): Address;
@@ -45,22 +46,43 @@ export interface Runtime {
 const runtimeFlags = [...commonFlags, '-pthread', '-fvisibility=hidden'];
 const sourceFile = new URL('../runtime/runtime.c', import.meta.url);
 
-/** The runtime of the first compiler that can make it. Throws OC-NATIVE-03 where none can. */
-export async function openRuntime(cache: Cache, wanted?: string): Promise<Runtime> {
+/** The shared library of the runtime, by the first compiler that can make it. */
+export async function buildRuntime(
+  cache: Cache,
+  wanted?: string,
+): Promise<{ readonly compiler: Compiler; readonly made: Uint8Array }> {
   const text = `${readFileSync(sourceFile, 'utf8')}\n`;
-  const { made } = await findCompiler(async (compiler) => {
+  return findCompiler(async (compiler) => {
     const flags = [...runtimeFlags, '-ldl'];
     const [library] = await buildAll(compiler, [text], flags, cache);
     if (library === undefined) throw internal('no library was built');
-    return bind(compiler, cache.fileOf(library));
+    return library;
   }, wanted);
-  return made;
+}
+
+/**
+ * The runtime of the first compiler that can make it; where none can, the library that was built
+ * elsewhere. Throws OC-NATIVE-03 where there is neither.
+ */
+export async function openRuntime(
+  cache: Cache,
+  wanted?: string,
+  prebuilt?: Uint8Array,
+): Promise<Runtime> {
+  try {
+    const { compiler, made } = await buildRuntime(cache, wanted);
+    return await bind(compiler, cache.fileOf(made));
+  } catch (error) {
+    const isMissing = isFailure(error) && error.code === 'OC-NATIVE-03';
+    if (prebuilt === undefined || !isMissing) throw error;
+    return bind(undefined, cache.fileOf(prebuilt));
+  }
 }
 
 const pointer = (at: Address | Uint8Array): bigint | Uint8Array =>
   typeof at === 'number' ? BigInt(at) : at;
 
-async function bind(compiler: Compiler, path: string): Promise<Runtime> {
+async function bind(compiler: Compiler | undefined, path: string): Promise<Runtime> {
   const koffi = await import('koffi').catch((error: unknown) => {
     const reason = `the package koffi cannot be loaded (${String(error)})`;
     throw failure('OC-NATIVE-03', { reason }, { kind: 'unavailable', cause: error });

@@ -380,6 +380,22 @@ export const messagesEnglish = {
     what: 'JSON tensor: {reason}',
     fix: 'give {"dtype", "shape", "data"} or nested arrays of equal lengths',
   },
+  'OC-BUNDLE-01': {
+    what: 'the bundle is damaged: {reason}',
+    fix: 'copy it again, or make it anew: claw compile MODEL --target T -o BUNDLE',
+  },
+  'OC-BUNDLE-02': {
+    what: 'the bundle was made by {made}; this is {have}',
+    fix: 'make it anew with this version: claw compile MODEL --target T -o BUNDLE',
+  },
+  'OC-BUNDLE-03': {
+    what: 'the bundle has no kernels for what this run needs',
+    fix: 'make it anew with the sizes of the run: claw compile MODEL --size NAME=N',
+  },
+  'OC-BUNDLE-04': {
+    what: 'no installed plug-in compiles for {target}',
+    fix: 'install the device package of that target, or name another target',
+  },
   'OC-DEVICE-01': {
     what: 'out of device memory: {asked} bytes asked, {free} free',
     fix: 'use smaller sizes, release tensors, or take a device with more memory',

@@ -386,6 +386,22 @@ export const messagesChinese: Table = {
     what: 'JSON 张量：{reason}',
     fix: '请提供 {"dtype", "shape", "data"} 或各层长度相等的嵌套数组',
   },
+  'OC-BUNDLE-01': {
+    what: '模型包已损坏：{reason}',
+    fix: '请重新复制，或重新生成：claw compile MODEL --target T -o BUNDLE',
+  },
+  'OC-BUNDLE-02': {
+    what: '模型包由 {made} 生成；当前是 {have}',
+    fix: '请用当前版本重新生成：claw compile MODEL --target T -o BUNDLE',
+  },
+  'OC-BUNDLE-03': {
+    what: '模型包中没有此次运行所需的内核',
+    fix: '请用运行时的大小重新生成：claw compile MODEL --size NAME=N',
+  },
+  'OC-BUNDLE-04': {
+    what: '没有已安装的插件能为 {target} 编译',
+    fix: '请安装该目标的设备软件包，或指定其他目标',
+  },
   'OC-DEVICE-01': {
     what: '设备内存不足：申请 {asked} 字节，剩余 {free} 字节',
     fix: '减小尺寸、释放张量，或换用内存更大的设备',

@@ -1,5 +1,4 @@
 /** Values of options, checked; what is wrong with one is wrong use. */
-import { readFileSync } from 'node:fs';
 import { failure } from '@open-claw/core/internal';
 import type { DeviceOptions } from '../devices/plugins.js';
 import type { Level, LoadModelOptions, Precision } from '../model/options.js';
@@ -24,6 +23,7 @@ export interface GivenOptions {
   readonly runs?: string;
   readonly against?: string;
   readonly trace?: string;
+  readonly output?: string;
   readonly onnx?: string;
   readonly filter?: string;
   readonly replay?: string;
@@ -134,10 +134,4 @@ export function parsePattern(name: string, value: string, texts: Texts): RegExp 
   } catch {
     throw usage(fill(texts.notPattern, { name, value }));
   }
-}
-
-/** The version of this package. */
-export function versionOf(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { readonly version: string }).version;
 }

@@ -2,15 +2,17 @@
 
 import { failure } from '@open-claw/core/internal';
 import { Command, type CommanderError, Option } from 'commander';
+import { ownVersion } from '../version.js';
 import { bench } from './commands/bench.js';
 import { check } from './commands/check.js';
+import { compileModel } from './commands/compile.js';
 import { conform } from './commands/conform.js';
 import { devices } from './commands/devices.js';
 import { explain } from './commands/explain.js';
 import { inspect } from './commands/inspect.js';
 import { run } from './commands/run.js';
 import type { Context } from './context.js';
-import { type GivenOptions, parseCommon, usage, versionOf } from './options.js';
+import { type GivenOptions, parseCommon, usage } from './options.js';
 import type { CommandResult } from './result.js';
 import { fill, type TextKey, type Texts } from './text.js';
 
@@ -21,7 +23,7 @@ export type Perform = (
   work: () => Promise<CommandResult>,
 ) => Promise<void>;
 
-const reserved = ['tune', 'compile', 'bisect', 'serve', 'new-device'];
+const reserved = ['tune', 'bisect', 'serve', 'new-device'];
 
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [
   ...before,
@@ -32,7 +34,7 @@ export function buildProgram(context: Context, perform: Perform): Command {
   const { texts } = context;
   const program = new Command('claw').description(texts.program);
   prepare(program, context);
-  program.version(versionOf(), '-V, --version', texts.optionVersion);
+  program.version(ownVersion(), '-V, --version', texts.optionVersion);
 
   const add = (
     name: string,
@@ -82,6 +84,10 @@ export function buildProgram(context: Context, perform: Perform): Command {
     new Option('--trace <FILE>', texts.optionTrace),
   ];
   add('bench', '<MODEL...>', benchOptions, (m, given) => bench(m, given, common(given), context));
+  const output = new Option('-o, --output <BUNDLE>', texts.optionOutput);
+  add('compile', '<MODEL>', [target, output], (m, given) =>
+    compileModel(first(m), given, common(given), context),
+  );
   const conformOptions = [
     new Option('--onnx <PATH>', texts.optionOnnx),
     new Option('--filter <RE>', texts.optionFilter),

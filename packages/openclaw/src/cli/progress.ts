@@ -32,7 +32,7 @@ export async function withProgress<T>(
   context: Context,
   work: (onProgress: (progress: LoadProgress) => void) => Promise<T>,
 ): Promise<T> {
-  const bar = progressBar(context, context.texts.compile);
+  const bar = progressBar(context, context.texts.compiling);
   try {
     return await work(({ done, total }) => {
       bar.total(total);

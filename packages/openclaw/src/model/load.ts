@@ -1,5 +1,5 @@
 /** Loads a model from bytes, a file or an address, on Node. */
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { failure } from '@open-claw/core/internal';
@@ -15,7 +15,7 @@ import { type LoadModelOptions, makeModel, parseModel, reach } from './options.j
 export type ModelSource = Uint8Array | string | URL;
 
 /**
- * Loads an ONNX model: bytes, a path, or a file:, http: or https: address (the only way in which
+ * Loads an ONNX model or a bundle of `claw compile`: bytes, a path, or a file:, http: or https: address (the only way in which
  * OpenCLAW uses the network). Runs on the first device of `device` that is there; without it on
  * CLAW_DEVICE, else on the fastest found. External data beside a file is read with it.
  */
@@ -25,12 +25,38 @@ export async function loadModel(
 ): Promise<Model> {
   applyEnvironment();
   reach('read', options);
+  const bundle = await bundleBytes(source);
+  if (bundle !== undefined) {
+    const { loadBundle } = await import('../bundle/load.js');
+    return loadBundle(bundle, options);
+  }
   const { proto, name } = await readSource(source, options);
   reach('device', options);
   await usePlugins(options);
   const backend = await openBackend(wantedIds(options));
   return makeModel(proto, backend, options, name);
 }
+
+/** The bytes of a source that has the mark of a bundle. */
+async function bundleBytes(source: ModelSource): Promise<Uint8Array | undefined> {
+  if (source instanceof Uint8Array) return hasMark(source) ? source : undefined;
+  const address = addressOf(source);
+  if (address !== undefined && address.protocol !== 'file:') return undefined;
+  const path = address === undefined ? String(source) : fileURLToPath(address);
+  if (!existsSync(path) || !statSync(path).isFile()) return undefined;
+  const file = openSync(path, 'r');
+  const start = new Uint8Array(bundleMark.length);
+  try {
+    readSync(file, start, 0, start.length, 0);
+  } finally {
+    closeSync(file);
+  }
+  return hasMark(start) ? new Uint8Array(readFileSync(path)) : undefined;
+}
+
+const bundleMark = 'CLAWBNDL';
+const hasMark = (bytes: Uint8Array): boolean =>
+  [...bundleMark].every((letter, i) => bytes[i] === letter.charCodeAt(0));
 
 export interface SourceModel {
   readonly proto: ModelProto;

@@ -246,7 +246,11 @@ export class Model {
 const canWait = ({ refusals }: ImportedModel): boolean =>
   refusals.every(({ needs }) => needs.length > 0);
 
-function importOptionsOf(proto: ModelProto, { sizes, fileName }: ModelOptions): ImportOptions {
+/** How the importer is asked for a program with these sizes. */
+export function importOptionsOf(
+  proto: ModelProto,
+  { sizes, fileName }: ModelOptions,
+): ImportOptions {
   const inputs = factsForSizes(proto, sizes ?? {});
   return {
     ...(sizes === undefined ? {} : { sizes }),
