@@ -88,7 +88,7 @@ export function writeBundle(bundle: Bundle): Uint8Array {
   return writeContainer(fields, sections);
 }
 
-/** Throws OC-BUNDLE-01 where anything is not as a bundle has it, OC-BUNDLE-02 for another format. */
+/** Throws OC-BUNDLE-01 where something is not as it should be, OC-BUNDLE-02 for another format. */
 export function readBundle(bytes: Uint8Array): Bundle {
   const { fields, sections } = readContainer(bytes);
   const sectionOf = (hash: unknown, name: string): Uint8Array => {

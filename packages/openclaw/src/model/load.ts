@@ -15,9 +15,10 @@ import { type LoadModelOptions, makeModel, parseModel, reach } from './options.j
 export type ModelSource = Uint8Array | string | URL;
 
 /**
- * Loads an ONNX model or a bundle of `claw compile`: bytes, a path, or a file:, http: or https: address (the only way in which
- * OpenCLAW uses the network). Runs on the first device of `device` that is there; without it on
- * CLAW_DEVICE, else on the fastest found. External data beside a file is read with it.
+ * Loads an ONNX model or a bundle of `claw compile`: bytes, a path, or a file:, http: or https:
+ * address (the only way in which OpenCLAW uses the network). Runs on the first device of `device`
+ * that is there; without it on CLAW_DEVICE, else on the fastest found. A bundle runs on its own,
+ * from bytes or a file. External data beside a file is read with it.
  */
 export async function loadModel(
   source: ModelSource,
