@@ -18,6 +18,7 @@ import {
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
+import { memoryRoot } from '../schedule/views.js';
 import type { Axis } from './axes.js';
 import { writeGroupContract } from './contract-group.js';
 import { writePack } from './contract-pack.js';
@@ -29,6 +30,7 @@ import {
   mergeGroups,
   planContract,
 } from './contract-plan.js';
+import { lowerQuantized } from './contract-quantized.js';
 import { writeRegisterContract } from './contract-register.js';
 import { chooseUnit, type UnitChoice } from './contract-unit.js';
 import { writeUnitContract } from './contract-unit-write.js';
@@ -46,7 +48,8 @@ export function isConstantValue(step: KernelStep, node: Node): boolean {
   const stop = new Set(step.inputs.map((input) => input.id));
   const stack = [node];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-    if (next.op === 'constant') continue;
+    // A step may know a constant by another name of its memory.
+    if (memoryRoot(next).op === 'constant') continue;
     if (stop.has(next.id) || next.inputs.length === 0) return false;
     stack.push(...next.inputs);
   }
@@ -85,6 +88,13 @@ export function lowerContract(
     return [{ ...writeGroupContract(plan, groups, target, names), ...cost }];
   }
   const unpacked = mergeGroups(plan, plain);
+  if (isConstantValue(step, plan.right.node)) {
+    const kernels = lowerQuantized(plan, unpacked, target, names);
+    const [main] = kernels?.slice(-1) ?? [];
+    if (kernels !== undefined && main !== undefined) {
+      return [...kernels.slice(0, -1), { ...main, ...cost }];
+    }
+  }
   const unit = chooseUnit(plan, unpacked, target, precision);
   if (unit !== undefined) return lowerOnUnit(plan, unpacked, target, names, unit, cost);
   const columns = unpacked.columns.at(-1) ?? one;

@@ -3,10 +3,12 @@
  * that need them. Takes an ordered graph; gives the set of values in memory and the groups.
  */
 import { elementCount } from '../base/host-tensor.js';
+import type { Target } from '../base/target.js';
 import type { Graph, Node } from '../graph/node.js';
 import { type Group, groupOf } from './group.js';
 import type { HostPlan } from './host.js';
 import { isInlineable, kindOf, workOf } from './kinds.js';
+import { isOfConstants, packsOperands, shiftedBytes } from './operands.js';
 import type { Order } from './order.js';
 import { memoryRoot, operandBase } from './views.js';
 import { groupOfWhole } from './whole.js';
@@ -30,13 +32,14 @@ export function fuse(
   graph: Graph,
   order: Order,
   host: HostPlan,
+  target: Target,
   isWhole: (node: Node) => boolean,
 ): Fusion {
   const leaving = new Set<Node>([...graph.outputs, ...host.downloaded]);
   const groups = findGroups(order, host, leaving, isWhole);
   const written = new Set<Node>();
   for (const node of order.nodes) if (isWritten(node, groups, host)) written.add(node);
-  const forced = forcedValues(order, groups, host, written, leaving);
+  const forced = forcedValues(order, groups, host, written, leaving, target);
   const work = estimateWork(order, written, groups, forced);
   return { memory: choose(order, groups, host, new Set([...forced, ...written]), work), groups };
 }
@@ -78,6 +81,7 @@ function forcedValues(
   host: HostPlan,
   written: ReadonlySet<Node>,
   leaving: ReadonlySet<Node>,
+  target: Target,
 ): Set<Node> {
   const forced = new Set<Node>(leaving);
   for (const node of order.nodes) {
@@ -88,9 +92,12 @@ function forcedValues(
     if (fromMemory) for (const input of node.inputs) forced.add(input);
     if (node.op === 'gather') forced.add(node.inputs[0] as Node);
     if (node.op === 'contract' || node.op === 'window' || whole) {
-      for (const operand of node.inputs) {
-        forced.add(operandBase(operand, (value) => written.has(value)));
-      }
+      node.inputs.forEach((operand, i) => {
+        const isPacked = packsOperands(target) && node.op === 'contract';
+        if (isPacked && i === 1 && isOfConstants(operand)) return;
+        const base = isPacked ? shiftedBytes(operand) : operand;
+        forced.add(operandBase(base, (value) => written.has(value)));
+      });
     }
     const group = groups.get(node);
     if (group?.pattern === 'reduction' && group.anchor === node) {

@@ -35,7 +35,8 @@ export function schedule(graph: Graph, target: Target, options: ScheduleOptions 
   const order = orderOf(graph);
   const host = planHost(graph, order, options.body === true);
   const isOperator = options.isOperator ?? (() => false);
-  const fusion = fuse(graph, order, host, (node) => !isOperator(node) && isWhole(node, target));
+  const isTaken = (node: Node): boolean => !isOperator(node) && isWhole(node, target);
+  const fusion = fuse(graph, order, host, target, isTaken);
   const memory = new Set(fusion.memory);
   const binds = bindsOf(graph);
   const steps: Step[] = [];

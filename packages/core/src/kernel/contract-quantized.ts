@@ -1,0 +1,225 @@
+/**
+ * Few rows times constant weights of one byte: levels and scales laid out once in panels of
+ * columns, [panel, depth, columns] and [panel, group, columns]; a group's sum is scaled at its end.
+ */
+import {
+  add,
+  ceilDivide,
+  type Expression,
+  minimum,
+  multiply,
+  type Size,
+  substitute,
+  subtract,
+  variable,
+} from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import type { Node } from '../graph/node.js';
+import type { Axis } from './axes.js';
+import type { Value } from './builder.js';
+import type { ContractPlan, MergedGroups } from './contract-plan.js';
+import { type ContractSite, placeIn, storeContracted } from './contract-store.js';
+import { KernelFrame, type KernelNames } from './frame.js';
+import { laneName } from './fused.js';
+import type { LoweredKernel, Workspace } from './lowered.js';
+import { Bindings, writeLoops, writeTasks } from './nest.js';
+import { type QuantizedOperand, quantizedRight } from './quantized-operand.js';
+import { type TileAxis, ValueLowering } from './value.js';
+
+/** Rows up to which reading a byte for a weight is what counts. */
+const mostRows = 4;
+/** Vectors of a panel: enough sums at once that none waits for its last addition. */
+const vectorsPerPanel = 4;
+const tasksPerCore = 4;
+
+interface Sizes {
+  readonly lanes: number;
+  readonly columns: number;
+  readonly panels: number;
+  readonly depth: Axis;
+  readonly steps: number;
+  readonly rows: number;
+  readonly column: Axis;
+}
+
+/** The kernels; undefined where the operand or the shape is another. */
+export function lowerQuantized(
+  plan: ContractPlan,
+  groups: MergedGroups,
+  target: Target,
+  names: KernelNames,
+): readonly LoweredKernel[] | undefined {
+  const sizes = sizesOf(plan, groups, target);
+  if (sizes === undefined) return undefined;
+  const operand = quantizedRight(plan, target);
+  if (operand === undefined) return undefined;
+  const { panels, steps, columns } = sizes;
+  const levels: Workspace = space(0, panels * steps * columns);
+  const scales: Workspace = space(1, panels * (steps / operand.group) * columns * 4);
+  return [
+    writePanels(plan, target, names, sizes, operand, levels, 'levels'),
+    writePanels(plan, target, names, sizes, operand, scales, 'scales'),
+    writeProduct(plan, groups, target, names, sizes, operand, levels, scales),
+  ];
+}
+
+const space = (id: number, bytes: Size): Workspace => ({
+  kind: 'workspace',
+  id,
+  bytes,
+  constant: true,
+});
+
+function sizesOf(plan: ContractPlan, groups: MergedGroups, target: Target): Sizes | undefined {
+  const { accumulate } = plan.node.attributes;
+  const { batch, rows, columns, depth } = plan.groups;
+  const lanes = target.vectorBytes / 4;
+  const [step, column] = [depth[0], columns[0]];
+  const isSimple = batch.length === 0 && columns.length === 1 && depth.length === 1;
+  if (!isSimple || accumulate !== 'f32' || lanes < 4) return undefined;
+  if (step === undefined || column === undefined || groups.rows.length > 1) return undefined;
+  const count = rows.reduce<Size>((all, axis) => multiply(all, axis.extent), 1);
+  if (typeof count !== 'number' || count > mostRows) return undefined;
+  if (typeof step.extent !== 'number' || typeof column.extent !== 'number') return undefined;
+  if (step.extent < lanes || column.extent < lanes) return undefined;
+  const wide = lanes * Math.min(vectorsPerPanel, Math.ceil(column.extent / lanes));
+  const panels = Math.ceil(column.extent / wide);
+  return { lanes, columns: wide, panels, depth: step, steps: step.extent, rows: count, column };
+}
+
+/** Levels as bytes or scales as f32, in panels; zeros beyond the last column. */
+function writePanels(
+  plan: ContractPlan,
+  target: Target,
+  names: KernelNames,
+  sizes: Sizes,
+  operand: QuantizedOperand,
+  to: Workspace,
+  what: 'levels' | 'scales',
+): LoweredKernel {
+  const frame = new KernelFrame(plan.step, target);
+  const { builder: b } = frame;
+  const { columns, column, depth } = sizes;
+  const buffer = frame.workspace(to, what === 'levels' ? 'i8' : 'f32', 'write');
+  const each = what === 'levels' ? 1 : operand.group;
+  const bindings = new Bindings();
+  const tasks: Axis[] = [{ name: 'panel', extent: sizes.panels, reduced: false }];
+  const line: Axis = { name: 'line', extent: sizes.steps / each, reduced: false };
+  const source: Node = operand[what];
+  const grid = writeTasks(b, tasks, 1, bindings, () => {
+    const panel = bindings.get('panel') as Expression;
+    const first = multiply(panel, columns);
+    writeLoops(b, [line], bindings, () => {
+      const at = bindings.get('line') as Expression;
+      const lanes: TileAxis = { name: laneName, count: columns };
+      const isWhole = (column.extent as number) % columns === 0;
+      const tail = subtract(column.extent, first);
+      const axis = isWhole ? lanes : { ...lanes, tail };
+      const values: ValueLowering = new ValueLowering({
+        builder: b,
+        target,
+        bufferOf: (node) => frame.input(node),
+        finish: (e) =>
+          substitute(e, (name) => {
+            if (name === column.name) return add(first, variable(laneName, columns));
+            return name === depth.name ? multiply(at, each) : undefined;
+          }),
+        tile: [axis],
+        known: (node, index) =>
+          node.id === operand.product.id ? values.value(source, index) : undefined,
+        failBase: names.failBase,
+      });
+      const value = values.value(plan.right.node, plan.right.index);
+      const mask = values.tailMask();
+      const kept = mask === undefined ? value : b.select(mask, value, b.literal('f32', 0));
+      const wide = b.broadcast(kept, [columns]);
+      const stored = what === 'levels' ? b.convert(wide, 'i32') : wide;
+      const row = add(multiply(panel, sizes.steps / each), at);
+      b.store({ buffer, address: multiply(row, columns), strides: [1] }, stored);
+    });
+  });
+  const packNames = { ...names, name: `${names.name}_${what}` };
+  const cost = { flops: 0, bytes: multiply(2, to.bytes) };
+  const shape = { lanes: sizes.lanes, group: 1, grid };
+  return frame.finish(packNames, shape, { once: true, cost });
+}
+
+function writeProduct(
+  plan: ContractPlan,
+  groups: MergedGroups,
+  target: Target,
+  names: KernelNames,
+  sizes: Sizes,
+  operand: QuantizedOperand,
+  levels: Workspace,
+  scales: Workspace,
+): LoweredKernel {
+  const frame = new KernelFrame(plan.step, target);
+  const { builder: b } = frame;
+  const { columns, rows, steps, panels } = sizes;
+  const { group } = operand;
+  const from = frame.workspace(levels, 'i8', 'read');
+  const factors = frame.workspace(scales, 'f32', 'read');
+  const outputs = plan.step.outputs.map((node) => frame.output(node));
+  const bindings = new Bindings();
+  const site: ContractSite = { plan, groups, frame, names, bindings, outputs };
+  const perTask = Math.max(1, Math.floor(panels / (tasksPerCore * target.cores)));
+  const block: Axis = { name: 'panelBlock', extent: ceilDivide(panels, perTask), reduced: false };
+  const type = { dtype: 'f32' as const, shape: [rows, columns] };
+  const nothing = (): Value => b.broadcast(b.literal('f32', 0), type.shape);
+  const grid = writeTasks(b, [block], 1, bindings, () => {
+    const start = multiply(bindings.get('panelBlock') as Expression, perTask);
+    b.for(start, minimum(add(start, perTask), panels), 1, (panel) => {
+      const total = b.variable(nothing(), type);
+      b.for(0, steps / group, 1, (number) => {
+        const sum = b.variable(nothing(), type);
+        const from0 = multiply(number, group);
+        b.for(
+          from0,
+          add(from0, group),
+          1,
+          (step) => {
+            const address = multiply(add(multiply(panel, steps), step), columns);
+            const access = { buffer: from, address, strides: [0, 1] };
+            const raw = b.load({ dtype: 'i32', shape: [1, columns] }, access);
+            const right = b.convert(raw, 'f32');
+            b.assign(sum, b.dot(leftAt(step), right, b.read(sum)));
+          },
+          { unroll: 4 },
+        );
+        const address = multiply(add(multiply(panel, steps / group), number), columns);
+        const access = { buffer: factors, address, strides: [1] };
+        const scale = b.load({ dtype: 'f32', shape: [columns] }, access);
+        const wide = b.broadcast(scale, type.shape, 1);
+        b.assign(total, b.multiplyAdd(b.read(sum), wide, b.read(total)));
+      });
+      const first = multiply(panel, columns);
+      const lanes: TileAxis = { name: laneName, count: columns };
+      const isWhole = (sizes.column.extent as number) % columns === 0;
+      const axis = isWhole ? lanes : { ...lanes, tail: subtract(sizes.column.extent, first) };
+      const bounds = [
+        rowBound(),
+        { axis: groups.columns.at(-1)?.name, value: add(first, variable(laneName, columns)) },
+      ];
+      storeContracted(site, b.read(total), [{ name: rowName, count: rows }, axis], bounds);
+    });
+  });
+  return frame.finish(names, { lanes: sizes.lanes, group: 1, grid });
+
+  function rowBound() {
+    const value = rows === 1 ? 0 : variable(rowName, rows);
+    return { axis: groups.rows.at(-1)?.name, value };
+  }
+
+  function leftAt(step: Expression): Value {
+    const axes = [
+      { name: rowName, count: rows },
+      { name: 'step', count: 1 },
+    ];
+    const bounds = [rowBound(), { axis: groups.depth[0]?.name, value: step }];
+    const values = new ValueLowering(placeIn(site, axes, bounds));
+    return b.broadcast(values.value(plan.left.node, plan.left.index), [rows, 1]);
+  }
+}
+
+const rowName = 'row';
