@@ -48,10 +48,22 @@ type Bound = ReturnType<Library['func']>;
 export const namesOf = (symbol: string | readonly string[] | undefined): readonly string[] =>
   symbol === undefined ? [] : typeof symbol === 'string' ? [symbol] : symbol;
 
+/** Run-time compilers recurse deeply; koffi gives other threads 128 KiB unless asked. */
+const compilerStackBytes = 8 * 2 ** 20;
+
+/** Settings are taken before anybody in the process has opened a library; else they stay. */
+function growStacks(koffi: Koffi): void {
+  try {
+    koffi.config({ async_stack_size: compilerStackBytes });
+  } catch {}
+}
+
 /** The package that calls libraries; a text says why there is none. */
 export function loadKoffi(): Koffi | string {
   try {
-    return createRequire(import.meta.url)('koffi') as Koffi;
+    const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+    growStacks(koffi);
+    return koffi;
   } catch (error) {
     return `the package koffi cannot be loaded (${firstLine(error)})`;
   }

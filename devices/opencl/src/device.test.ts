@@ -239,6 +239,13 @@ describe.skipIf(missing)('compiling', () => {
     await expect(work).rejects.toThrow(/line 4: .*missing.*if \(i < n\)/);
   });
 
+  it('has the stack that a compiler needs', async () => {
+    // Another text each time: drivers keep programs.
+    const deep = `${'(1.0f + '.repeat(240)}a[i] + ${Date.now()}${')'.repeat(240)}`;
+    const binary = await compile(text.replace('2.0f * a[i]', deep), { builds: 0 });
+    expect(binary.entries).toHaveLength(2);
+  });
+
   it('keeps what it compiled, and builds again what was changed', async () => {
     const counted = { builds: 0 };
     const own = `${text}// kept`;

@@ -3,6 +3,7 @@
  * probe asks for it, never before; handles are numbers.
  */
 import { createRequire } from 'node:module';
+import { callAside, callCompiler, hasDeepStacks } from './aside.js';
 import {
   buildInfo,
   createRegion,
@@ -114,20 +115,8 @@ export function openDriver(wanted?: string): Driver | string {
 const decoder = new TextDecoder();
 const textOf = (bytes: Uint8Array): string => decoder.decode(bytes).replace(/\0.*$/s, '').trim();
 
-type Done = (error: unknown, result: unknown) => void;
-
-/** A call on another thread; its arguments stay referenced until it ends. */
-function aside(start: (done: Done) => void, ...held: readonly unknown[]): Promise<number> {
-  return new Promise((resolve, reject) => {
-    start((error, result) => {
-      void held;
-      if (error === null || error === undefined) resolve(result as number);
-      else reject(error as Error);
-    });
-  });
-}
-
 function bind(koffi: typeof import('koffi'), path: string): Driver {
+  const deep = hasDeepStacks(koffi);
   const library = koffi.load(path);
   const f = (signature: string) => library.func(signature);
   // Objects are opaque addresses: as integers they need no wrapping.
@@ -277,8 +266,7 @@ function bind(koffi: typeof import('koffi'), path: string): Driver {
         const pointers = BigUint64Array.of(BigInt(koffi.address(bytes)));
         return programFromBinary(c, 1, ids, lengths, pointers, null, code);
       }),
-    buildProgram: (p, options) =>
-      aside((done) => build.async(p, 0, null, options, null, null, done)),
+    buildProgram: (p, options) => callCompiler(deep, build, [p, 0, null, options, null, null]),
     buildLog: (p, device) =>
       textOf(bytesOf((n, into, size) => logInfo(p, device, buildInfo.log, n, into, size))),
     async programBinary(p) {
@@ -287,20 +275,16 @@ function bind(koffi: typeof import('koffi'), path: string): Driver {
       const into = new Uint8Array(Number(sizes[0]));
       if (into.length === 0) return into;
       const pointers = BigUint64Array.of(BigInt(koffi.address(into)));
-      const code = await aside(
-        (done) => programInfo.async(p, facts.binaries, 8, pointers, null, done),
-        into,
-        pointers,
-      );
+      // The array of pointers does not hold what it points to.
+      const values = [p, facts.binaries, 8, pointers, null];
+      const code = await callCompiler(deep, programInfo, values).finally(() => void into);
       return code === 0 ? into : new Uint8Array(0);
     },
     createKernel: (p, name) => made((code) => kernel(p, name, code)),
     setArgument: (k, index, value) => argument(k, index, value.byteLength, value),
     launch: (q, k, size, event) => launch(...launchArguments(q, k, size, event)),
-    launchAside: (q, k, size, event) => {
-      const values = launchArguments(q, k, size, event);
-      return aside((done) => launch.async(...values, done), values);
-    },
+    launchAside: (q, k, size, event) =>
+      callCompiler(deep, launch, launchArguments(q, k, size, event)),
     fill: (q, to, pattern, event) =>
       fill(q, to.buffer, pattern, pattern.length, to.offset, to.bytes, 0, null, event),
     copy: (q, from, to, event) =>
@@ -312,9 +296,9 @@ function bind(koffi: typeof import('koffi'), path: string): Driver {
     flush: (q) => flush(q),
     wait: (events) => {
       const list = BigUint64Array.from(events, BigInt);
-      return aside((done) => wait.async(list.length, list, done), list);
+      return callAside(wait, [list.length, list]);
     },
-    finish: (q) => aside((done) => finish.async(q, done)),
+    finish: (q) => callAside(finish, [q]),
     eventStatus: (event) => {
       const status = new Int32Array(1);
       const code = eventInfo(event, eventFacts.status, 4, status, null);

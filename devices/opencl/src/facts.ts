@@ -87,6 +87,13 @@ function factsOf(driver: Driver, device: Handle, platform: string): DeviceFacts 
   };
 }
 
+/**
+ * Whether the driver keeps what it compiles on disk by itself. PoCL does; asked for the compiled
+ * form it compiles every kernel once more, for groups of any size: half of the whole time.
+ */
+export const keepsPrograms = ({ platform }: DeviceFacts): boolean =>
+  platform.startsWith('Portable Computing Language');
+
 /** All that compiled kernels depend on, as text: part of every cache key. */
 export const identityOf = (facts: DeviceFacts): string =>
   [facts.platform, facts.vendor, facts.name, facts.driver, facts.version].join('\n');

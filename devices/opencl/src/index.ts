@@ -18,7 +18,7 @@ import { type BuildPlace, buildSource } from './build.js';
 import { nameOf } from './constants.js';
 import { ClDeviceQueue } from './device.js';
 import { type Driver, type Handle, openDriver } from './driver.js';
-import { type ClDevice, identityOf, listClDevices } from './facts.js';
+import { type ClDevice, identityOf, keepsPrograms, listClDevices } from './facts.js';
 import { genericTarget, optionsOf, targetOf } from './targets.js';
 
 export interface OpenClOptions {
@@ -82,17 +82,20 @@ export function openClDevice(given: OpenClOptions = {}): DevicePlugin {
     }
   };
 
+  /** Empty where the text is to be built again: the driver finds its own copy. */
   const compiledOf = async (driver: Driver, known: Known, text: string): Promise<Uint8Array> => {
-    const key = hashOf('1', known.identity, known.options, text);
+    const key = hashOf('2', known.identity, known.options, text);
     const [kept] = cacheOf().find(key) ?? [];
     if (kept !== undefined) return kept;
     const compiled = await within(driver, known, async (place) => {
       const program = await buildSource(place, text);
-      const bytes = await driver.programBinary(program);
+      const own = keepsPrograms(known.facts);
+      const bytes = own ? new Uint8Array(0) : await driver.programBinary(program);
       driver.release('program', program);
       return bytes;
     });
-    if (compiled.byteLength > 0) cacheOf().keep(key, [compiled]);
+    // Also nothing is kept: the text is then known to compile.
+    cacheOf().keep(key, [compiled]);
     return compiled;
   };
 
