@@ -2,31 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  closeDevices,
-  compile,
-  type HostTensor,
-  isFailure,
-  load,
-  openDevice,
-  use,
-} from '@open-claw/core';
-import {
-  expressions,
-  type Graph,
-  graphOf,
-  hostTensor,
-  input,
-  interpret,
-  matmul,
-  type Node,
-  tanh,
-} from '@open-claw/core/internal';
+import { closeDevices, compile, isFailure, load, openDevice, use } from '@open-claw/core';
+import { interpret } from '@open-claw/core/internal';
 import { cudaDevice, type GpuRow, gpuRows } from '@open-claw/device-cuda';
 import { buildStub, stubCompiler } from '@open-claw/device-cuda/stub';
 import koffi from 'koffi';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openCalls } from '../devices/cuda/src/calls.js';
+import { isClose, layeredGraph, layeredInputs, layers, withFault } from './layers.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'claw-replays-'));
 const missing = stubCompiler() === undefined;
@@ -35,48 +18,6 @@ afterAll(async () => {
   await closeDevices();
   rmSync(folder, { recursive: true, force: true });
 });
-
-const width = 6;
-const layers = 5;
-
-/** tanh(… tanh(x · w₀) · w₁ …): a kernel per layer. */
-function network(): Graph {
-  const rows = expressions.variable('batch', 3);
-  const x = input('x', { dtype: 'f32', shape: [rows, width] });
-  const weights = Array.from({ length: layers }, (_, i) =>
-    input(`w${i}`, { dtype: 'f32', shape: [width, width] }),
-  );
-  const y = weights.reduce<Node>((h, w) => tanh(matmul(h, w)), x);
-  return graphOf([x, ...weights], [y]);
-}
-
-const values = (count: number, seed: number): number[] =>
-  Array.from({ length: count }, (_, i) => Math.sin(seed + 3 * i) / 2);
-const inputsOf = (batch: number, seed: number) => [
-  hostTensor('f32', [batch, width], values(batch * width, seed)),
-  ...Array.from({ length: layers }, (_, i) =>
-    hostTensor('f32', [width, width], values(width * width, seed + i + 1)),
-  ),
-];
-
-/** Whether the first outputs agree. */
-const isClose =
-  ([expected]: readonly HostTensor[]) =>
-  ([actual]: readonly HostTensor[]): boolean =>
-    expected !== undefined &&
-    actual?.shape.join() === expected.shape.join() &&
-    Array.from(expected.data as Float32Array).every(
-      (value, i) => Math.abs(Number(actual.data[i]) - value) < 1e-5,
-    );
-
-async function withFault<T>(fault: string, work: () => Promise<T>): Promise<T> {
-  process.env['CLAW_STUB_FAULT'] = fault;
-  try {
-    return await work();
-  } finally {
-    delete process.env['CLAW_STUB_FAULT'];
-  }
-}
 
 /** One row of each shape: contexts, devices that are set, no recording. */
 const shapes: readonly ((row: GpuRow) => boolean)[] = [
@@ -111,12 +52,12 @@ describe.skipIf(missing).each(rows)('$name on its stub', (row) => {
     const library = koffi.load(join(places.libraries[0] as string, row.libraries[0] as string));
     const bytes = library.func('uint64_t claw_stub_bytes()') as () => unknown;
     const records = row.symbols.captureBegin !== undefined;
-    const graph = network();
+    const graph = layeredGraph();
     const opened = await openDevice(`cuda/${row.name}:0`);
     const start = Number(bytes());
     const program = await load(compile(graph, opened.target, opened.plugin.language), opened);
     const check = async (batch: number, seed: number): Promise<void> => {
-      const inputs = inputsOf(batch, seed);
+      const inputs = layeredInputs(batch, seed);
       expect(await program.run(inputs)).toSatisfy(isClose(interpret(graph, inputs)));
     };
     for (let i = 0; i < 5; i++) await check(3, i);
@@ -134,12 +75,14 @@ describe.skipIf(missing).each(rows)('$name on its stub', (row) => {
 
     // A stop must be able to come between commands.
     const before = called.graphLaunch;
-    await program.run(inputsOf(7, 1), { timeLimit: 60_000 });
+    await program.run(layeredInputs(7, 1), { timeLimit: 60_000 });
     expect(called.graphLaunch).toBe(before);
 
     // What fails inside of a replay is no answer either.
     for (let i = 0; i < 4; i++) await check(3, i);
-    const refused = await withFault('refuse@2', () => program.run(inputsOf(3, 1)).catch((e) => e));
+    const refused = await withFault('refuse@2', () =>
+      program.run(layeredInputs(3, 1)).catch((e) => e),
+    );
     expect(isFailure(refused) && refused.code).toBe('OC-DEVICE-02');
     await check(3, 12);
     await check(3, 13);
@@ -150,19 +93,21 @@ describe.skipIf(missing).each(rows)('$name on its stub', (row) => {
   });
 
   it('loses no more than the run in which a replayed kernel fails', async () => {
-    const graph = network();
+    const graph = layeredGraph();
     const id = `cuda/${row.name}:1`;
     const opened = await openDevice(id);
     const program = await load(compile(graph, opened.target, opened.plugin.language), opened);
-    for (let i = 0; i < 4; i++) await program.run(inputsOf(3, i));
-    const failed = await withFault('launch@3', () => program.run(inputsOf(3, 1)).catch((e) => e));
+    for (let i = 0; i < 4; i++) await program.run(layeredInputs(3, i));
+    const failed = await withFault('launch@3', () =>
+      program.run(layeredInputs(3, 1)).catch((e) => e),
+    );
     expect(failed).toMatchObject({ kind: 'transient', retry: 'reopen' });
     await program.dispose();
     const again = await openDevice(id);
     expect(again.device).not.toBe(opened.device);
     const second = await load(compile(graph, again.target, again.plugin.language), again);
-    const expected = interpret(graph, inputsOf(3, 1));
-    expect(await second.run(inputsOf(3, 1))).toSatisfy(isClose(expected));
+    const expected = interpret(graph, layeredInputs(3, 1));
+    expect(await second.run(layeredInputs(3, 1))).toSatisfy(isClose(expected));
     await second.dispose();
   });
 });
