@@ -54,7 +54,7 @@ export async function graphTest(session: ExamSession, op: OpName): Promise<Graph
       return { maxError, refused: [], passed: cases.map(({ dtype }) => dtype) };
     } catch (error) {
       const apart = await runApart(session, device, cases);
-      // A wrong number counts, though the same program alone, or at another time, has the right one.
+      // A wrong number counts, though each alone, or at another time, has the right one.
       if (error instanceof ExamFailure) {
         throw new ExamFailure(`in one program with the other types: ${firstLine(error)}`);
       }
