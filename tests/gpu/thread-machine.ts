@@ -17,13 +17,14 @@ import {
   widened,
   wrap,
 } from '../../packages/core/src/codegen/script-operations.js';
-import type {
-  Element,
-  Guard,
-  Operand,
-  ScalarOperation,
-  ThreadProgram,
-  ThreadStatement,
+import {
+  type Element,
+  elementwise,
+  type Guard,
+  type Operand,
+  type ScalarOperation,
+  type ThreadProgram,
+  type ThreadStatement,
 } from '../../packages/core/src/codegen/thread-program.js';
 import { threadsTarget as target } from './programs.js';
 
@@ -102,6 +103,15 @@ function lines(program: ThreadProgram, list: readonly ThreadStatement[]): string
           const { memory, address, guard } = s.element;
           const call = `write('${memory}', ${index(address)}, ${stored(s.element, s.value)}, lane)`;
           return `if (${guardText(guard)}) ${call};`;
+        }
+        case 'loadVector':
+        case 'storeVector': {
+          // The promise that the address fits the length is checked, too.
+          const length = s.kind === 'loadVector' ? s.names.length : s.values.length;
+          const { address, guard } = s.element;
+          const whole = `(${index(address)}) % ${length} === 0`;
+          const check = `if (${guardText(guard)} && !(${whole})) throw new Error('unaligned');`;
+          return `${check}\n${inner(elementwise(s))}`;
         }
         case 'atomic': {
           const { memory, address, guard } = s.element;

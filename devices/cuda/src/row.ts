@@ -1,5 +1,5 @@
 /** A row: all that the driver must know about one vendor's libraries, as plain data. */
-import type { GpuDialect, GpuDialectName } from '@open-claw/core/device';
+import type { GpuDialect, GpuDialectName, MatrixUnit } from '@open-claw/core/device';
 import type { CompilerPart, DriverPart } from './signatures.table.js';
 
 /** Facts of one architecture, true of every card that has it; a card may report less. */
@@ -14,6 +14,8 @@ export interface Architecture {
   readonly sharedBytes: number;
   readonly cores: number;
   readonly memoryBytes: number;
+  /** Matrix units that the dialect has words for; absent: none. */
+  readonly matrixUnits?: readonly MatrixUnit[];
 }
 
 /** Numbers of the attributes that a driver can be asked for. */

@@ -3,6 +3,7 @@
  * code uses; what was seen nowhere and only follows a library's own rule is in `unconfirmed`.
  * Numbers are least values, so that a program planned without a card fits every card of a row.
  */
+import { warpMatrixUnits } from '@open-claw/core/device';
 import type { Architecture, Attributes, GpuRow } from './row.js';
 
 const gibibyte = 2 ** 30;
@@ -24,6 +25,9 @@ const architecture = (
   memoryBytes: 8 * gibibyte,
   ...facts,
 });
+
+/** Tensor cores from sm_80 on. */
+const tensorCores = { matrixUnits: warpMatrixUnits } as const;
 
 /** Attribute numbers of the CUDA driver interface, which its documentation fixes. */
 const cudaAttributes: Attributes = {
@@ -155,12 +159,12 @@ const cuda: GpuRow = {
   architectures: [
     architecture('sm_70', 32, { cores: 80, memoryBytes: 16 * gibibyte }),
     architecture('sm_75', 32, { cores: 20 }),
-    architecture('sm_80', 32, { cores: 108, memoryBytes: 40e9 }),
-    architecture('sm_86', 32, { cores: 28 }),
-    architecture('sm_89', 32, { cores: 24 }),
-    architecture('sm_90', 32, { cores: 114, memoryBytes: 80e9 }),
-    architecture('sm_100', 32, { cores: 132, memoryBytes: 160e9 }),
-    architecture('sm_120', 32, { cores: 36 }),
+    architecture('sm_80', 32, { cores: 108, memoryBytes: 40e9, ...tensorCores }),
+    architecture('sm_86', 32, { cores: 28, ...tensorCores }),
+    architecture('sm_89', 32, { cores: 24, ...tensorCores }),
+    architecture('sm_90', 32, { cores: 114, memoryBytes: 80e9, ...tensorCores }),
+    architecture('sm_100', 32, { cores: 132, memoryBytes: 160e9, ...tensorCores }),
+    architecture('sm_120', 32, { cores: 36, ...tensorCores }),
   ],
   maxGridX: gridLimit,
   knownCodes: true,

@@ -69,6 +69,52 @@ static inline int claw_shuffle_i(int v, int k) {
 #define __shfl_xor(v, k) _Generic((v), float: claw_shuffle_f, default: claw_shuffle_i)(v, k)
 #define __shfl_xor_sync(mask, v, k) __shfl_xor(v, k)
 
+/*
+ * Matrix units, by the layouts that the instruction's manual gives: threads put their registers
+ * down, then each adds up its own elements of D from those of the others.
+ */
+static inline float claw_half_bf16(unsigned half) {
+  union {
+    unsigned bits;
+    float value;
+  } both = {half << 16};
+  return both.value;
+}
+static inline float claw_half_f16(unsigned half) {
+  unsigned exponent = half >> 10 & 31, fraction = half & 1023;
+  float size = exponent == 0    ? ldexpf((float)fraction, -24)
+               : exponent == 31 ? (fraction == 0 ? INFINITY : NAN)
+                                : ldexpf((float)(fraction + 1024), (int)exponent - 25);
+  return half & 0x8000 ? -size : size;
+}
+static inline void claw_matrix(float (*decode)(unsigned), float *d[4], const unsigned a[4],
+                               const unsigned b[2]) {
+  unsigned mine = STUB_THREAD.x, first = mine & ~31u, g = mine % 32 / 4, t = mine % 4;
+  for (int i = 0; i < 4; i++)
+    claw_exchange[mine * 4 + i] = a[i] | (unsigned long long)(i < 2 ? b[i] : 0) << 32;
+  claw_wait_warp();
+  for (unsigned e = 0; e < 4; e++) {
+    unsigned row = g + e / 2 * 8, column = 2 * t + e % 2;
+    float sum = *d[e];
+    for (unsigned k = 0; k < 16; k++) {
+      unsigned holder = k % 8 / 2, shift = k % 2 * 16, later = k / 8;
+      unsigned from = first + row % 8 * 4 + holder;
+      unsigned left = (unsigned)claw_exchange[from * 4 + row / 8 + 2 * later];
+      unsigned right = (unsigned)(claw_exchange[(first + column * 4 + holder) * 4 + later] >> 32);
+      sum += decode(left >> shift & 0xffff) * decode(right >> shift & 0xffff);
+    }
+    *d[e] = sum;
+  }
+  claw_wait_warp();
+}
+#define claw_matrix_call(decode, d0, d1, d2, d3, a0, a1, a2, a3, b0, b1) \
+  claw_matrix(decode, (float *[]){d0, d1, d2, d3}, (unsigned[]){a0, a1, a2, a3}, \
+              (unsigned[]){b0, b1})
+#if STUB_WARP == 32
+#define mma_m16n8k16_bf16(...) claw_matrix_call(claw_half_bf16, __VA_ARGS__)
+#define mma_m16n8k16_f16(...) claw_matrix_call(claw_half_f16, __VA_ARGS__)
+#endif
+
 /* One line per kernel, written behind the kernels by the stub's compiler. */
 typedef struct {
   const char *name;

@@ -24,6 +24,7 @@ export { cLanguage, splitSource } from './codegen/c.js';
 export { gpuLanguage } from './codegen/gpu.js';
 export { type GpuDialect, type GpuDialectName, gpuDialects } from './codegen/gpu-dialects.table.js';
 export * from './codegen/language.js';
+export { bundleUnits, warpMatrixUnits } from './codegen/matrix-units.table.js';
 export type { Override, OverrideParameters } from './codegen/override.js';
 export { scriptLanguage } from './codegen/script.js';
 export { shaderLanguage, splitShader } from './codegen/shader.js';

@@ -16,6 +16,7 @@ import {
   modulo,
   multiply,
   type OperationKind,
+  type Term,
   termsOf,
   type Variable,
 } from './expression-algebra.js';
@@ -98,6 +99,22 @@ export function linearIn(
     } else return undefined;
   }
   return { coefficient: add(0, ...coefficients), rest: add(...rest) };
+}
+
+const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b));
+
+/** A number that divides the expression, given what divides the variables; 0 for the number 0. */
+export function divisorOf(e: Expression, known: (name: string) => number = () => 1): number {
+  if (typeof e === 'number') return Math.abs(e);
+  const ofAtom = (atom: Atom): number => {
+    if (atom.kind === 'variable') return known(atom.name);
+    if (atom.kind === 'floorDivide' || atom.kind === 'lessThan' || atom.kind === 'equalTo')
+      return 1;
+    return commonDivisor(divisorOf(atom.left, known), divisorOf(atom.right, known));
+  };
+  const ofTerm = (term: Term): number =>
+    term.atoms.reduce((all, atom) => all * ofAtom(atom), Math.abs(term.coefficient));
+  return e.terms.reduce((all, term) => commonDivisor(all, ofTerm(term)), Math.abs(e.constant));
 }
 
 const signs: Readonly<Record<OperationKind, string>> = {

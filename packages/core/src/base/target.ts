@@ -86,6 +86,8 @@ export interface Target {
   readonly preferredGroup: number;
   /** Group-shared memory in bytes. */
   readonly sharedBytes: number;
+  /** Most bytes that one access of a thread moves; absent: one element. */
+  readonly accessBytes?: number;
   readonly spaces: readonly Space[];
   readonly matrixUnits: readonly MatrixUnit[];
   /** Types that kernels can compute in. */

@@ -49,6 +49,10 @@ export interface GpuDialect {
   readonly atomics: Readonly<Record<'add' | 'minimum' | 'maximum' | 'exchange', string>>;
   /** Reinterprets bits: `{to}` is the type that it makes; empty where a union must do. */
   readonly reinterpret: string;
+  /** How several elements are moved at once: through a struct, or by functions on any pointer. */
+  readonly accesses: 'struct' | 'functions';
+  /** Behind the name of a shared array that is moved in vectors. */
+  readonly aligned: string;
   /** Line before a loop that shall be unrolled `{count}` times. */
   readonly unroll: string;
   /** Line that switches double precision on; empty where it is always there. */
@@ -106,6 +110,8 @@ const cuda: GpuDialect = {
     exchange: 'atomicExch',
   },
   reinterpret: '',
+  accesses: 'struct',
+  aligned: '__attribute__((aligned(16)))',
   unroll: '#pragma unroll {count}',
   doubles: '',
   options: ['--fmad=false'],
@@ -160,6 +166,8 @@ export const gpuDialects = {
       exchange: 'atomic_xchg',
     },
     reinterpret: 'as_{to}',
+    accesses: 'functions',
+    aligned: '',
     unroll: '__attribute__((opencl_unroll_hint({count})))',
     doubles: '#pragma OPENCL EXTENSION cl_khr_fp64 : enable',
     options: ['-cl-fp32-correctly-rounded-divide-sqrt'],

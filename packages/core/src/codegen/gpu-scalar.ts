@@ -7,6 +7,8 @@ import type { Operand } from './thread-program.js';
 
 /** What scalar text needs to know, and the helper functions that it came to need. */
 export interface ScalarContext {
+  /** Name of the dialect. */
+  readonly name: string;
   readonly dialect: GpuDialect;
   readonly target: Target;
   readonly helpers: Map<string, string>;

@@ -10,6 +10,7 @@ import type { TileProgram } from '../kernel/tile.js';
 import { type ExpressionTokens, printExpression, unwrapped } from './expression-text.js';
 import { type GpuDialect, type GpuDialectName, gpuDialects } from './gpu-dialects.table.js';
 import { checkType, indexTokens } from './gpu-index.js';
+import { matrixCall } from './gpu-matrix.js';
 import {
   binaryText,
   bitcastText,
@@ -22,6 +23,7 @@ import {
   unaryText,
   widened,
 } from './gpu-scalar.js';
+import { vectorLoads, vectorStore } from './gpu-vector.js';
 import type { Entry, Language, Source } from './language.js';
 import type {
   Element,
@@ -52,7 +54,8 @@ export function gpuLanguage(
       if (vectors !== undefined) return vectorSource(name, dialect, vectors, kernels, target);
       const programs = kernels.map((kernel) => mapThreads(kernel, target));
       const helpers = new Map<string, string>();
-      const texts = programs.map((program) => kernelText(program, { dialect, target, helpers }));
+      const context = { name, dialect, target, helpers };
+      const texts = programs.map((program) => kernelText(program, context));
       const head = [...dialect.header];
       if (dialect.doubles !== '' && programs.some(usesDoubles)) head.push(dialect.doubles);
       const lines = [...head, ...helpers.values(), ...texts];
@@ -122,7 +125,8 @@ function kernelText(program: ThreadProgram, context: ScalarContext): string {
   if (program.mayFail) parameters.push(`${dialect.pointer}int *status`);
   for (const size of program.sizes) parameters.push(`${types[indexType]} ${size}`);
   for (const s of program.shared) {
-    write(p, `${dialect.shared} ${types[s.memory]} ${s.name}[${s.length}];`);
+    const aligned = program.accessBytes > 0 && dialect.aligned !== '' ? ` ${dialect.aligned}` : '';
+    write(p, `${dialect.shared} ${types[s.memory]} ${s.name}[${s.length}]${aligned};`);
   }
   const integer = types[indexType];
   const [x, y, z] = dialect.block;
@@ -185,6 +189,22 @@ function statement(p: Printer, s: ThreadStatement): void {
       write(p, `${when(p, s.element.guard)}${placeText(p, s.element)} = ${narrow}${value};`);
       return;
     }
+    case 'loadVector': {
+      checkType(p.target, s.dtype);
+      const guard = s.element.guard.length === 0 ? undefined : guardText(p, s.element.guard);
+      const memory = memoryOf(p, s.element.memory);
+      for (const line of vectorLoads(p, s, memory, placeText(p, s.element), guard)) write(p, line);
+      return;
+    }
+    case 'storeVector': {
+      const memory = memoryOf(p, s.element.memory);
+      const values = s.values.map((value) =>
+        convertText(p, value.dtype, widened(memory), operandText(p, value)),
+      );
+      const text = vectorStore(p, placeText(p, s.element), memory, values);
+      write(p, `${when(p, s.element.guard)}${text}`);
+      return;
+    }
     case 'atomic': {
       const own = widened(memoryOf(p, s.element.memory));
       const value = convertText(p, s.value.dtype, own, operandText(p, s.value));
@@ -218,6 +238,9 @@ function statement(p: Printer, s: ThreadStatement): void {
         block(p, s.else);
       }
       write(p, '}');
+      return;
+    case 'matrix':
+      write(p, matrixCall(p, s));
       return;
     case 'fail':
       write(p, `if (${operandText(p, s.when)}) ${p.dialect.atomics.minimum}(status, ${s.code});`);

@@ -1,4 +1,5 @@
 /** Statements of thread programs in WGSL, written line by line into a printer. */
+import { refused } from '../base/errors.js';
 import type { Expression } from '../base/expression.js';
 import type { ComputeType } from '../base/target.js';
 import { unwrapped } from './expression-text.js';
@@ -28,7 +29,13 @@ import {
   unaryText,
   widenHalfText,
 } from './shader-scalar.js';
-import type { Guard, Operand, ScalarOperation, ThreadStatement } from './thread-program.js';
+import {
+  elementwise,
+  type Guard,
+  type Operand,
+  type ScalarOperation,
+  type ThreadStatement,
+} from './thread-program.js';
 
 export interface ShaderPrinter extends ShaderContext {
   readonly kernel: string;
@@ -89,6 +96,12 @@ function writeStatement(p: ShaderPrinter, s: ThreadStatement): void {
         for (const line of storeTexts(m, s.element, value)) writeLine(p, line);
       });
       return;
+    case 'loadVector':
+    case 'storeVector':
+      writeStatements(p, elementwise(s));
+      return;
+    case 'matrix':
+      throw refused(`matrix unit ${s.unit}`, 'WGSL has no words for it');
     case 'atomic':
       guarded(p, s.element.guard, () => {
         const m = memoryOf(p.memories, s.element);

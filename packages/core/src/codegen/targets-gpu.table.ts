@@ -4,6 +4,7 @@
  */
 import type { DType } from '../base/dtype.js';
 import type { Target } from '../base/target.js';
+import { warpMatrixUnits } from './matrix-units.table.js';
 
 const floats: readonly DType[] = [
   'f64',
@@ -67,6 +68,8 @@ const cuda = {
   maxGroup: 1024,
   preferredGroup: 256,
   sharedBytes: 48 * 1024,
+  accessBytes: 16,
+  matrixUnits: warpMatrixUnits,
   maxBindings: 64,
 } as const;
 

@@ -179,7 +179,10 @@ function ownAccesses(s: ThreadStatement): readonly Pending[] {
     case 'let':
     case 'assign':
       return loads(s.operation);
+    case 'loadVector':
+      return [access(s.element, 'read')];
     case 'store':
+    case 'storeVector':
       return [access(s.element, 'write')];
     case 'atomic':
       return [access(s.element, 'atomic')];

@@ -3,6 +3,7 @@
  * shared memory and whole-group barriers, so that no width of a hardware thread bundle matters.
  */
 import { add, type Expression, lessThan, multiply, variable } from '../base/expression.js';
+import type { MemoryType } from '../base/target.js';
 import type { Operation, TileReduction, ValueId } from '../kernel/tile.js';
 import { combineBundles, hasBundles } from './thread-bundle.js';
 import {
@@ -10,12 +11,13 @@ import {
   elementOf,
   type Layout,
   ownerGuard,
+  positionAt,
   registerAt,
   registersOf,
   threadPlace,
 } from './thread-layout.js';
-import type { Guard, Operand, ThreadStatement } from './thread-program.js';
-import { cell, placeIn, storeTile, type ThreadWriter } from './thread-writer.js';
+import type { Guard, Operand, ScalarOperation, ThreadStatement } from './thread-program.js';
+import { cell, placeIn, type SharedTile, storeTile, type ThreadWriter } from './thread-writer.js';
 
 const barrier: ThreadStatement = { kind: 'barrier', global: false };
 
@@ -66,7 +68,7 @@ function combine(w: ThreadWriter, name: string, how: TileReduction, a: Operand, 
 }
 
 /** A variable that starts as an operand. */
-function variableOf(w: ThreadWriter, name: string, initial: Operand): Operand {
+export function variableOf(w: ThreadWriter, name: string, initial: Operand): Operand {
   w.push({ kind: 'variable', name, dtype: initial.dtype, initial });
   return { kind: 'name', name, dtype: initial.dtype };
 }
@@ -124,14 +126,12 @@ function combineThreads(
   const { dtype } = w.typeOf(id);
   const threads = axis === 1 ? layout.threadColumns : layout.threadRows;
   const lines = axis === 1 ? layout.rows : layout.columns;
-  const lineThreads = axis === 1 ? layout.threadRows : layout.threadColumns;
   const memory = w.exchangeArray(dtype, lines * threads);
   // Neighbouring threads write neighbouring words, along whichever axis they are neighbours.
   const at = (line: Expression, thread: Expression): Expression =>
     axis === 1 ? add(multiply(line, threads), thread) : add(multiply(thread, lines), line);
   const place = threadPlace(layout, axis);
-  const line = (k: number): Expression =>
-    add(threadPlace(layout, axis === 1 ? 0 : 1), multiply(lineThreads, k));
+  const line = (k: number): Expression => positionAt(layout, axis === 1 ? 0 : 1, k);
   const owner = ownerGuard(layout);
   const put = (guard: Guard): void => {
     for (const [k, value] of parts.entries()) {
@@ -175,7 +175,7 @@ export function mapScan(w: ThreadWriter, id: ValueId, o: Scan): void {
   const current = Array.from({ length: registersOf(layout) }, (_, r) =>
     variableOf(w, w.fresh(`p${id}_`), w.register(o.a, layout, r)),
   );
-  const tile = { memory, pitch: length };
+  const tile = { memory, rowStep: length, columnStep: 1 };
   const body = w.inside(() => {
     storeTile(w, tile, layout, current);
     w.push(barrier);
@@ -257,37 +257,50 @@ export function mapDot(w: ThreadWriter, id: ValueId, o: Dot): void {
   const k = variable(index, depth);
   const across = layout.columns / layout.threadColumns;
   const body = w.inside(() => {
-    const read = (memory: string, address: Expression): Operand =>
-      w.define(w.fresh('o_'), dtype, { kind: 'load', element: cell(memory, address), other: 0 });
-    const rows = Array.from({ length: layout.rows / layout.threadRows }, (_, i) => {
-      const row = add(threadPlace(layout, 0), multiply(layout.threadRows, i));
-      return read(a.memory, add(multiply(row, a.pitch), k));
-    });
-    const columns = Array.from({ length: across }, (_, j) => {
-      const column = add(threadPlace(layout, 1), multiply(layout.threadColumns, j));
-      return read(b.memory, add(multiply(k, b.pitch), column));
-    });
+    const read = (tile: SharedTile, places: readonly Expression[]): readonly Operand[] => {
+      const memory = w.arrays.get(tile.memory)?.memory as MemoryType;
+      const names = places.map(() => w.fresh('o_'));
+      const elements = places.map((place) => cell(tile.memory, place));
+      return w.load(dtype, memory, elements, (i) => names[i] as string);
+    };
+    const rows = Array.from({ length: layout.rows / layout.threadRows }, (_, i) =>
+      add(multiply(positionAt(layout, 0, i), a.rowStep), multiply(k, a.columnStep)),
+    );
+    const columns = Array.from({ length: across }, (_, j) =>
+      add(multiply(k, b.rowStep), multiply(positionAt(layout, 1, j), b.columnStep)),
+    );
+    const [left, right] = [read(a, rows), read(b, columns)];
     for (const [r, sum] of sums.entries()) {
-      const left = rows[Math.floor(r / across)] as Operand;
-      const right = columns[r % across] as Operand;
-      w.push({
-        kind: 'assign',
-        name: nameOf(sum),
-        dtype,
-        operation: { kind: 'multiplyAdd', a: left, b: right, c: sum },
-      });
+      const operation: ScalarOperation = {
+        kind: 'multiplyAdd',
+        a: left[Math.floor(r / across)] as Operand,
+        b: right[r % across] as Operand,
+        c: sum,
+      };
+      w.push({ kind: 'assign', name: nameOf(sum), dtype, operation });
     }
   });
   w.push({ kind: 'for', index, start: 0, end: depth, step: 1, unroll: dotUnroll, body });
   w.setRegisters(id, layout, sums);
+  passOn(w, id, layout, sums);
+}
+
+/** Gives the registers of a dot to uses that want them in another layout. */
+export function passOn(
+  w: ThreadWriter,
+  id: ValueId,
+  layout: Layout,
+  sums: readonly Operand[],
+): void {
   const others = wantedOf(w, id).filter((l) => l !== undefined && l.key !== layout.key);
   if (others.length === 0) return;
-  const pitch = layout.columns | 1;
-  const memory = w.exchangeArray(dtype, layout.rows * pitch);
-  const passing = w.inside(() => {
-    storeTile(w, { memory, pitch }, layout, sums);
+  const rowStep = layout.columns | 1;
+  const memory = w.exchangeArray(w.typeOf(id).dtype, layout.rows * rowStep);
+  const tile = { memory, rowStep, columnStep: 1 };
+  const body = w.inside(() => {
+    storeTile(w, tile, layout, sums);
     w.push(barrier);
-    for (const l of others) readBack(w, id, l, memory, (r) => placeIn(pitch, l as Layout, r));
+    for (const l of others) readBack(w, id, l, memory, (r) => placeIn(tile, l as Layout, r));
   });
-  w.push({ kind: 'exchange', memory, body: passing });
+  w.push({ kind: 'exchange', memory, body });
 }

@@ -3,18 +3,31 @@
  * value is then made once per layout: repeating a load or an addition costs less than passing
  * registers between threads. Only reductions, scans and dots go through shared memory.
  */
-import { internal } from '../base/errors.js';
-import type { Operation, Statement, TileType, ValueId, VariableId } from '../kernel/tile.js';
+import { internal, refused, tooLarge } from '../base/errors.js';
+import type {
+  Operation,
+  Statement,
+  TileProgram,
+  TileType,
+  ValueId,
+  VariableId,
+} from '../kernel/tile.js';
+import { type BundleUnit, bundleUnitOf } from './matrix-units.table.js';
 import {
   accumulatorLayout,
   along,
+  bundleLayout,
   columnLayout,
   type Layout,
   rowLayout,
   transposed,
 } from './thread-layout.js';
+import { bodiesOf, operandsOf, type Survey, surveyAccesses } from './thread-survey.js';
 
 type Layouts = ReadonlyMap<string, Layout>;
+
+/** Bytes of what dots add up in most kernels. */
+const accumulatorBytes = 4;
 
 export interface Demands {
   readonly types: ReadonlyMap<ValueId, TileType>;
@@ -24,13 +37,19 @@ export interface Demands {
   readonly uniformVariables: ReadonlySet<VariableId>;
   /** Values that lie in shared memory. */
   readonly shared: ReadonlySet<ValueId>;
+  /** Values that are a dot's left operand and not its right one. */
+  readonly lefts: ReadonlySet<ValueId>;
+  /** Values that lie in shared memory as a matrix unit's operands. */
+  readonly operands: ReadonlyMap<ValueId, BundleUnit>;
+  /** What is known to divide names in expressions. */
+  readonly divisors: ReadonlyMap<string, number>;
   /** The one layout of stores, of reductions and of dots. */
   home(shape: readonly number[]): Layout;
   /** The layout in which a value that lies in shared memory is made. */
   maker(id: ValueId, operation: Operation): Layout;
 }
 
-interface State {
+interface State extends Survey {
   readonly group: number;
   readonly types: Map<ValueId, TileType>;
   readonly values: Map<ValueId, Map<string, Layout>>;
@@ -38,12 +57,19 @@ interface State {
   readonly uniformVariables: Set<VariableId>;
   readonly shared: Set<ValueId>;
   readonly accumulators: Set<string>;
+  readonly lefts: Set<ValueId>;
+  readonly rights: Set<ValueId>;
+  readonly operands: Map<ValueId, BundleUnit>;
+  /** Units by the shape of the accumulator. */
+  readonly units: Map<string, BundleUnit>;
   changed: boolean;
 }
 
-/** Finds the demands of a kernel's body for groups of `group` threads. */
-export function findDemands(body: readonly Statement[], group: number): Demands {
+/** Finds the demands of a kernel for a group whose threads move up to `accessBytes` at once. */
+export function findDemands(program: TileProgram, accessBytes = 0): Demands {
+  const { body, group } = program;
   const state: State = {
+    ...surveyAccesses(program, accessBytes),
     group,
     types: new Map(),
     values: new Map(),
@@ -51,28 +77,45 @@ export function findDemands(body: readonly Statement[], group: number): Demands 
     uniformVariables: new Set(),
     shared: new Set(),
     accumulators: new Set(),
+    lefts: new Set(),
+    rights: new Set(),
+    operands: new Map(),
+    units: new Map(),
     changed: true,
   };
   collect(body, state);
   const homes = new Map<string, Layout>();
   const home = (shape: readonly number[]): Layout => {
     const key = shape.join('x');
-    const make = state.accumulators.has(key) ? accumulatorLayout : rowLayout;
-    const found = homes.get(key) ?? make(shape, group);
+    const found = homes.get(key) ?? makeHome(shape, key);
     homes.set(key, found);
     return found;
+  };
+  const makeHome = (shape: readonly number[], key: string): Layout => {
+    const unit = state.units.get(key);
+    if (unit !== undefined) return unitLayout(shape, group, unit);
+    if (!state.accumulators.has(key)) {
+      const { axis = 1, width = 1 } = state.homeOf(shape) ?? {};
+      const [rows, columns] = shape;
+      const isColumn = axis === 0 && rows !== undefined && columns !== undefined;
+      return isColumn
+        ? columnLayout([rows, columns], group, width)
+        : rowLayout(shape, group, width);
+    }
+    return accumulatorLayout(shape, group, accessBytes / accumulatorBytes);
   };
   const maker = (id: ValueId, operation: Operation): Layout => {
     const shape = typeOf(state, id).shape;
     const [rows, columns] = shape;
-    if (operation.kind !== 'load') return home(shape);
-    if (rows === undefined || columns === undefined) return rowLayout(shape, group);
-    const [down, across] = operation.access.strides;
-    return down === 1 && across !== 1
-      ? columnLayout([rows, columns], group)
-      : rowLayout(shape, group);
+    const origin = state.origins.get(id);
+    if (origin === undefined && operation.kind !== 'load') return home(shape);
+    if (rows === undefined || columns === undefined || origin?.axis !== 0) {
+      return rowLayout(shape, group, origin?.width);
+    }
+    return columnLayout([rows, columns], group, origin.width);
   };
-  const demands: Demands = { ...state, home, maker };
+  const lefts = new Set([...state.lefts].filter((id) => !state.rights.has(id)));
+  const demands: Demands = { ...state, lefts, home, maker };
   // Demands on a variable reach back over the end of a loop, hence the repetition.
   while (state.changed) {
     state.changed = false;
@@ -87,18 +130,18 @@ function typeOf(state: State, id: ValueId): TileType {
   return type;
 }
 
-/** Bodies inside a statement, in order of execution. */
-export function bodiesOf(s: Statement): readonly (readonly Statement[])[] {
-  switch (s.kind) {
-    case 'for':
-      return [s.body];
-    case 'while':
-      return [s.head, s.body];
-    case 'if':
-      return [s.then, s.else];
-    default:
-      return [];
-  }
+function knownUnit(name: string): BundleUnit {
+  const unit = bundleUnitOf(name);
+  if (unit === undefined) throw refused(`matrix unit ${name}`, 'threads do not know it');
+  return unit;
+}
+
+function unitLayout(shape: readonly number[], group: number, u: BundleUnit): Layout {
+  // Two calls side by side, so that a word of two columns of the right operand serves both.
+  const least = [u.unit.m, u.unit.n * u.packed] as const;
+  const found = bundleLayout(shape, group, [u.rows, u.columns], least, 2 * u.packed);
+  if (found !== undefined) return found;
+  throw tooLarge('threads of a matrix unit', group, u.threads);
 }
 
 function collect(body: readonly Statement[], state: State): void {
@@ -109,6 +152,13 @@ function collect(body: readonly Statement[], state: State): void {
       if (isShared && state.group > 1) state.shared.add(s.id);
       if (s.operation.kind === 'dot') {
         state.accumulators.add(s.type.shape.join('x'));
+        state.lefts.add(s.operation.a);
+        state.rights.add(s.operation.b);
+        const unit = s.operation.unit === undefined ? undefined : knownUnit(s.operation.unit);
+        if (unit !== undefined) {
+          state.units.set(s.type.shape.join('x'), unit);
+          state.operands.set(s.operation.a, unit).set(s.operation.b, unit);
+        }
         if (state.group > 1) {
           state.shared.add(s.operation.a);
           state.shared.add(s.operation.b);
@@ -231,26 +281,3 @@ function visitLet(id: ValueId, o: Operation, state: State, demands: Demands): vo
 /** The layout that the operand of a broadcast needs: a vector along one axis of the result. */
 export const broadcastSource = (l: Layout, axis: number): Layout =>
   l.axis === undefined ? along(l, axis === 0 ? 0 : 1) : l;
-
-/** Operands of an operation that works lane by lane. */
-export function operandsOf(o: Operation): readonly ValueId[] {
-  switch (o.kind) {
-    case 'gather':
-      return o.mask === undefined ? [o.index] : [o.index, o.mask];
-    case 'unary':
-    case 'convert':
-    case 'bitcast':
-    case 'widenHalf':
-    case 'narrowHalf':
-      return [o.a];
-    case 'binary':
-    case 'compare':
-      return [o.a, o.b];
-    case 'select':
-      return [o.condition, o.a, o.b];
-    case 'multiplyAdd':
-      return [o.a, o.b, o.c];
-    default:
-      return [];
-  }
-}

@@ -3,7 +3,7 @@
  * makes it from a tile program, `thread-barriers.ts` adds the barriers, and the printers of GPU
  * text and of shader text say it.
  */
-import type { Expression } from '../base/expression.js';
+import { add, type Expression } from '../base/expression.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type {
   GridAxis,
@@ -89,6 +89,19 @@ export type ThreadStatement =
       readonly operation: ScalarOperation;
     }
   | { readonly kind: 'store'; readonly element: Element; readonly value: Operand }
+  /** `names.length` elements side by side, all or none; the address is a multiple of the length. */
+  | {
+      readonly kind: 'loadVector';
+      readonly names: readonly string[];
+      readonly dtype: ComputeType;
+      readonly element: Element;
+      readonly other: number;
+    }
+  | {
+      readonly kind: 'storeVector';
+      readonly element: Element;
+      readonly values: readonly Operand[];
+    }
   | {
       readonly kind: 'atomic';
       readonly name: 'add' | 'minimum' | 'maximum' | 'exchange';
@@ -115,6 +128,14 @@ export type ThreadStatement =
       readonly guard: Guard;
       readonly then: readonly ThreadStatement[];
       readonly else: readonly ThreadStatement[];
+    }
+  /** One call of a matrix unit by a bundle of threads; `sums` are variables that it adds to. */
+  | {
+      readonly kind: 'matrix';
+      readonly unit: string;
+      readonly sums: readonly string[];
+      readonly left: readonly Operand[];
+      readonly right: readonly Operand[];
     }
   | { readonly kind: 'fail'; readonly when: Operand; readonly code: number }
   /** Ends the group where the guard does not hold; the guard is the same in all threads. */
@@ -151,11 +172,29 @@ export interface ThreadProgram {
   readonly indexType: 'i32' | 'i64';
   readonly shared: readonly SharedArray[];
   readonly sharedBytes: number;
+  /** Most bytes of one access; 0 where there are no vectors. */
+  readonly accessBytes: number;
   /** Whether a launch has one axis and exactly as many groups as tasks; else it may have more. */
   readonly exactGrid: boolean;
   readonly grid: readonly GridAxis[];
   readonly body: readonly ThreadStatement[];
   readonly mayFail: boolean;
+}
+
+/** A vector access as accesses of one element each, for languages without them. */
+export function elementwise(
+  s: Extract<ThreadStatement, { kind: 'loadVector' | 'storeVector' }>,
+): readonly ThreadStatement[] {
+  const at = (i: number): Element => ({ ...s.element, address: add(s.element.address, i) });
+  if (s.kind === 'storeVector') {
+    return s.values.map((value, i) => ({ kind: 'store', element: at(i), value }));
+  }
+  return s.names.map((name, i) => ({
+    kind: 'let',
+    name,
+    dtype: s.dtype,
+    operation: { kind: 'load', element: at(i), other: s.other },
+  }));
 }
 
 /** Names that every thread program may use in expressions: thread in group, group in grid. */

@@ -9,15 +9,18 @@ import {
   subtract,
   variable,
 } from '../base/expression.js';
+import type { MemoryType } from '../base/target.js';
 import type { Access, Operation, ValueId } from '../kernel/tile.js';
 import { broadcastSource } from './thread-demand.js';
-import { activeThreads, elementOf, type Layout, transposed } from './thread-layout.js';
+import { activeThreads, elementOf, type Layout, registersOf, transposed } from './thread-layout.js';
 import type { Element, Operand, ScalarOperation } from './thread-program.js';
 import { cell, type ThreadWriter } from './thread-writer.js';
 
 /** The mapping of one kernel. */
 export interface Context {
   readonly w: ThreadWriter;
+  /** Memory types of buffers and scratch arrays. */
+  readonly memories: ReadonlyMap<string, MemoryType>;
   /** Memory that this kernel writes: what is loaded from it proves nothing about uniformity. */
   readonly changing: ReadonlySet<string>;
 }
@@ -74,6 +77,39 @@ export function indexed(
   return { ...cell(memory, variable(name)), guard };
 }
 
+export function memoryOf(c: Context, name: string): MemoryType {
+  const memory = c.memories.get(name);
+  if (memory === undefined) throw internal(`memory ${name} is not declared`);
+  return memory;
+}
+
+/** All registers of a load, several by one access where memory allows. */
+export function mapLoad(
+  c: Context,
+  id: ValueId,
+  o: Extract<Operation, { kind: 'load' }>,
+  l: Layout | undefined,
+  nameOf: (register: number) => string,
+): readonly Operand[] {
+  const { dtype } = c.w.typeOf(id);
+  const other = o.other ?? 0;
+  const all = Array.from({ length: l === undefined ? 1 : registersOf(l) }, (_, r) =>
+    elementOfAccess(c, o.access, l, r),
+  );
+  const touched = all.flatMap((element, r) => (element.guard.includes(0) ? [] : [r]));
+  // Threads beyond the layout's load too, but only owners store.
+  const alone = l !== undefined && activeThreads(l) === l.group;
+  const elements = touched.map((r) => {
+    const element = all[r] as Element;
+    return { ...element, pattern: alone ? element.pattern : `${element.pattern},copy` };
+  });
+  const memory = memoryOf(c, o.access.buffer);
+  const named = (i: number): string => nameOf(touched[i] as number);
+  const loaded = c.w.load(dtype, memory, elements, named, other);
+  const none: Operand = { kind: 'literal', value: other, dtype };
+  return all.map((_, r) => loaded[touched.indexOf(r)] ?? none);
+}
+
 /** One register of a value that needs no other thread. */
 export function mapScalar(
   c: Context,
@@ -94,16 +130,8 @@ export function mapScalar(
       return define({ kind: 'index', expression: o.expression });
     case 'iota':
       return define({ kind: 'index', expression: l === undefined ? 0 : (elementOf(l, r)[0] ?? 0) });
-    case 'load': {
-      const element = elementOfAccess(c, o.access, l, r);
-      if (element.guard.includes(0)) {
-        return { kind: 'literal', value: o.other ?? 0, dtype };
-      }
-      // Threads beyond the layout's load too, but only owners store.
-      const alone = l !== undefined && activeThreads(l) === l.group;
-      const pattern = alone ? element.pattern : `${element.pattern},copy`;
-      return define({ kind: 'load', element: { ...element, pattern }, other: o.other ?? 0 });
-    }
+    case 'load':
+      return mapLoad(c, id, o, l, () => name)[r] as Operand;
     case 'gather':
       return define({
         kind: 'load',

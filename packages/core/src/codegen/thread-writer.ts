@@ -7,7 +7,7 @@ import { add, type Expression, multiply } from '../base/expression.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { TileType, ValueId } from '../kernel/tile.js';
 import type { Demands } from './thread-demand.js';
-import { elementOf, type Layout, ownerGuard } from './thread-layout.js';
+import { elementOf, type Layout, ownerGuard, registersOf } from './thread-layout.js';
 import type {
   Element,
   Guard,
@@ -16,12 +16,21 @@ import type {
   SharedArray,
   ThreadStatement,
 } from './thread-program.js';
+import { bytesOfMemory, runsOf } from './thread-vector.js';
 
-/** A tile that lies in shared memory, row by row. */
+/** A tile that lies in shared memory, row by row or column by column. */
 export interface SharedTile {
   readonly memory: string;
-  /** Elements from row to row. */
-  readonly pitch: number;
+  /** Elements from row to row, and from column to column. */
+  readonly rowStep: number;
+  readonly columnStep: number;
+}
+
+/** What a target says about accesses and exchanges of threads. */
+export interface AccessFacts {
+  /** Most bytes of one access; 0: one element. */
+  readonly accessBytes: number;
+  readonly bundles: boolean;
 }
 
 export class ThreadWriter {
@@ -31,6 +40,10 @@ export class ThreadWriter {
   readonly demands: Demands;
   readonly layouts = new Map<string, Layout>();
   readonly arrays = new Map<string, SharedArray>();
+  /** What is known to divide names in expressions. */
+  readonly divisors: Map<string, number>;
+  /** Most bytes of one access; 0: one element. */
+  readonly accessBytes: number;
   private readonly registers = new Map<ValueId, Map<string, readonly Operand[]>>();
   private readonly tiles = new Map<ValueId, SharedTile>();
   /** Uniform values that a reader of the text could prove to be uniform. */
@@ -38,10 +51,12 @@ export class ThreadWriter {
   private statements: ThreadStatement[] = [];
   private next = 0;
 
-  constructor(demands: Demands, group: number, bundles = false) {
+  constructor(demands: Demands, group: number, { accessBytes, bundles }: AccessFacts) {
     this.demands = demands;
+    this.divisors = new Map(demands.divisors);
     this.group = group;
     this.bundles = bundles;
+    this.accessBytes = accessBytes;
   }
 
   push(...statements: readonly ThreadStatement[]): void {
@@ -65,6 +80,44 @@ export class ThreadWriter {
   define(name: string, dtype: ComputeType, operation: ScalarOperation): Operand {
     this.push({ kind: 'let', name, dtype, operation });
     return { kind: 'name', name, dtype };
+  }
+
+  private runs(elements: readonly Element[], memory: MemoryType): readonly (readonly number[])[] {
+    const known = (name: string): number => this.divisors.get(name) ?? 1;
+    return runsOf(elements, memory, this.accessBytes, known);
+  }
+
+  /** Loads elements of one memory under names, several at once where they lie side by side. */
+  load(
+    dtype: ComputeType,
+    memory: MemoryType,
+    elements: readonly Element[],
+    nameOf: (i: number) => string,
+    other = 0,
+  ): readonly Operand[] {
+    // A word of narrow elements that are not there is 0.
+    const isWide = other === 0 || bytesOfMemory[memory] >= 4;
+    const runs = isWide ? this.runs(elements, memory) : elements.map((_, i) => [i]);
+    for (const run of runs) {
+      const element = elements[run[0] as number] as Element;
+      const names = run.map(nameOf);
+      const operation: ScalarOperation = { kind: 'load', element, other };
+      if (run.length === 1) this.define(names[0] as string, dtype, operation);
+      else this.push({ kind: 'loadVector', names, dtype, element, other });
+    }
+    return elements.map((_, i) => ({ kind: 'name', name: nameOf(i), dtype }));
+  }
+
+  /** Stores elements of one memory, several at once where they lie side by side. */
+  store(memory: MemoryType, elements: readonly Element[], values: readonly Operand[]): void {
+    for (const run of this.runs(elements, memory)) {
+      const element = elements[run[0] as number] as Element;
+      const [first] = run;
+      if (run.length > 1) {
+        const each = run.map((i) => values[i] as Operand);
+        this.push({ kind: 'storeVector', element, values: each });
+      } else this.push({ kind: 'store', element, value: values[first as number] as Operand });
+    }
   }
 
   /** Makes the layout's thread places known to the kernel's beginning. */
@@ -140,32 +193,24 @@ export class ThreadWriter {
 /** How values of a compute type lie in shared memory. */
 export const sharedType = (dtype: ComputeType): MemoryType => (dtype === 'bool' ? 'u32' : dtype);
 
-const bytesOfMemory: Readonly<Record<MemoryType, number>> = {
-  f64: 8,
-  i64: 8,
-  u64: 8,
-  f32: 4,
-  i32: 4,
-  u32: 4,
-  i16: 2,
-  u16: 2,
-  i8: 1,
-  u8: 1,
-};
-
-/** Bytes of all arrays, each begun at a multiple of 8; throws tooLarge above `limit`. */
-export function sharedBytesOf(arrays: readonly SharedArray[], limit: number): number {
-  const sizes = arrays.map((a) => Math.ceil((a.length * bytesOfMemory[a.memory]) / 8) * 8);
+/** Bytes of all arrays, each begun at a multiple of an access; throws tooLarge above `limit`. */
+export function sharedBytesOf(
+  arrays: readonly SharedArray[],
+  limit: number,
+  accessBytes: number,
+): number {
+  const unit = Math.max(8, accessBytes);
+  const sizes = arrays.map((a) => Math.ceil((a.length * bytesOfMemory[a.memory]) / unit) * unit);
   const total = sizes.reduce((sum, size) => sum + size, 0);
   if (total > limit) throw tooLarge('shared memory of a group', total, limit);
   return total;
 }
 
 /** Place of a layout's register in a shared tile. */
-export function placeIn(pitch: number, layout: Layout, register: number): Expression {
+export function placeIn(tile: SharedTile, layout: Layout, register: number): Expression {
   const where = elementOf(layout, register);
   const [row, column] = where.length === 2 ? where : [0, where[0]];
-  return add(multiply(row ?? 0, pitch), column ?? 0);
+  return add(multiply(row ?? 0, tile.rowStep), multiply(column ?? 0, tile.columnStep));
 }
 
 /** An element of shared memory without a guard. */
@@ -184,8 +229,26 @@ export function storeTile(
   registers: readonly Operand[],
 ): void {
   const guard: Guard = ownerGuard(layout);
-  for (const [r, value] of registers.entries()) {
-    const place = placeIn(tile.pitch, layout, r);
-    w.push({ kind: 'store', element: { ...cell(tile.memory, place, layout.key), guard }, value });
-  }
+  const elements = registers.map((_, r) => ({
+    ...cell(tile.memory, placeIn(tile, layout, r), layout.key),
+    guard,
+  }));
+  w.store(w.arrays.get(tile.memory)?.memory as MemoryType, elements, registers);
 }
+
+/** Registers of a layout from a shared tile, under names of their numbers. */
+export const loadTile = (
+  w: ThreadWriter,
+  dtype: ComputeType,
+  tile: SharedTile,
+  layout: Layout,
+  nameOf: (register: number) => string,
+): readonly Operand[] =>
+  w.load(
+    dtype,
+    w.arrays.get(tile.memory)?.memory as MemoryType,
+    Array.from({ length: registersOf(layout) }, (_, r) =>
+      cell(tile.memory, placeIn(tile, layout, r)),
+    ),
+    nameOf,
+  );

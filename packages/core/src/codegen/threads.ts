@@ -16,9 +16,11 @@ import type { Target } from '../base/target.js';
 import type { Operation, Statement, TileProgram, ValueId } from '../kernel/tile.js';
 import { placeBarriers } from './thread-barriers.js';
 import { mapDot, mapReduce, mapScan } from './thread-collective.js';
-import { bodiesOf, computedLayouts, findDemands } from './thread-demand.js';
+import { computedLayouts, findDemands } from './thread-demand.js';
 import { type Layout, ownerGuard, placeStatements, registersOf } from './thread-layout.js';
+import { mapMatrixDot } from './thread-matrix.js';
 import {
+  type Element,
   type Guard,
   laneName,
   type Operand,
@@ -26,10 +28,20 @@ import {
   type ThreadStatement,
   taskName,
 } from './thread-program.js';
-import { type Context, elementOfAccess, indexed, mapScalar, suffixOf } from './thread-scalar.js';
 import {
-  cell,
-  placeIn,
+  type Context,
+  elementOfAccess,
+  indexed,
+  mapLoad,
+  mapScalar,
+  memoryOf,
+  suffixOf,
+} from './thread-scalar.js';
+import { bodiesOf } from './thread-survey.js';
+import { widthOf } from './thread-vector.js';
+import {
+  loadTile,
+  type SharedTile,
   sharedBytesOf,
   sharedType,
   storeTile,
@@ -47,12 +59,15 @@ export const privateBytes = 8192;
 export function mapThreads(program: TileProgram, target: Target): ThreadProgram {
   const { group } = program;
   if (group > target.maxGroup) throw tooLarge('a group of threads', group, target.maxGroup);
+  const accessBytes = target.accessBytes ?? 0;
   const bundles = target.features?.includes('bundles') ?? false;
-  const w = new ThreadWriter(findDemands(program.body, group), group, bundles);
+  const demands = findDemands(program, accessBytes);
+  const w = new ThreadWriter(demands, group, { accessBytes, bundles });
   for (const s of program.scratch) w.array(s.name, s.memory, s.length);
   const writable = new Set(program.buffers.filter((b) => b.access !== 'read').map((b) => b.name));
   const scratch = new Set(program.scratch.map((s) => s.name));
-  const context: Context = { w, changing: new Set([...writable, ...scratch]) };
+  const memories = new Map([...program.buffers, ...program.scratch].map((m) => [m.name, m.memory]));
+  const context: Context = { w, memories, changing: new Set([...writable, ...scratch]) };
   const inner = w.inside(() => mapBody(context, program.body));
   const places = new Map<string, ThreadStatement>();
   for (const l of w.layouts.values()) {
@@ -70,7 +85,8 @@ export function mapThreads(program: TileProgram, target: Target): ThreadProgram 
     sizes: program.sizes,
     indexType: program.indexType,
     shared,
-    sharedBytes: sharedBytesOf(shared, limit),
+    sharedBytes: sharedBytesOf(shared, limit, accessBytes),
+    accessBytes,
     exactGrid: exact,
     grid: program.grid,
     body: group === 1 ? body : placeBarriers(body, writable),
@@ -139,18 +155,18 @@ function mapStatement(c: Context, s: Statement): void {
         }
       }
       return;
-    case 'store':
+    case 'store': {
+      const elements: Element[] = [];
+      const values: Operand[] = [];
       eachOwned(c, [s.value], (l, r) => {
         const element = elementOfAccess(c, s.access, l, r);
         if (element.guard.includes(0)) return;
-        const guard = [...element.guard, ...ownedBy(c, l)];
-        w.push({
-          kind: 'store',
-          element: { ...element, guard },
-          value: w.register(s.value, l, r),
-        });
+        elements.push({ ...element, guard: [...element.guard, ...ownedBy(c, l)] });
+        values.push(w.register(s.value, l, r));
       });
+      w.store(memoryOf(c, s.access.buffer), elements, values);
       return;
+    }
     case 'scatter':
     case 'atomic': {
       const pattern = w.fresh('any');
@@ -255,13 +271,17 @@ function mapLet(c: Context, id: ValueId, o: Operation): void {
   if (layouts.length === 0) return;
   if (o.kind === 'reduce') mapReduce(w, id, o);
   else if (o.kind === 'scan') mapScan(w, id, o);
+  else if (o.kind === 'dot' && o.unit !== undefined) mapMatrixDot(w, id, o);
   else if (o.kind === 'dot') mapDot(w, id, o);
   else {
     for (const [i, l] of layouts.entries()) {
       const name = `v${id}${suffixOf(i)}`;
-      const registers = Array.from({ length: registersOf(l) }, (_, r) =>
-        mapScalar(c, id, o, l, r, `${name}_${r}`),
-      );
+      const registers =
+        o.kind === 'load'
+          ? mapLoad(c, id, o, l, (r) => `${name}_${r}`)
+          : Array.from({ length: registersOf(l) }, (_, r) =>
+              mapScalar(c, id, o, l, r, `${name}_${r}`),
+            );
       w.setRegisters(id, l, registers);
     }
   }
@@ -271,24 +291,47 @@ function mapLet(c: Context, id: ValueId, o: Operation): void {
 /** Puts a value that was made in one layout into shared memory, and reads it where asked. */
 function shareTile(w: ThreadWriter, id: ValueId, made: Layout, wanted: readonly Layout[]): void {
   const { dtype, shape } = w.typeOf(id);
-  const [rows, columns] = shape.length === 2 ? shape : [1, shape[0]];
-  // An odd pitch keeps the elements of a column in different banks.
-  const pitch = rows === 1 ? (columns ?? 1) : (columns ?? 1) | 1;
-  const memory = w.array(`tile_${id}`, sharedType(dtype), pitch * (rows ?? 1));
+  const [rows = 1, columns = 1] = shape.length === 2 ? shape : [1, shape[0]];
+  const unit = w.demands.operands.get(id);
+  const isLeft = w.demands.lefts.has(id);
+  // Along the depth a matrix unit takes words; a right operand lies as it was loaded.
+  const byColumn = unit === undefined ? w.accessBytes > 0 && isLeft : !isLeft && made.byColumn;
+  const [length, lines] = byColumn ? [rows, columns] : [columns, rows];
+  const memoryType = unit?.memory ?? sharedType(dtype);
+  const width = widthOf(w.accessBytes, memoryType);
+  const pitch =
+    unit === undefined ? pitchOf(length, lines, width, made, byColumn) : length + unitPadding;
+  const memory = w.array(`tile_${id}`, memoryType, pitch * lines);
+  const steps = { rowStep: byColumn ? 1 : pitch, columnStep: byColumn ? pitch : 1 };
+  const tile: SharedTile = { memory, ...steps };
   const registers = Array.from({ length: registersOf(made) }, (_, r) => w.register(id, made, r));
-  w.setTile(id, { memory, pitch });
-  storeTile(w, { memory, pitch }, made, registers);
+  w.setTile(id, tile);
+  storeTile(w, tile, made, registers);
   for (const [i, l] of wanted.entries()) {
     if (l.key === made.key) continue;
-    const reads = Array.from({ length: registersOf(l) }, (_, r) =>
-      w.define(`v${id}s${i}_${r}`, dtype, {
-        kind: 'load',
-        element: cell(memory, placeIn(pitch, l, r)),
-        other: 0,
-      }),
+    w.setRegisters(
+      id,
+      l,
+      loadTile(w, dtype, tile, l, (r) => `v${id}s${i}_${r}`),
     );
-    w.setRegisters(id, l, reads);
   }
+}
+
+/** Elements behind a line of a unit's operand: 16 bytes, so that a bundle meets all banks. */
+const unitPadding = 8;
+
+/** Elements from line to line of a shared tile, so that few threads meet in one bank. */
+function pitchOf(
+  length: number,
+  lines: number,
+  width: number,
+  made: Layout,
+  byColumn: boolean,
+): number {
+  if (lines === 1) return length;
+  // Lines of odd length, but where lines are cut into vectors they begin at one.
+  if (width < 2 || length % width !== 0) return length | 1;
+  return made.byColumn === byColumn ? length : length + width;
 }
 
 /** Whether a uniform value follows from constants, sizes and memory that nobody writes. */

@@ -12,8 +12,8 @@ import type { GpuDialect, VectorWords } from './gpu-dialects.table.js';
 import { checkType, indexTokens } from './gpu-index.js';
 import { type ScalarContext, widened } from './gpu-scalar.js';
 import type { Entry, Source } from './language.js';
-import { bodiesOf } from './thread-demand.js';
 import { taskName } from './thread-program.js';
+import { bodiesOf } from './thread-survey.js';
 import { privateBytes, wideGrid } from './threads.js';
 import type { VectorKernel, VectorMemory } from './vector-kernel.js';
 import { printStatements } from './vector-statement.js';
@@ -30,7 +30,8 @@ export function vectorSource(
   target: Target,
 ): Source {
   const helpers = new Map<string, string>();
-  const texts = kernels.map((kernel) => kernelText(kernel, { dialect, target, helpers }, words));
+  const context = { name, dialect, target, helpers };
+  const texts = kernels.map((kernel) => kernelText(kernel, context, words));
   const code = [...helpers.values(), ...texts];
   const head = [...dialect.header];
   const double = new RegExp(`\\b${dialect.types.f64}`);

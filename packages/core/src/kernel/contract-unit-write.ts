@@ -176,7 +176,7 @@ class UnitWriter {
     const right = this.rightRange(task);
     const fits = b.variable(b.literal('u32', 1));
     this.eachBlock((block) => {
-      const range = new RangeOf(b, choice.unit.k);
+      const range = new RangeOf(b, [choice.unit.k]);
       this.packRows(block, range);
       const depth = sizes.depth.extent as number;
       const good = rangesFit(b, range.ends(), right, choice.splits, depth);

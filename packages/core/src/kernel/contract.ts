@@ -69,7 +69,7 @@ export function lowerContract(
   step: KernelStep,
   target: Target,
   names: KernelNames,
-  { precision }: Choices,
+  choices: Choices,
 ): readonly LoweredKernel[] {
   const plan = planContract(step);
   const leftSeen = addressesOf(plan, target, [plan.left], false);
@@ -85,7 +85,7 @@ export function lowerContract(
   };
   if (target.execution === 'threads') {
     const groups = mergeGroups(plan, plain);
-    return [{ ...writeGroupContract(plan, groups, target, names), ...cost }];
+    return [{ ...writeGroupContract(plan, groups, target, names, choices), ...cost }];
   }
   const unpacked = mergeGroups(plan, plain);
   if (isConstantValue(step, plan.right.node)) {
@@ -95,7 +95,7 @@ export function lowerContract(
       return [...kernels.slice(0, -1), { ...main, ...cost }];
     }
   }
-  const unit = chooseUnit(plan, unpacked, target, precision);
+  const unit = chooseUnit(plan, unpacked, target, choices.precision);
   if (unit !== undefined) return lowerOnUnit(plan, unpacked, target, names, unit, cost);
   const columns = unpacked.columns.at(-1) ?? one;
   const rows = extentOf(plan.groups.rows);

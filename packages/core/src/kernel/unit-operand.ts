@@ -45,18 +45,18 @@ export function joinRows(b: KernelBuilder, rows: readonly Value[]): Value {
 const bitsOfOne = 0x3f800000;
 
 /**
- * The least and the greatest magnitude of f32 values, zeros left out of the least: as u32 bits, one
- * lane each. `least` is kept less one, so that zero wraps to the greatest, and is at most 1.
+ * The least and the greatest magnitude of f32 values, zeros left out of the least: as u32 bits,
+ * lane by lane. `least` is kept less one, so that zero wraps to the greatest, and is at most 1.
  */
 export class RangeOf {
   private readonly b: KernelBuilder;
   private readonly least: Variable;
   private readonly greatest: Variable;
 
-  constructor(b: KernelBuilder, lanes: number) {
+  constructor(b: KernelBuilder, shape: readonly number[]) {
     this.b = b;
-    const type = { dtype: 'u32' as const, shape: [lanes] };
-    const fill = (value: number): Value => b.broadcast(b.literal('u32', value), [lanes]);
+    const type = { dtype: 'u32' as const, shape };
+    const fill = (value: number): Value => b.broadcast(b.literal('u32', value), shape);
     this.least = b.variable(fill(bitsOfOne - 1), type);
     this.greatest = b.variable(fill(0), type);
   }
@@ -72,8 +72,8 @@ export class RangeOf {
   /** Uniform u32 bits of the least and of the greatest. */
   ends(): readonly [Value, Value] {
     const { b } = this;
-    const least = b.reduce('minimum', b.read(this.least));
-    const greatest = b.reduce('maximum', b.read(this.greatest));
+    const least = b.reduceAll('minimum', b.read(this.least));
+    const greatest = b.reduceAll('maximum', b.read(this.greatest));
     return [b.add(least, b.literal('u32', 1)), greatest];
   }
 }

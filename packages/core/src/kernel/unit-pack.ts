@@ -127,7 +127,7 @@ export function writeUnitPack(
   const grid = writeTasks(b, tasks, 1, bindings, () => {
     const block = bindings.get('panelBlock') as Expression;
     const step = bindings.get('unitStep') as Expression;
-    const range = rangeTo === undefined ? undefined : new RangeOf(b, unit.n);
+    const range = rangeTo === undefined ? undefined : new RangeOf(b, [unit.n]);
     const first = multiply(block, panelsPerBlock);
     const end = minimum(add(first, panelsPerBlock), sizes.panels);
     b.for(0, unit.k / unit.interleave, 1, (line) => {
