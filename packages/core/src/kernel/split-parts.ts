@@ -1,4 +1,4 @@
-/** Products of f32 tiles on a unit of bf16 as a kernel goes along: parts, their order, the range. */
+/** Products of f32 tiles on a unit of bf16: parts, their order, and whether the range allows it. */
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { narrowSmall } from './convert.js';
 import type { UnitTile } from './group-tile.js';
