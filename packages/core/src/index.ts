@@ -41,6 +41,7 @@ export {
 } from './runtime/run.js';
 export type { StepTime } from './runtime/session.js';
 export { isTraced, type TracedPlugin, type TraceReport } from './runtime/traced.js';
+export { type Tuned, type TunedStep, type TuneOptions, tune } from './runtime/tune.js';
 export * from './tensor/autograd.js';
 export * from './tensor/create.js';
 export { setDevice } from './tensor/devices.js';

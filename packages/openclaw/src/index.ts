@@ -5,7 +5,7 @@ export * from '@open-claw/core';
 export { readNpy, readNpz, writeNpy } from '@open-claw/formats';
 export { type BackendFacts, factsOf, openBackend } from './devices/choose.js';
 export { type DeviceOptions, usePlugins } from './devices/plugins.js';
-export { loadModel, type ModelSource } from './model/load.js';
+export { loadModel, type ModelSource, type TuningOptions } from './model/load.js';
 export { Model, type ModelInputs, type ModelOutputs, type ModelRunOptions } from './model/model.js';
 export type { Level, LoadModelOptions, LoadProgress, Precision } from './model/options.js';
 export type { ModelPort, Sizes } from './model/ports.js';

@@ -2,6 +2,7 @@
 import { bytesOf } from '../base/dtype.js';
 import { multiply, product } from '../base/expression.js';
 import type { Graph, Node } from '../graph/node.js';
+import { stepKey } from '../kernel/candidates.js';
 import type { LoweredKernel, Workspace } from '../kernel/lowered.js';
 import type { TileProgram } from '../kernel/tile.js';
 import { type InPlaceOptions, overwriteOf } from '../schedule/in-place.js';
@@ -67,6 +68,7 @@ export function assemble(
 
   const launches = (step: KernelStep): void => {
     const operator = table.operator(operatorName(step));
+    const key = stepKey(step);
     const spaces = new Map<number, Draft>();
     const bind = (argument: Node | Workspace): Draft => {
       if ('op' in argument) return draftOf(argument);
@@ -77,11 +79,8 @@ export function assemble(
       return draft;
     };
     for (const kernel of table.kernelsOf(step, operator)) {
-      const launch = launchOf(
-        kernel,
-        operator,
-        kernel.arguments.map((a) => touch(bind(a))),
-      );
+      const bound = kernel.arguments.map((a) => touch(bind(a)));
+      const launch = { ...launchOf(kernel, operator, bound), key };
       (kernel.once ? once : made).push(launch);
     }
   };

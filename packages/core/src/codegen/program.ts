@@ -39,6 +39,8 @@ export interface LaunchStep {
   readonly bytes: Size;
   /** Index into Program.operators. */
   readonly operator: number;
+  /** Of the step, for measured choices (see kernel/candidates.ts). */
+  readonly key?: string;
   /** Of a launch that runs once: text that is equal for kernels that do the same. */
   readonly layout?: string;
 }

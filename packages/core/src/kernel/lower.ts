@@ -3,6 +3,7 @@ import { refused } from '../base/errors.js';
 import type { Target } from '../base/target.js';
 import type { KernelStep } from '../schedule/step.js';
 import { lowerAttention } from './attention.js';
+import { chosen } from './candidates.js';
 import { lowerCompact } from './compact.js';
 import { lowerContract } from './contract.js';
 import { lowerCumulate } from './cumulate.js';
@@ -60,6 +61,15 @@ function halved(target: Target, halvings: number): Target {
   };
 }
 
+/** A tuning may come from a file: what is no small count asks for nothing. */
+const bounded = (halvings: number): number =>
+  Number.isInteger(halvings) && halvings > 0 && halvings <= mostHalvings ? halvings : 0;
+
+const mostHalvings = 4;
+
+const withUnits = (target: Target, units: number): Target =>
+  units === 0 && target.execution === 'vector' ? { ...target, matrixUnits: [] } : target;
+
 /**
  * Tile programs that do a step's work, in order of launch. Throws `refused` where the target
  * cannot hold or compute a dtype of the step. `tile.halvings` of the tuning asks for smaller tiles.
@@ -75,6 +85,8 @@ export function lower(
       throw refused(`dtype ${node.dtype}`, `${target.id} has no memory type for it`, node.op);
     }
   }
-  const machine = halved(target, choices.tuning['tile']?.['halvings'] ?? 0);
+  const { halvings = 0, units = 1 } = chosen(step, choices);
+  const again = choices.tuning['tile']?.['halvings'] ?? 0;
+  const machine = halved(withUnits(target, units), bounded(halvings) + again);
   return lowerings[step.pattern](step, machine, names, choices);
 }

@@ -21,6 +21,8 @@ export interface RunLimits {
 export interface StepTime {
   readonly operator: string;
   readonly entry: string;
+  /** Of the step that it belongs to. */
+  readonly key: string;
   /** On the clock of the profile. */
   readonly start: number;
   readonly milliseconds: number;
@@ -232,7 +234,15 @@ export class Session {
     await this.opened.device.sync();
     const milliseconds = this.now() - start;
     const operator = this.program.operators[step.operator] as string;
-    this.times?.push({ operator, entry: step.entry, start, milliseconds, flops, bytes });
+    this.times?.push({
+      operator,
+      entry: step.entry,
+      key: step.key ?? '',
+      start,
+      milliseconds,
+      flops,
+      bytes,
+    });
   }
 
   release(): void {

@@ -1,6 +1,7 @@
 /** Values of options, checked; what is wrong with one is wrong use. */
 import { failure } from '@open-claw/core/internal';
 import type { DeviceOptions } from '../devices/plugins.js';
+import type { TuningOptions } from '../model/load.js';
 import type { Level, LoadModelOptions, Precision } from '../model/options.js';
 import { fill, type Texts } from './text.js';
 
@@ -24,6 +25,7 @@ export interface GivenOptions {
   readonly against?: string;
   readonly trace?: string;
   readonly output?: string;
+  readonly tuning?: string;
   readonly onnx?: string;
   readonly filter?: string;
   readonly replay?: string;
@@ -33,14 +35,14 @@ export const usage = (reason: string): Error =>
   failure('OC-USAGE-01', { reason }, { kind: 'usage' });
 
 export interface ParsedOptions {
-  readonly load: LoadModelOptions & DeviceOptions;
+  readonly load: LoadModelOptions & DeviceOptions & TuningOptions;
   /** Milliseconds of one run. */
   readonly timeLimit: number | undefined;
 }
 
 /** The options that every command takes. */
 export function parseCommon(given: GivenOptions, texts: Texts): ParsedOptions {
-  const { device, plugin, precision, level, size, memory, timeLimit, threads } = given;
+  const { device, plugin, precision, level, size, memory, timeLimit, threads, tuning } = given;
   const bytes = memory === undefined ? undefined : parseBytes('--memory', memory, texts);
   const load = {
     ...(device === undefined ? {} : { device }),
@@ -53,6 +55,7 @@ export function parseCommon(given: GivenOptions, texts: Texts): ParsedOptions {
       : { level: choice('--level', level, ['default', 'exact'], texts) }),
     ...(size === undefined ? {} : { sizes: parseSizes(size, texts) }),
     ...(bytes === undefined ? {} : { memory: bytes }),
+    ...(tuning === undefined ? {} : { tuningFile: tuning }),
     ...(threads === undefined ? {} : { threads: parseCount('--threads', threads, 1, texts) }),
   } as LoadModelOptions & DeviceOptions & { precision?: Precision; level?: Level };
   const time = timeLimit === undefined ? undefined : parseTime('--time-limit', timeLimit, texts);

@@ -11,6 +11,7 @@ import { devices } from './commands/devices.js';
 import { explain } from './commands/explain.js';
 import { inspect } from './commands/inspect.js';
 import { run } from './commands/run.js';
+import { tuneModel } from './commands/tune.js';
 import type { Context } from './context.js';
 import { type GivenOptions, parseCommon, usage } from './options.js';
 import type { CommandResult } from './result.js';
@@ -23,7 +24,7 @@ export type Perform = (
   work: () => Promise<CommandResult>,
 ) => Promise<void>;
 
-const reserved = ['tune', 'bisect', 'serve', 'new-device'];
+const reserved = ['bisect', 'serve', 'new-device'];
 
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [
   ...before,
@@ -84,6 +85,10 @@ export function buildProgram(context: Context, perform: Perform): Command {
     new Option('--trace <FILE>', texts.optionTrace),
   ];
   add('bench', '<MODEL...>', benchOptions, (m, given) => bench(m, given, common(given), context));
+  const tuned = new Option('-o, --output <FILE>', texts.optionTuned);
+  add('tune', '<MODEL>', [...inputs, threads(texts), tuned], (m, given) =>
+    tuneModel(first(m), given, common(given), context),
+  );
   const output = new Option('-o, --output <BUNDLE>', texts.optionOutput);
   add('compile', '<MODEL>', [target, output], (m, given) =>
     compileModel(first(m), given, common(given), context),
@@ -111,6 +116,7 @@ const commonOptions = (texts: Texts): readonly Option[] => [
   repeated('--size <NAME=NUMBER>', texts.optionSize),
   new Option('--memory <BYTES>', texts.optionMemory),
   new Option('--time-limit <TIME>', texts.optionTimeLimit),
+  new Option('--tuning <FILE>', texts.optionTuning),
   new Option('--json [FILE]', texts.optionJson),
 ];
 

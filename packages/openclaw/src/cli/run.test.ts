@@ -98,7 +98,7 @@ describe('claw', () => {
     expect(err.toLowerCase()).toContain(text);
   });
 
-  it.each(['tune', 'bisect', 'serve', 'new-device'])('%s is reserved', async (name) => {
+  it.each(['bisect', 'serve', 'new-device'])('%s is reserved', async (name) => {
     const { exit, err } = await claw([name, 'x', '--target', 'y']);
     expect(exit).toBe(3);
     expect(err).toContain('not available in this version');

@@ -11,6 +11,12 @@ import { applyEnvironment } from '../environment.js';
 import { fetchBytes } from './fetch.js';
 import type { Model } from './model.js';
 import { type LoadModelOptions, makeModel, parseModel, reach } from './options.js';
+import { tunedOptions } from './tuning-file.js';
+
+export interface TuningOptions {
+  /** A file of `claw tune`; a program that it does not hold runs with the defaults. */
+  readonly tuningFile?: string;
+}
 
 export type ModelSource = Uint8Array | string | URL;
 
@@ -22,7 +28,7 @@ export type ModelSource = Uint8Array | string | URL;
  */
 export async function loadModel(
   source: ModelSource,
-  options: LoadModelOptions & DeviceOptions = {},
+  options: LoadModelOptions & DeviceOptions & TuningOptions = {},
 ): Promise<Model> {
   applyEnvironment();
   reach('read', options);
@@ -35,7 +41,7 @@ export async function loadModel(
   reach('device', options);
   await usePlugins(options);
   const backend = await openBackend(wantedIds(options));
-  return makeModel(proto, backend, options, name);
+  return makeModel(proto, backend, tunedOptions(proto, backend, options), name);
 }
 
 /** The bytes of a source that has the mark of a bundle. */

@@ -5,6 +5,7 @@ import {
   isFailure,
   type Precision,
   type RunOptions,
+  type Tuning,
 } from '@open-claw/core';
 import { failure, quoteText } from '@open-claw/core/internal';
 import {
@@ -30,6 +31,8 @@ export interface ModelOptions {
   readonly memory?: number;
   /** Accuracy of f32 contractions; `highest` where absent. */
   readonly precision?: Precision;
+  /** Measured choices for its steps. */
+  readonly tuning?: Tuning;
   readonly fileName?: string;
 }
 

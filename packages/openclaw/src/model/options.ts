@@ -1,5 +1,5 @@
 /** Options of loading that every platform shares, and the part of the work that is the same. */
-import { type Fallback, type Precision, precisions } from '@open-claw/core';
+import { type Fallback, type Precision, precisions, type Tuning } from '@open-claw/core';
 import { failure, refused } from '@open-claw/core/internal';
 import {
   loadExternalData,
@@ -21,6 +21,8 @@ export interface LoadModelOptions {
    * have no faster unit compute `high` and `fast` as `highest`.
    */
   readonly precision?: Precision;
+  /** Measured choices, see `claw tune`; the defaults where absent. */
+  readonly tuning?: Tuning;
   /** `exact` is refused by devices that do not claim it. */
   readonly level?: Level;
   /** Limits on the file itself. */
@@ -78,11 +80,12 @@ export async function makeModel(
 ): Promise<Model> {
   checkPolicies(options);
   reach('compile', options);
-  const { sizes, memory, precision } = options;
+  const { sizes, memory, precision, tuning } = options;
   const model = await Model.create(proto, backend, {
     ...(sizes === undefined ? {} : { sizes }),
     ...(memory === undefined ? {} : { memory }),
     ...(precision === undefined ? {} : { precision }),
+    ...(tuning === undefined ? {} : { tuning }),
     ...(fileName === undefined ? {} : { fileName }),
   });
   reach('ready', options);

@@ -8,6 +8,7 @@ import {
   load,
   type Precision,
   type Program,
+  type Tuning,
 } from '@open-claw/core';
 import type { ImportedModel, InputFacts, ModelProto, OnnxValue } from '@open-claw/formats';
 import type { Backend } from '../devices/choose.js';
@@ -27,6 +28,7 @@ export interface Prepared {
 export interface PrepareOptions {
   readonly memory?: number;
   readonly precision?: Precision;
+  readonly tuning?: Tuning;
   readonly values: ReadonlyMap<string, OnnxValue>;
   readonly fixed: readonly string[];
   readonly shaped: readonly string[];
@@ -35,7 +37,7 @@ export interface PrepareOptions {
 export async function prepare(
   imported: ImportedModel,
   backend: Backend,
-  { memory, precision, values, fixed, shaped }: PrepareOptions,
+  { memory, precision, tuning, values, fixed, shaped }: PrepareOptions,
 ): Promise<Prepared> {
   const { graph } = imported;
   const made = {
@@ -47,7 +49,10 @@ export async function prepare(
     return { ...made, program: undefined, executable: interpreterExecutable(graph) };
   }
   const { opened } = backend;
-  const program = compileFor(graph, opened, precision === undefined ? {} : { precision });
+  const program = compileFor(graph, opened, {
+    ...(precision === undefined ? {} : { precision }),
+    ...(tuning === undefined ? {} : { tuning }),
+  });
   const limit = memory === undefined ? {} : { memoryLimit: memory };
   return { ...made, program, executable: await load(program, opened, limit) };
 }

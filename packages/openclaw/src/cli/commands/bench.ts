@@ -17,6 +17,7 @@ import { usePlugins, wantedIds } from '../../devices/plugins.js';
 import { readSource } from '../../model/load.js';
 import type { Model } from '../../model/model.js';
 import { makeModel } from '../../model/options.js';
+import { tunedOptions } from '../../model/tuning-file.js';
 import type { Context } from '../context.js';
 import { gatherInputs, randomInputs } from '../input/gather.js';
 import { choice, type GivenOptions, type ParsedOptions, parseCount } from '../options.js';
@@ -96,7 +97,7 @@ async function benchOne(source: string, backend: Backend, setting: Setting) {
   const { opened } = backend;
   const { proto, name } = await readSource(source, options.load);
   const started = performance.now();
-  const model = await makeModel(proto, backend, options.load, name);
+  const model = await makeModel(proto, backend, tunedOptions(proto, backend, options.load), name);
   try {
     const { inputs, tensors, prepared } = await prepareRun(model, given, context);
     const compileMs = performance.now() - started;
