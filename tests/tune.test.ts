@@ -59,7 +59,7 @@ describe.each(ids)('tuning on %s', (id) => {
     expect(found.candidates.length).toBeGreaterThan(2);
     for (const { times, choice } of found.steps) {
       expect(times.every((time) => time !== undefined && time >= 0)).toBe(true);
-// Gains of a few percent are noise.
+      // Gains of a few percent are noise.
       const least = Math.min(...times.map((time) => time ?? 0));
       expect((times[choice] ?? 0) * 0.97 - 1e-12).toBeLessThanOrEqual(choice > 0 ? least : 1e9);
     }

@@ -3,7 +3,15 @@ import { expect, it } from 'vitest';
 import { chromeTrace } from './trace.js';
 
 it('writes steps as complete events in microseconds', () => {
-  const step = { operator: 'contract', entry: 'k0', key: 'contract', start: 5, milliseconds: 2, flops: 8, bytes: 4 };
+  const step = {
+    operator: 'contract',
+    entry: 'k0',
+    key: 'contract',
+    start: 5,
+    milliseconds: 2,
+    flops: 8,
+    bytes: 4,
+  };
   const steps = [step, { ...step, entry: 'k1', start: 8, milliseconds: 0.5 }];
   expect(chromeTrace([{ model: 'm', device: 'native', steps }])).toEqual({
     displayTimeUnit: 'ms',

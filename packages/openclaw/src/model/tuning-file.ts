@@ -93,7 +93,7 @@ export const withEntry = (file: TuningFile | undefined, entry: TuningEntry): Tun
   entries: [...(file?.entries ?? []).filter((each) => !isSame(each, entry)), entry],
 });
 
-/** Options with the choices that the file has for this program here; unchanged where it has none. */
+/** Options with the choices of the file for this program here; unchanged where it has none. */
 export function tunedOptions<T extends LoadModelOptions & { readonly tuningFile?: string }>(
   proto: ModelProto,
   backend: Backend,
