@@ -233,6 +233,25 @@ function headsInRows(): Made {
   return { inputs: [x], tensors: [random([2, 19, 24])], outputs: [y] };
 }
 
+/** Attention as exporters write it: products, a scale, a mask, a softmax. */
+function written(rank: 3 | 4, kind: 'add' | 'where' | 'bare'): Made {
+  const leading = rank === 4 ? [2, 3] : [5];
+  const types = [
+    [...leading, 33, 16],
+    [...leading, 16, 40],
+    [...leading, 40, 24],
+  ];
+  const tensors = types.map((shape) => random(shape));
+  if (kind === 'add') tensors.push(forbidding([1, 40], 0.8));
+  if (kind === 'where') tensors.push(chance([33, 40], 0.6));
+  const inputs = tensors.map(({ dtype, shape }) => core.input(`x${names++}`, { dtype, shape }));
+  const [q, k, v, mask] = inputs as [core.Node, core.Node, core.Node, core.Node];
+  const scores = core.divide(core.matmul(q, k), 4);
+  const seen = { add: () => core.add(scores, mask), where: () => core.select(mask, scores, -1e9) };
+  const chances = core.softmax(kind === 'bare' ? scores : seen[kind](), -1);
+  return { inputs, tensors, outputs: [core.matmul(chances, v)] };
+}
+
 function randomCase(pick: (n: number) => number): Case {
   const shared = 1 + pick(2);
   const [batch, heads] = [1 + pick(2), shared * (1 + pick(3))];
@@ -271,7 +290,13 @@ function expectedOf(made: Made): core.BoundedTensor {
 
 type Named = readonly [string, Made];
 const named = (given: Case): Named => [given.name, programOf(given)];
-const chosenPrograms: readonly Named[] = [...cases.map(named), ['heads in rows', headsInRows()]];
+const chosenPrograms: readonly Named[] = [
+  ...cases.map(named),
+  ['heads in rows', headsInRows()],
+  ['written out with an added mask', written(4, 'add')],
+  ['written out with a chosen mask', written(3, 'where')],
+  ['written out', written(3, 'bare')],
+];
 const randomPrograms: readonly Named[] = randomCases(12).map(named);
 
 /** All programs as one, so that they are compiled by one call; gives the number of launches. */

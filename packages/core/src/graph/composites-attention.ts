@@ -28,6 +28,8 @@ export type ScoreStage = 'scaled' | 'masked' | 'capped' | 'probabilities';
 export interface AttentionOptions {
   /** bool, true where a key may be seen; broadcasts to [batch, heads, queries, keys]. */
   readonly mask?: Node;
+  /** What a score is where the mask forbids it; −∞ where absent. */
+  readonly forbidden?: number;
   /** Added to the scores; broadcasts likewise. */
   readonly bias?: Node;
   /** 1 / √D where absent. */
@@ -68,8 +70,9 @@ function extentsOf(q: Node, k: Node, v: Node): Extents {
   return { batch, heads, shared, queries, keys };
 }
 
-/** −∞ where the mask forbids; scores keep their shape. */
-const forbid = (scores: Node, mask: Node): Node => select(mask, scores, Number.NEGATIVE_INFINITY);
+/** `value` where the mask forbids; scores keep their shape. */
+const forbid = (scores: Node, mask: Node, value = Number.NEGATIVE_INFINITY): Node =>
+  select(mask, scores, value);
 
 function causalMask(extents: Extents, offset: Node | undefined): Node {
   const row = iota({ dtype: 'i64', shape: [extents.queries, 1] }, 0);
@@ -118,7 +121,7 @@ function attentionBody(
   const cap = options.softcap ?? 0;
   const first = options.capLast === true ? scaled : capped(scaled, cap);
   const biased = given.bias === undefined ? first : add(first, cast(given.bias, wide));
-  const seen = given.mask === undefined ? biased : forbid(biased, given.mask);
+  const seen = given.mask === undefined ? biased : forbid(biased, given.mask, options.forbidden);
   const masked = options.causal === true ? forbid(seen, causalMask(extents, given.offset)) : seen;
   const last = options.capLast === true ? capped(masked, cap) : masked;
   const chances = options.blind === 'nan' ? softmaxBody(last, 3) : guardedSoftmax(last);
@@ -168,6 +171,7 @@ export function attentionWithScores(
     bias: bias !== undefined,
     blind: options.blind ?? 'zero',
     scores: options.scores ?? 'none',
+    ...(options.forbidden === undefined ? {} : { forbidden: options.forbidden }),
   };
   return composite('attention', parameters, inputs, (values) => {
     const rest = values.slice(3);

@@ -3,7 +3,7 @@ import { hostTensor, valuesOf } from '../base/host-tensor.js';
 import * as b from './build.js';
 import { interpret } from './interpret.js';
 import type { Node } from './node.js';
-import { compositesIn, recognise } from './recognise.js';
+import { compositesIn, recognise, recogniseAttention } from './recognise.js';
 import { nodesOf } from './traverse.js';
 import { verify } from './verify.js';
 
@@ -81,5 +81,33 @@ describe('recognise', () => {
     expect(named([q, k, v, bias], y)).toEqual(['attention']);
     const bare = b.matmul(plainSoftmax(b.matmul(b.multiply(q, 0.5), b.transpose(k)), 3), v);
     expect(named([q, k, v], bare)).toEqual(['attention']);
+  });
+
+  it('attention with a mask, without an axis of heads', () => {
+    const [q, k, v] = ['q', 'k', 'v'].map((name) => b.input(name, f32(2, 3, 4))) as [
+      Node,
+      Node,
+      Node,
+    ];
+    const given = b.input('mask', f32(3, 3));
+    const mask = b.less(given, 0.5);
+    const scores = b.multiply(b.matmul(q, b.transpose(k)), 0.5);
+    for (const seen of [b.select(mask, scores, -1e9), b.select(mask, -Infinity, scores)]) {
+      expect(named([q, k, v, given], b.matmul(plainSoftmax(seen, 2), v))).toEqual(['attention']);
+    }
+  });
+
+  it('probabilities that are read elsewhere stay', () => {
+    const [q, k, v] = ['q', 'k', 'v'].map((name) => b.input(name, f32(2, 3, 4))) as [
+      Node,
+      Node,
+      Node,
+    ];
+    const chances = plainSoftmax(b.matmul(q, b.transpose(k)), 2);
+    const y = b.matmul(chances, v);
+    const namesOf = (outputs: readonly Node[]): readonly string[] =>
+      compositesIn(nodesOf(recogniseAttention(b.graphOf([q, k, v], outputs), () => true)));
+    expect(namesOf([y])).toEqual(['attention']);
+    expect(namesOf([y, chances])).toEqual([]);
   });
 });

@@ -9,9 +9,8 @@ import { countOver } from './build-reductions.js';
 import { range } from './build-views.js';
 import { gelu, sigmoid, silu } from './composites-activation.js';
 import { layerNormalization } from './composites-normalization.js';
-import { softmax } from './composites-softmax.js';
 import { type Graph, isOp, type Node, type OpName } from './node.js';
-import { attentionOf } from './recognise-attention.js';
+import { attentionOf, chancesOf } from './recognise-attention.js';
 import {
   beside,
   compositeOf,
@@ -21,31 +20,10 @@ import {
   plus,
   times,
 } from './recognise-match.js';
+import { softmaxOf, spreadReduction } from './recognise-softmax.js';
 import { rewrite } from './rewrite.js';
-import {
-  inputOf,
-  type KeptReduction,
-  keptReduction,
-  type Rule,
-  unexpanded,
-} from './simplify-match.js';
-
-/** A reduction kept and expanded back over its axes. */
-const spreadReduction = (node: Node): KeptReduction | undefined => keptReduction(unexpanded(node));
-
-/** exp(x − max x) / Σ exp(x − max x). */
-const softmaxOf: Rule = (node) => {
-  if (node.op !== 'divide') return undefined;
-  const [e, below] = [inputOf(node, 0), spreadReduction(inputOf(node, 1))];
-  if (e.op !== 'exp' || below?.kind !== 'sum' || below.x !== e) return undefined;
-  const shifted = inputOf(e, 0);
-  if (shifted.op !== 'subtract' || below.axes.length !== 1) return undefined;
-  const x = inputOf(shifted, 0);
-  const top = spreadReduction(inputOf(shifted, 1));
-  const axis = below.axes[0] as number;
-  const matches = top?.kind === 'maximum' && top.x === x && top.axes.join() === String(axis);
-  return matches ? softmax(x, axis) : undefined;
-};
+import { inputOf, type Rule, unexpanded } from './simplify-match.js';
+import { nodesOf, usersOf } from './traverse.js';
 
 /** 1 / (1 + exp(−x)). */
 const sigmoidOf: Rule = (node) => {
@@ -162,6 +140,27 @@ export function recognise(graph: Graph): Graph {
       if (found !== undefined) return found;
     }
     return undefined;
+  });
+}
+
+/** Whether a graph holds products with a softmax, written out or not. */
+export const mayHoldAttention = (graph: Graph): boolean =>
+  nodesOf(graph).some((node) => chancesOf(node) !== undefined);
+
+/**
+ * The graph with plain attention replaced by the composite where `accepts` takes it, and where
+ * nothing else reads the probabilities; bodies are left as they are.
+ */
+export function recogniseAttention(graph: Graph, accepts: (composite: Node) => boolean): Graph {
+  const users = usersOf(graph);
+  const isShared = (node: Node): boolean =>
+    (users.get(node)?.length ?? 0) > 1 || graph.outputs.includes(node);
+  return rewrite(graph, (node, original) => {
+    const found = attentionOf(node);
+    if (found === undefined || isShared(original.inputs[0] as Node)) return undefined;
+    let below = found;
+    while (below.op !== 'composite') below = inputOf(below, 0);
+    return accepts(below) ? found : undefined;
   });
 }
 

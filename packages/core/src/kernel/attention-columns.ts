@@ -12,6 +12,7 @@ import {
   lessThan,
   maximum,
   minimum,
+  modulo,
   multiply,
   subtract,
   variable,
@@ -19,6 +20,7 @@ import {
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { type AttentionPlan, AttentionValues, type ScoreIndex } from './attention-plan.js';
+import { type AttentionTiles, attentionTiles } from './attention-tiles.js';
 import { weightOf } from './attention-weight.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { lowerCast } from './elementwise.js';
@@ -27,39 +29,12 @@ import { laneName, storeAt } from './fused.js';
 import { dividesBy } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks, writeTiles } from './nest.js';
-import { registerTile } from './register-tile.js';
 import type { TileAxis } from './value.js';
 
-/** Keys of a block: with the queries, their scores and values it stays in the first cache. */
-const blockKeys = 64;
+/** Addresses so far apart share a place of the first cache. */
+const pageBytes = 4096;
 
-/** Shapes of the two register tiles. */
-interface Tiles {
-  readonly lanes: number;
-  /** Queries of a task. */
-  readonly queries: number;
-  /** Keys that one tile of scores covers, and of a block. */
-  readonly keys: number;
-  readonly block: number;
-  /** Queries and value columns of one tile of results. */
-  readonly rows: number;
-  readonly columns: number;
-}
-
-function tilesOf(plan: AttentionPlan, target: Target): Tiles {
-  // Two vectors of queries: causality cuts wider tiles of scores badly. Keys come in blocks.
-  const most = 2 * Math.floor(target.vectorBytes / 4);
-  const wanted = typeof plan.queries === 'number' ? Math.min(plan.queries, most) : most;
-  const tile = registerTile(target, 'f32', variable('$keys'), wanted);
-  const { rows: keys, columns: queries, lanes } = tile;
-  const block = keys * Math.max(1, Math.floor(blockKeys / keys));
-  const vectors = Math.ceil(plan.width / lanes);
-  const wide = vectors % 2 === 0 ? 2 : 1;
-  const mostRows = Math.floor((keys * queries) / lanes / wide);
-  let rows = queries;
-  while (rows > mostRows && rows % 2 === 0) rows /= 2;
-  return { lanes, queries, keys, block, rows, columns: wide * lanes };
-}
+const rowName = 'row';
 
 export function writeAttentionColumns(
   plan: AttentionPlan,
@@ -72,7 +47,7 @@ export function writeAttentionColumns(
 class ColumnsWriter {
   private readonly plan: AttentionPlan;
   private readonly names: KernelNames;
-  private readonly tiles: Tiles;
+  private readonly tiles: AttentionTiles;
   private readonly frame: KernelFrame;
   private readonly b: KernelBuilder;
   private readonly values: AttentionValues;
@@ -91,7 +66,7 @@ class ColumnsWriter {
   constructor(plan: AttentionPlan, target: Target, names: KernelNames) {
     this.plan = plan;
     this.names = names;
-    this.tiles = tilesOf(plan, target);
+    this.tiles = attentionTiles(plan, target);
     this.frame = new KernelFrame(plan.step, target);
     this.b = this.frame.builder;
     this.values = new AttentionValues(plan, this.frame, names.failBase);
@@ -165,8 +140,7 @@ class ColumnsWriter {
         : b.bind(maximum(0, minimum(plan.keys, add(last, start, -1))));
     b.for(0, end, tiles.block, (key) => {
       const count = b.bind(minimum(tiles.block, subtract(end, key)));
-      this.copyKeys(key, count);
-      this.multiplyKeys(count);
+      this.multiplyKeys(key, count);
       const best = this.limitScores(key, count, start, b.read(top));
       this.weigh(count, best, top, sum);
       this.multiplyValues(key, count);
@@ -185,18 +159,24 @@ class ColumnsWriter {
     });
   }
 
-  /** Rows of the block, side by side: no stride that caches dislike, and f32 already. */
-  private copyKeys(key: Expression, count: Expression): void {
+  /**
+   * Whether tiles read K where it lies. Rows a multiple of a page apart would all want the same
+   * few places of the first cache, and narrow types are converted once.
+   */
+  private readsKeys(): boolean {
+    const stride = this.plan.k.dtype === 'f32' ? this.values.strideOf(this.plan.k, 2) : undefined;
+    return stride !== undefined && (4 * stride) % pageBytes !== 0;
+  }
+
+  /** Rows of the block from `first` on, side by side and as f32. */
+  private copyKeys(key: Expression, first: Expression, count: Expression): void {
     const { b, plan, tiles, values } = this;
     const length = tiles.lanes * Math.max(1, Math.min(4, Math.floor(plan.depth / tiles.lanes)));
-    b.for(0, count, 1, (row) => {
+    b.for(first, count, 1, (row) => {
       writeTiles(b, 0, plan.depth, length, (base, tail) => {
         const lane = variable(laneName, length);
-        const axis: TileAxis = {
-          name: laneName,
-          count: length,
-          ...(tail === undefined ? {} : { tail }),
-        };
+        const cut = tail === undefined ? {} : { tail };
+        const axis: TileAxis = { name: laneName, count: length, ...cut };
         const index = [this.batch, values.shared(this.head), add(key, row), add(base, lane)];
         const address = add(multiply(row, plan.depth), base);
         const limits = tail === undefined ? {} : { limits: [{ high: tail }] };
@@ -207,32 +187,46 @@ class ColumnsWriter {
   }
 
   /** Scores [block, queries]; rows beyond the last key hold anything. */
-  private multiplyKeys(count: Expression): void {
+  private multiplyKeys(key: Expression, count: Expression): void {
+    const { b, plan, tiles, values } = this;
+    const lane = variable(rowName, tiles.keys);
+    const axes = [
+      { name: rowName, count: tiles.keys },
+      { name: 'one', count: 1 },
+    ];
+    const rest = modulo(count, tiles.keys);
+    const whole = this.readsKeys() ? b.bind(subtract(count, rest)) : 0;
+    this.copyKeys(key, whole, count);
+    if (whole !== 0) {
+      b.for(0, whole, tiles.keys, (row) =>
+        this.scoreTile(row, (d) => {
+          const at = add(key, row, lane);
+          return values.single(axes, plan.k, [this.batch, values.shared(this.head), at, d]);
+        }),
+      );
+    }
+    b.for(whole, count, tiles.keys, (row) => {
+      const left = b.bind(multiply(row, plan.depth));
+      this.scoreTile(row, (d) => {
+        const access = { buffer: this.k, address: add(left, d), strides: [plan.depth, 0] };
+        return b.load({ dtype: 'f32', shape: [tiles.keys, 1] }, access, { volatile: true });
+      });
+    });
+  }
+
+  /** Scores of one tile of keys; `keysAt` gives column d of its rows. */
+  private scoreTile(row: Expression, keysAt: (d: Expression) => Value): void {
     const { b, plan, tiles } = this;
     const type = { dtype: 'f32', shape: [tiles.keys, tiles.queries] } as const;
-    b.for(0, count, tiles.keys, (row) => {
-      const tile = b.variable(b.broadcast(b.literal('f32', 0), type.shape), type);
-      const left = b.bind(multiply(row, plan.depth));
-      b.for(0, plan.depth, 1, (d) => {
-        const a = b.load(
-          { dtype: 'f32', shape: [tiles.keys, 1] },
-          { buffer: this.k, address: add(left, d), strides: [plan.depth, 0] },
-          { volatile: true },
-        );
-        const c = b.load(
-          { dtype: 'f32', shape: [1, tiles.queries] },
-          { buffer: this.q, address: multiply(d, tiles.queries), strides: [0, 1] },
-          { volatile: true },
-        );
-        b.assign(tile, b.dot(a, c, b.read(tile)));
-      });
-      const access = {
-        buffer: this.scores,
-        address: multiply(row, tiles.queries),
-        strides: [tiles.queries, 1],
-      };
-      b.store(access, b.read(tile));
+    const tile = b.variable(b.broadcast(b.literal('f32', 0), type.shape), type);
+    b.for(0, plan.depth, 1, (d) => {
+      const right = { buffer: this.q, address: multiply(d, tiles.queries), strides: [0, 1] };
+      const shape = [1, tiles.queries];
+      const queries = b.load({ dtype: 'f32', shape }, right, { volatile: true });
+      b.assign(tile, b.dot(keysAt(d), queries, b.read(tile)));
     });
+    const address = multiply(row, tiles.queries);
+    b.store({ buffer: this.scores, address, strides: [tiles.queries, 1] }, b.read(tile));
   }
 
   /** Bias, masks and the like put into the scores; gives the greatest so far of every query. */

@@ -8,9 +8,11 @@ import {
   equal,
   equalTo,
   floorDivide,
+  linearIn,
   multiply,
   type Size,
   subtract,
+  variable,
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node, NodeOf } from '../graph/node.js';
@@ -18,7 +20,7 @@ import { shapeValues } from '../graph/shape-values.js';
 import type { KernelStep } from '../schedule/step.js';
 import type { KernelBuilder, Value } from './builder.js';
 import { lowerCast, lowerUnary } from './elementwise.js';
-import type { KernelFrame } from './frame.js';
+import { KernelFrame } from './frame.js';
 import { type Place, type TileAxis, ValueLowering } from './value.js';
 import { reshapeIndex } from './view-index.js';
 
@@ -30,6 +32,8 @@ export interface AttentionPlan {
   /** bool, true where a key may be seen; and what is added to the scores. */
   readonly mask: Node | undefined;
   readonly bias: Node | undefined;
+  /** What a score is where the mask forbids it. */
+  readonly forbidden: number;
   /** What causality is shifted by: one number, or one for each batch or head. */
   readonly offset: Node | undefined;
   readonly scale: number;
@@ -65,6 +69,7 @@ export function planAttention(step: KernelStep): AttentionPlan {
     v,
     mask,
     bias,
+    forbidden: (parameters['forbidden'] as number | undefined) ?? Number.NEGATIVE_INFINITY,
     offset: rest[0],
     scale: parameters['scale'] as number,
     causal: parameters['causal'] === true,
@@ -131,6 +136,24 @@ export class AttentionValues {
     );
   }
 
+  /** Elements between neighbours along an axis of an operand, where it is read from memory as is. */
+  strideOf(node: Node, axis: number): number | undefined {
+    const seen: Expression[] = [];
+    const frame = new KernelFrame(this.plan.step, this.target);
+    const place: Place = {
+      ...this.place([]),
+      builder: frame.builder,
+      bufferOf: (candidate) => frame.input(candidate),
+      record: (e) => seen.push(e),
+    };
+    const index = node.shape.map((size, i) => variable(`$a${i}`, size));
+    new ValueLowering(place).value(node, index);
+    const [address, ...others] = seen;
+    if (address === undefined || others.length > 0) return undefined;
+    const stride = linearIn(address, `$a${axis}`)?.coefficient;
+    return typeof stride === 'number' ? stride : undefined;
+  }
+
   /** The head of keys and values that a query head uses. */
   shared = (head: Expression): Expression => floorDivide(head, this.plan.each);
 
@@ -176,7 +199,8 @@ export class AttentionValues {
     }
     const least = b.literal('f32', Number.NEGATIVE_INFINITY);
     if (mask !== undefined) {
-      value = b.select(this.at(tile, mask, this.broadcast(mask, index)), value, least);
+      const forbidden = b.literal('f32', Math.fround(plan.forbidden));
+      value = b.select(this.at(tile, mask, this.broadcast(mask, index)), value, forbidden);
     }
     return visible === undefined ? value : b.select(visible, value, least);
   }

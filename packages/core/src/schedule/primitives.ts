@@ -1,12 +1,16 @@
 /** What the schedule takes: a graph of primitives only, simplified. */
 import { interpretNode } from '../graph/interpret.js';
 import type { Graph, Node } from '../graph/node.js';
+import { mayHoldAttention, recogniseAttention } from '../graph/recognise.js';
 import { simplify } from '../graph/simplify.js';
 import { openComposites, openOtherComposites, splitConcats } from './open.js';
 
-/** Opens every composite but those that `isTaken` keeps whole. */
+/** Opens every composite but those that `isTaken` keeps whole, plain ones found again. */
 export function primitivesOf(graph: Graph, isTaken?: (node: Node) => boolean): Graph {
-  const opened =
-    isTaken === undefined ? openComposites(graph) : openOtherComposites(graph, isTaken);
-  return splitConcats(simplify(opened, { evaluate: interpretNode }));
+  const evaluate = { evaluate: interpretNode };
+  if (isTaken === undefined) return splitConcats(simplify(openComposites(graph), evaluate));
+  const found = mayHoldAttention(graph)
+    ? recogniseAttention(simplify(graph, evaluate), isTaken)
+    : graph;
+  return splitConcats(simplify(openOtherComposites(found, isTaken), evaluate));
 }
