@@ -136,7 +136,7 @@ export class AttentionValues {
     );
   }
 
-  /** Elements between neighbours along an axis of an operand, where it is read from memory as is. */
+  /** Elements between neighbours along an axis of an operand that is read from memory as is. */
   strideOf(node: Node, axis: number): number | undefined {
     const seen: Expression[] = [];
     const frame = new KernelFrame(this.plan.step, this.target);
