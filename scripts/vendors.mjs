@@ -3,13 +3,13 @@
 const words = new Set(
   `nvidia geforce tegra amd radeon intel qualcomm adreno hygon deepcomputing musa moorethreads
   mthreads metax maca iluvatar corex biren birentech supa cambricon mlu ascend huawei kunlun
-  kunlunxin enflame topsrider tecorigin sophgo tenstorrent`.split(/\s+/),
+  kunlunxin enflame topsrider tecorigin sophgo tenstorrent thead hggc ppu rocm`.split(/\s+/),
 );
 
 const phrases = ['moore threads'];
 
 const chinese =
-  '英伟达 英特尔 高通 海光 摩尔线程 沐曦 天数智芯 壁仞 寒武纪 昇腾 华为 昆仑芯 燧原 太初 算能'.split(
+  '英伟达 英特尔 高通 海光 摩尔线程 沐曦 天数智芯 壁仞 寒武纪 昇腾 华为 昆仑芯 燧原 太初 算能 平头哥'.split(
     ' ',
   );
 

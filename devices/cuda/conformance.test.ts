@@ -1,5 +1,5 @@
 /** The rows on their stubs: contract, every fault, traces, and a vendor added from outside. */
-import { gpuDialects, type Memory } from '@open-claw/core/device';
+import type { Memory } from '@open-claw/core/device';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cudaDevice, type GpuRow, gpuRows, replayTrace, traceRow } from './src/index.js';
 import { stubCompiler } from './src/stub.js';
@@ -15,6 +15,7 @@ import {
   stubOf,
   withFault,
 } from './src/testing/faults.js';
+import { newcomer } from './src/testing/newcomer.js';
 import { walk } from './src/walk.js';
 
 const missing = stubCompiler() === undefined;
@@ -275,59 +276,6 @@ describe.skipIf(missing)('the device', () => {
     await device.close();
   });
 });
-
-/** A vendor that nobody knows: other symbols, other words in kernels, other numbers. */
-const newcomer: GpuRow = {
-  name: 'newcomer',
-  title: 'Newcomer',
-  dialect: {
-    name: 'newcomer-c',
-    tokens: {
-      ...gpuDialects.cuda,
-      thread: 'ncThread.x',
-      block: ['ncBlock.x', 'ncBlock.y', 'ncBlock.z'],
-      blocks: ['ncGrid.x', 'ncGrid.y'],
-    },
-  },
-  libraries: ['libnewcomer.so'],
-  folders: [],
-  symbols: {
-    deviceCount: 'ncDevices',
-    deviceSet: 'ncUse',
-    allocate: 'ncTake',
-    release: 'ncGive',
-    copy: 'ncMove',
-    streamCreatePlain: 'ncQueue',
-    streamQuery: 'ncIsIdle',
-    streamDestroy: 'ncQueueEnd',
-    moduleLoad: 'ncLoad',
-    moduleFunction: 'ncFind',
-    launchDims: 'ncRun',
-    errorText: 'ncSay',
-  },
-  offline: {
-    command: 'nccc',
-    ending: '.nc',
-    arguments: ['--chip={architecture}', '{input}', '-o', '{output}'],
-    format: 'nc',
-  },
-  visible: 'NC_VISIBLE',
-  architectures: [
-    {
-      name: 'nc1',
-      warp: 128,
-      maxGroup: 512,
-      sharedBytes: 28 * 1024,
-      cores: 8,
-      memoryBytes: 2 ** 30,
-    },
-  ],
-  maxGridX: 65535,
-  knownCodes: false,
-  install: { driver: 'its driver', compiler: 'nccc' },
-  evidence: 'none: made up for a test',
-  unconfirmed: [],
-};
 
 describe.skipIf(missing)('a vendor from outside', () => {
   it('joins by one row', async () => {

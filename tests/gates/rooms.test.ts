@@ -151,6 +151,9 @@ test('vendor names are found as words, also inside identifiers', () => {
   expect(vendorNames('HYGON_DCU isNvidiaCard Moore Threads 昇腾 mlu370')).toEqual(
     expect.arrayContaining(['hygon', 'nvidia', 'moore threads', '昇腾', 'mlu']),
   );
+  expect(vendorNames('const isThead = ppuName; // 平头哥')).toEqual(
+    expect.arrayContaining(['thead', 'ppu', '平头哥']),
+  );
   expect(vendorNames('ascending amd64 camouflage damd formula biren2')).toEqual(['biren']);
 });
 

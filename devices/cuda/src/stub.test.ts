@@ -1,9 +1,19 @@
 /** What stubs watch over: warps, barriers, bounds, limits and parameters, with kernels by hand. */
 import type { Entry, Source } from '@open-claw/core/device';
 import { afterAll, describe, expect, it } from 'vitest';
+import { type Argument, openCalls, outBytes, outHandle, outI32 } from './calls.js';
 import { type GpuRow, gpuRows } from './index.js';
+import { type Parameter, packParameters } from './launch.js';
+import type { DriverPart } from './signatures.table.js';
 import { stubCompiler } from './stub.js';
-import { foundOn, rejectionOf, removeFolder, type Stub, stubOf } from './testing/faults.js';
+import {
+  binaryFor,
+  foundOn,
+  rejectionOf,
+  removeFolder,
+  type Stub,
+  stubOf,
+} from './testing/faults.js';
 
 const missing = stubCompiler() === undefined;
 const rowOf = (name: string): GpuRow => gpuRows.find((row) => row.name === name) as GpuRow;
@@ -111,6 +121,44 @@ describe.skipIf(missing)('stubs', () => {
     const error = await rejectionOf(on({ body }));
     expect(error).toMatchObject({ code: 'OC-DEVICE-02', retry: 'reopen' });
     expect(error.what).toContain(text);
+  });
+
+  it('check how parameters are packed', async () => {
+    const { plugin, places } = stub as Stub;
+    const row = rowOf('cuda');
+    const folders = { system: false, folders: places.libraries };
+    const calls = openCalls(row.libraries, [], row.symbols, folders);
+    if (typeof calls === 'string') throw new Error(calls);
+    const { bytes } = await binaryFor(plugin);
+    const image = outBytes(bytes.byteLength);
+    image.set(bytes);
+    const [device, made] = [outI32(), outHandle()];
+    const handleOf = (part: DriverPart, ...rest: readonly Argument[]): bigint => {
+      expect(calls.call(part, made, ...rest)).toBe(0);
+      return made[0] as bigint;
+    };
+    expect(calls.call('initialize', 0)).toBe(0);
+    expect(calls.call('deviceOf', device, 0)).toBe(0);
+    const ordinal = device[0] as number;
+    expect(calls.call('contextSet', handleOf('contextRetain', ordinal))).toBe(0);
+    const kernel = handleOf('moduleFunction', handleOf('moduleLoad', image), 'walk0');
+    const [x, y] = [handleOf('allocate', 1200), handleOf('allocate', 1200)];
+    const launch = (parameters: readonly Parameter[]): number => {
+      const packed = packParameters(parameters, (array) => calls.addressOf(array));
+      return calls.call('launch', kernel, 5, 1, 1, 64, 1, 1, 0, queue, packed, null);
+    };
+    const queue = handleOf('streamCreate', 0);
+    const address = (value: bigint) => ({ kind: 'address', value }) as const;
+    const right = [address(x), address(y), { kind: 'i32', value: 300 } as const];
+    expect(launch(right)).toBe(0);
+    expect(launch(right.slice(0, 2))).toBe(1);
+    expect(launch([...right, { kind: 'i32', value: 0 }])).toBe(1);
+    expect(launch([address(x), address(y + 4096n), ...right.slice(2)])).toBe(1);
+    expect(calls.call('streamWait', queue)).toBe(0);
+    for (const memory of [x, y]) expect(calls.call('release', memory)).toBe(0);
+    expect(calls.call('streamDestroy', queue)).toBe(0);
+    expect(calls.call('contextRelease', ordinal)).toBe(0);
+    expect(calls.call('release', x)).not.toBe(0);
   });
 
   it.each([
