@@ -1,4 +1,4 @@
-/** A vendor of the CUDA family that nobody knows: one row from outside, and models run on its chip. */
+/** A vendor of the CUDA family that nobody knows: one row from outside, and models run. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
