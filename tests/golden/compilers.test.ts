@@ -4,13 +4,16 @@
  * `webgpu`) for WGSL. A tool that is not there is named and its checks are skipped.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { compile, isFailure, type Target } from '@open-claw/core';
+import { gpuLanguage, type Source, targetsOfGpus } from '@open-claw/core/device';
+import { cudaDevice, type GpuRow, gpuRows } from '@open-claw/device-cuda';
 import { afterAll, describe, expect, it } from 'vitest';
-import { cudaShim } from './cuda-shim.js';
+import { cudaShim, hipShim } from './cuda-shim.js';
 import { type Emitted, emitAll, goldenGraph } from './journey.js';
 import { goldenPrograms } from './programs.js';
 import { wasmListing } from './wasm-listing.js';
@@ -62,7 +65,7 @@ describe.skipIf(compiler === undefined)('C by the C compiler (needs cc, gcc or c
 describe.skipIf(clang === undefined)('CUDA by clang (needs clang)', () => {
   const shim = join(folder, 'shim.h');
   const bare = ['-nocudalib', '-nocudainc', '-include', shim, '-Wall', '-Wno-unused'];
-  const device = ['-x', 'cuda', '--cuda-device-only', '--cuda-gpu-arch=sm_90'];
+  const device = ['-x', 'cuda', '--cuda-device-only', '--cuda-gpu-arch=sm_90', '-Wno-unknown-cuda-version'];
   checkAll('CUDA', (text) => {
     writeFileSync(shim, cudaShim);
     expect(compilerSays(clang as string, [...device, ...bare, '-fsyntax-only'], text)).toBe('');
@@ -74,16 +77,79 @@ describe.skipIf(clang === undefined || ptxas === undefined)(
   () => {
     const shim = join(folder, 'shim.h');
     const listing = join(folder, 'kernels.ptx');
-    const bare = ['-nocudalib', '-nocudainc', '-include', shim, '-S', '-o', listing];
+    const object = join(folder, 'kernels.cubin');
+    const quiet = ['-nocudalib', '-nocudainc', '-Wno-unknown-cuda-version'];
+    const bare = [...quiet, '-include', shim, '-S', '-o', listing];
     const device = ['-x', 'cuda', '--cuda-device-only', '--cuda-gpu-arch=sm_80', '-O1'];
     checkAll('CUDA', (text) => {
       writeFileSync(shim, cudaShim);
       expect(compilerSays(clang as string, [...device, ...bare], text)).toBe('');
-      const run = spawnSync(ptxas as string, ['-arch=sm_80', '-o', '/dev/null', listing]);
-      expect(String(run.stderr)).toBe('');
+      const options = ['-arch=sm_80', '-c', '-v', '-o', object, listing];
+      const { stdout, stderr, status } = spawnSync(ptxas as string, options, { encoding: 'utf8' });
+      expect(status, stderr).toBe(0);
+      const spills = `${stdout}${stderr}`.match(/\d+ bytes spill (stores|loads)/g) ?? [];
+      expect(spills.filter((text) => !text.startsWith('0 '))).toEqual([]);
     });
   },
 );
+
+const cudaRow = gpuRows.find(({ name }) => name === 'cuda') as GpuRow;
+const cudaPlugin = cudaDevice(cudaRow, { cache: join(folder, 'cache') });
+
+/** Whether the row's own compiler is there: a library on the loader's path, or a command. */
+async function hasRuntimeCompiler(): Promise<boolean> {
+  const [, rows] = emitted[0] as (typeof emitted)[number];
+  const { source, target } = rowOf(rows, 'CUDA');
+  try {
+    await cudaPlugin.compile(source as Source, target);
+    return true;
+  } catch (error) {
+    if (isFailure(error) && error.code === 'OC-DEVICE-11') return false;
+    throw error;
+  }
+}
+
+describe.skipIf(!(await hasRuntimeCompiler()))(
+  'CUDA by the run-time compiler (needs its library, as the pip packages of the toolkit have it)',
+  () => {
+    for (const [name, rows] of emitted) {
+      const { source, target } = rowOf(rows, 'CUDA');
+      it.skipIf(source === undefined)(name, async () => {
+        const { bytes } = await cudaPlugin.compile(source as Source, target);
+        expect(bytes.length).toBeGreaterThan(0);
+      });
+    }
+  },
+);
+
+describe.skipIf(clang === undefined)('HIP for amdgcn by clang (needs clang)', () => {
+  const shim = join(folder, 'hip.h');
+  const assembly = join(folder, 'kernels.s');
+  const architectures = ['gfx906', 'gfx90a', 'gfx942', 'gfx1100'];
+  const cuda = targetsOfGpus.find(({ id }) => id === 'cuda/sm_80') as Target;
+  const target: Target = { ...cuda, id: 'test/hip', language: 'hip', matrixUnits: [] };
+  const names = Object.keys(goldenPrograms);
+  // Every program for one architecture, the contraction for all of them.
+  const cases = [
+    ...names.map((name, i) => [name, architectures[i % 4] as string] as const),
+    ...architectures.map((architecture) => ['matmul-bias-relu', architecture] as const),
+  ];
+  it.each([...new Map(cases.map((each) => [each.join(), each])).values()])(
+    '%s for %s',
+    (name, architecture) => {
+      writeFileSync(shim, hipShim);
+      const { source } = compile(goldenGraph(name), target, gpuLanguage('hip'));
+      const device = ['-x', 'hip', '--cuda-device-only', `--offload-arch=${architecture}`];
+      const bare = ['-nogpulib', '-nogpuinc', '-include', shim, '-O2', '-S', '-o', assembly];
+      const text = source?.text ?? '';
+      expect(compilerSays(clang as string, [...device, ...bare], text)).toBe('');
+      const listing = readFileSync(assembly, 'utf8');
+      const spills = listing.match(/[sv]gpr_spill_count: +\d+/g) ?? [];
+      expect(spills.length).toBeGreaterThan(0);
+      expect(spills.filter((count) => !/: +0$/.test(count))).toEqual([]);
+    },
+  );
+});
 
 describe.skipIf(clang === undefined)('OpenCL C by clang (needs clang)', () => {
   const options = ['-x', 'cl', '-cl-std=CL1.2', '--target=spir64', '-Wall', '-Wno-unused'];

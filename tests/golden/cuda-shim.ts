@@ -21,3 +21,33 @@ __device__ double floor(double); __device__ double ceil(double); __device__ doub
 __device__ double rint(double); __device__ double fabs(double);
 }
 `;
+
+const mathNames = 'fma sqrt floor ceil trunc rint fabs'.split(' ');
+const mathMacros = mathNames.flatMap((name) => [
+  `#define ${name} __builtin_${name}`,
+  `#define ${name}f __builtin_${name}f`,
+]);
+
+/** The same for HIP: numbers of threads and barriers by the compiler's own functions. */
+export const hipShim = `
+#define __global__ __attribute__((global))
+#define __device__ __attribute__((device))
+#define __shared__ __attribute__((shared))
+#define __launch_bounds__(n) __attribute__((amdgpu_flat_work_group_size(1, n)))
+#define threadIdx Three{__builtin_amdgcn_workitem_id_x(), 0, 0}
+#define blockIdx Three{__builtin_amdgcn_workgroup_id_x(), 0, 0}
+#define gridDim Three{1, 1, 1}
+struct Three { unsigned x, y, z; };
+static inline __device__ void __syncthreads() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+static inline __device__ int atomicMin(int *p, int v) {
+  return __atomic_fetch_min(p, v, __ATOMIC_RELAXED);
+}
+static inline __device__ int atomicAdd(int *p, int v) {
+  return __atomic_fetch_add(p, v, __ATOMIC_RELAXED);
+}
+${mathMacros.join('\n')}
+`;

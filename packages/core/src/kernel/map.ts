@@ -5,6 +5,7 @@ import {
   type Expression,
   minimum,
   multiply,
+  product,
   subtract,
   variable,
 } from '../base/expression.js';
@@ -64,7 +65,10 @@ function writeMap(
   const inner = merged.axes.at(-1);
   const threads = target.execution === 'threads';
   const group = threads ? target.preferredGroup : 1;
-  const tile = threads ? group : tileLength(lanes, target, inner?.extent);
+  const rows = product(outer.map((axis) => axis.extent));
+  const tile = threads
+    ? group * elementsPerThread(target, inner?.extent ?? 1, rows)
+    : tileLength(lanes, target, inner?.extent);
   const buffers = step.outputs.map((node) => frame.output(node));
   const streaming = step.outputs.map((node) =>
     builder.bind(streamingOf(step, node, target, inner?.extent)),
@@ -139,6 +143,15 @@ function tileLength(lanes: number, target: Target, extent: Expression | undefine
   if (lanes === 1) return 1;
   const two = target.vectorRegisters >= 32 && (typeof extent !== 'number' || extent > lanes);
   return two ? lanes * 2 : lanes;
+}
+
+/** As many as one access moves, where every core still gets a group and rows begin at a vector. */
+function elementsPerThread(target: Target, extent: Expression, rows: Expression): number {
+  const width = Math.max(1, (target.accessBytes ?? 0) / 4);
+  if (typeof extent !== 'number' || extent % width !== 0) return 1;
+  const tile = width * target.preferredGroup;
+  const tasks = Math.ceil(extent / tile) * (typeof rows === 'number' ? rows : target.cores);
+  return extent >= tile && tasks >= target.cores ? width : 1;
 }
 
 const clampEnd = (start: Expression, block: number, extent: Expression): Expression =>
