@@ -20,7 +20,7 @@ import { describe, expect, it } from 'vitest';
 import { featuresOf, halvesAgree, trialOf } from './src/features.js';
 import { findAdapter, findGpu } from './src/gpu.js';
 import { softwareTarget, threadsTarget, WebGpuDevice, webgpuDevice } from './src/index.js';
-import { targetOf } from './src/target.js';
+import { requiredLimits, targetOf } from './src/target.js';
 
 const [found] = await webgpuDevice().probe();
 const missing = found === undefined || 'reason' in found ? (found?.reason ?? 'nothing') : undefined;
@@ -147,6 +147,19 @@ describe('without WebGPU', () => {
     expect([more.features, more.math]).toEqual([both, ['half']]);
     // Threads that run tasks of their own have nothing to combine.
     expect(targetOf(softwareTarget, limits, 2000, both).features).toEqual(['half']);
+  });
+  it('asks for every limit that the facts of a target come from', () => {
+    const read = new Set<string>();
+    const limits = new Proxy({} as GPUSupportedLimits, {
+      get: (_, name) => {
+        read.add(String(name));
+        return 64;
+      },
+    });
+    targetOf(threadsTarget, limits, 2000);
+    const facts = [...read].sort();
+    expect(facts).toContain('minStorageBufferOffsetAlignment');
+    expect(Object.keys(requiredLimits(limits))).toEqual(expect.arrayContaining(facts));
   });
   it('tries f16 with what the interpreter would give', () => {
     const format = dtypeFacts.f16.float as FloatFormat;

@@ -13,7 +13,7 @@ import {
 } from '@open-claw/core';
 import { cast, graphOf, hostTensor, input, interpret, valuesOf } from '@open-claw/core/internal';
 import { softwareTarget, threadsTarget, webgpuDevice } from '@open-claw/device-webgpu';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fuzz } from '../fuzz.js';
 import { smallPrograms } from '../programs.js';
 
@@ -42,6 +42,11 @@ async function runOn(
 
 describe.skipIf(missing !== undefined).each(rows)(`row %s${note}`, (target) => {
   const plugin = webgpuDevice({ target });
+  // The id is the same for both rows.
+  beforeAll(async () => {
+    await closeDevices();
+    use(plugin);
+  });
   const isClose = (actual: HostTensor, expected: HostTensor): void => {
     expect(actual.shape).toEqual(expected.shape);
     const [a, b] = [valuesOf(actual), valuesOf(expected)];
@@ -55,8 +60,6 @@ describe.skipIf(missing !== undefined).each(rows)(`row %s${note}`, (target) => {
   };
 
   it('is opened', async () => {
-    await closeDevices();
-    use(plugin);
     const { target: facts, evidence } = await openDevice('webgpu:0');
     expect(facts.id).toBe(target);
     expect(evidence).toBe(

@@ -9,7 +9,10 @@ export const threadsTarget: Target = row('webgpu/default');
 export const softwareTarget: Target = row('webgpu/software');
 export const targets: readonly Target[] = [threadsTarget, softwareTarget];
 
-/** Limits that are worth more than the default; a device is opened with all that there is. */
+/**
+ * Limits that are worth more than the default; a device is opened with all that there is. The
+ * facts of a target are the adapter's, so every limit that they name is asked for.
+ */
 export const wantedLimits = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -18,6 +21,7 @@ export const wantedLimits = [
   'maxComputeWorkgroupSizeX',
   'maxComputeWorkgroupStorageSize',
   'maxComputeWorkgroupsPerDimension',
+  'minStorageBufferOffsetAlignment',
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
 export function requiredLimits(limits: GPUSupportedLimits): Record<string, number> {
