@@ -11,12 +11,13 @@ export interface RegisterTile {
 
 const bytesOfType = (type: ComputeType): number => (/64$/.test(type) ? 8 : 4);
 
-/** Accumulators that leave registers for the operands. */
-function accumulatorsOf(target: Target): number {
+/** Accumulators that leave registers for the operands of a tile of so many vectors. */
+function accumulatorsOf(target: Target, vectors: number): number {
   if (target.vectorRegisters < 16) return Math.max(1, target.vectorRegisters - 2);
   // Measured on a software adapter: 8 × 8 scalars take half the time of 4 × 4.
   if (target.vectorBytes === 0) return target.vectorRegisters >= 64 ? 64 : 16;
-  if (target.vectorRegisters >= 32) return 28;
+  // One register for each vector of the right operand, and one for an element of the left.
+  if (target.vectorRegisters >= 32) return target.vectorRegisters - vectors - 1;
   // Measured on wasm: beyond 4 × 2 vectors of 128 bits engines spill.
   return target.vectorBytes === 16 ? 8 : 12;
 }
@@ -32,15 +33,14 @@ export function registerTile(
   columns: Expression,
 ): RegisterTile {
   const lanes = Math.max(1, Math.floor(target.vectorBytes / bytesOfType(type)));
-  const accumulators = accumulatorsOf(target);
   const widest = target.vectorRegisters >= 32 || lanes === 1 ? [2, 1, 3, 4] : [2, 1];
   const wanted = typeof columns === 'number' ? Math.max(columns, 1) : Number.POSITIVE_INFINITY;
-  const scalar = lanes === 1 ? (accumulators > 16 ? [8, 4, 2, 1] : [4, 2, 1]) : widest;
+  const scalar = lanes === 1 ? (accumulatorsOf(target, 1) > 16 ? [8, 4, 2, 1] : [4, 2, 1]) : widest;
   let best: RegisterTile | undefined;
   let bestCost = Number.POSITIVE_INFINITY;
   for (const vectors of scalar) {
     const width = vectors * lanes;
-    const height = evenHeight(rows, Math.floor(accumulators / vectors));
+    const height = evenHeight(rows, Math.floor(accumulatorsOf(target, vectors) / vectors));
     const covered =
       wanted === Number.POSITIVE_INFINITY ? 1 : (Math.ceil(wanted / width) * width) / wanted;
     // Loads per accumulation: one per vector and one per row.
@@ -61,7 +61,7 @@ export function tileWithin(
   columns: number,
 ): RegisterTile {
   const lanes = Math.max(1, Math.floor(target.vectorBytes / bytesOfType(type)));
-  const most = Math.max(1, Math.floor((accumulatorsOf(target) * lanes) / columns));
+  const most = Math.max(1, Math.floor((accumulatorsOf(target, columns / lanes) * lanes) / columns));
   let rows = Math.min(most, block);
   while (block % rows !== 0) rows--;
   return { rows, columns, lanes };
