@@ -56,10 +56,6 @@ EXPORT void *claw_allocate(int64_t bytes) {
 #ifdef MADV_HUGEPAGE
   madvise(p, rounded, MADV_HUGEPAGE);
 #endif
-#ifdef MADV_POPULATE_WRITE
-  /* Touched now, so that no run meets a page fault. */
-  madvise(p, rounded, MADV_POPULATE_WRITE);
-#endif
   return p;
 }
 

@@ -1,7 +1,15 @@
 /** The C compiler of the machine: found on PATH, tried once, called without a shell. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { failure, isFailure } from '@open-claw/core/device';
 import { type Cache, hashOf } from './cache.js';
@@ -78,14 +86,31 @@ export function compilersOnPath(): readonly string[] {
   return runnable.sort((a, b) => rank(a.name) - rank(b.name)).map(({ path }) => path);
 }
 
-async function identify(path: string): Promise<Compiler | undefined> {
-  const { status, output } = await call(path, ['--version'], { seconds: 20 });
-  if (status !== 0) return undefined;
+/** What a compiler says of itself; asked again when its file is another. */
+async function identify(path: string, cache: Cache): Promise<Compiler | undefined> {
+  const key = hashOf('compiler', path, factsOfFile(path));
+  const kept = cache.find(key)?.[0];
+  let output = kept === undefined ? '' : Buffer.from(kept).toString('utf8');
+  if (kept === undefined) {
+    const answer = await call(path, ['--version'], { seconds: 20 });
+    if (answer.status !== 0) return undefined;
+    output = answer.output;
+    cache.keep(key, [Buffer.from(output, 'utf8')]);
+  }
   return {
     path,
     name: output.split('\n')[0]?.trim() ?? path,
     identity: `${path}\n${output}\n${process.platform} ${process.arch}`,
   };
+}
+
+function factsOfFile(path: string): string {
+  try {
+    const { size, mtimeMs, ctimeMs, ino } = statSync(path);
+    return `${realpathSync(path)} ${size} ${mtimeMs} ${ctimeMs} ${ino}`;
+  } catch {
+    return '';
+  }
 }
 
 /**
@@ -94,6 +119,7 @@ async function identify(path: string): Promise<Compiler | undefined> {
  */
 export async function findCompiler<T>(
   works: (compiler: Compiler) => Promise<T>,
+  cache: Cache,
   wanted?: string,
 ): Promise<{ readonly compiler: Compiler; readonly made: T }> {
   const paths = wanted === undefined ? compilersOnPath() : [wanted];
@@ -101,7 +127,7 @@ export async function findCompiler<T>(
   let reason = paths.length === 0 ? none : `${paths.join(', ')}: cannot be started`;
   let cause: unknown;
   for (const path of paths) {
-    const compiler = await identify(path);
+    const compiler = await identify(path, cache);
     if (compiler === undefined) continue;
     try {
       return { compiler, made: await works(compiler) };

@@ -57,7 +57,7 @@ export async function buildRuntime(
     const [library] = await buildAll(compiler, [text], flags, cache);
     if (library === undefined) throw internal('no library was built');
     return library;
-  }, wanted);
+  }, cache, wanted);
 }
 
 /**

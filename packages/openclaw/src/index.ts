@@ -2,11 +2,12 @@
 import './devices/defaults.js';
 
 export * from '@open-claw/core';
-export { readNpy, readNpz, writeNpy } from '@open-claw/formats';
+export { readNpy, readNpz, writeNpy } from '@open-claw/formats/arrays';
 export { type BackendFacts, factsOf, openBackend } from './devices/choose.js';
 export { type DeviceOptions, usePlugins } from './devices/plugins.js';
-export { loadModel, type ModelSource, type TuningOptions } from './model/load.js';
-export { Model, type ModelInputs, type ModelOutputs, type ModelRunOptions } from './model/model.js';
+export { loadModel } from './model/lazy.js';
+export type { ModelSource, TuningOptions } from './model/load.js';
+export type { Model, ModelInputs, ModelOutputs, ModelRunOptions } from './model/model.js';
 export type { Level, LoadModelOptions, LoadProgress, Precision } from './model/options.js';
 export type { ModelPort, Sizes } from './model/ports.js';
 export type { InputValue } from './model/values.js';
