@@ -115,12 +115,21 @@ export class Constants {
     byId: ReadonlyMap<number, Buffer>,
   ): Promise<void> {
     const { session } = this;
+    const { device } = session.opened;
     const all = new Map(places);
     const passing: Memory[] = [];
+    const shared: Memory[] = [];
     for (const id of new Set(launches.flatMap(({ buffers }) => buffers))) {
       const { tensor } = byId.get(id) as Buffer;
       if (all.has(id) || tensor === undefined) continue;
       const bytes = tensorBytes(tensor);
+      // Where the device can, it reads the host's array where it lies.
+      const own = bytes.byteLength === 0 ? undefined : device.wrap?.(bytes);
+      if (own !== undefined) {
+        shared.push(own);
+        all.set(id, { memory: own, offset: 0, bytes: bytes.byteLength, access: 'read' });
+        continue;
+      }
       const memory = await session.allocate(Math.max(bytes.byteLength, 1));
       passing.push(memory);
       all.set(id, { memory, offset: 0, bytes: bytes.byteLength, access: 'read' });
@@ -132,6 +141,8 @@ export class Constants {
       if (command !== undefined) session.command(command);
     }
     for (const memory of passing) session.free(memory);
+    session.flush();
+    for (const memory of shared) device.free(memory);
   }
 
   private contentOf(tensor: HostTensor): Content {
