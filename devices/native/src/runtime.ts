@@ -52,12 +52,16 @@ export async function buildRuntime(
   wanted?: string,
 ): Promise<{ readonly compiler: Compiler; readonly made: Uint8Array }> {
   const text = `${readFileSync(sourceFile, 'utf8')}\n`;
-  return findCompiler(async (compiler) => {
-    const flags = [...runtimeFlags, '-ldl'];
-    const [library] = await buildAll(compiler, [text], flags, cache);
-    if (library === undefined) throw internal('no library was built');
-    return library;
-  }, cache, wanted);
+  return findCompiler(
+    async (compiler) => {
+      const flags = [...runtimeFlags, '-ldl'];
+      const [library] = await buildAll(compiler, [text], flags, cache);
+      if (library === undefined) throw internal('no library was built');
+      return library;
+    },
+    cache,
+    wanted,
+  );
 }
 
 /**
