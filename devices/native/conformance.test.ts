@@ -22,6 +22,7 @@ describe('the CPU', () => {
       'native/amx',
       'native/avx512',
       'native/avx2',
+      'native/neon',
       'native/generic',
     ]);
     for (const target of plugin.targets) {

@@ -85,7 +85,7 @@ EXPORT const char *claw_open_error(void) { return dlerror(); }
 EXPORT void *claw_symbol(void *module, const char *name) { return dlsym(module, name); }
 EXPORT void claw_close(void *module) { dlclose(module); }
 
-/* ---- instruction sets: bits 1 avx2 with fma, 2 avx512 (f, bw, dq, vl), 4 amx ---- */
+/* ---- instruction sets: bits 1 avx2 with fma, 2 avx512 (f, bw, dq, vl), 4 amx, 8 neon ---- */
 
 /*
  * Whether this process may use tile registers: bf16 and int8 products, state that the system saves,
@@ -115,6 +115,8 @@ EXPORT int claw_features(void) {
     bits |= 2;
     if (amx_allowed()) bits |= 4;
   }
+#elif defined(__aarch64__)
+  bits |= 8;
 #endif
   return bits;
 }

@@ -3,7 +3,7 @@ import { type DType, dtypeFacts, type MatrixUnit, type Target } from '@open-claw
 
 export interface NativeRow {
   /** Second part of the target's id; chooses the tokens of the C language. */
-  readonly name: 'amx' | 'avx512' | 'avx2' | 'generic';
+  readonly name: 'amx' | 'avx512' | 'avx2' | 'neon' | 'generic';
   /** Bit of claw_features that must be set; 0 where any CPU will do. */
   readonly feature: number;
   readonly vectorBytes: number;
@@ -68,6 +68,16 @@ export const rows: readonly NativeRow[] = [
     flags: ['-mavx2', '-mfma', '-mf16c'],
     fusedMultiplyAdd: true,
     streams: true,
+  },
+  {
+    // What every 64-bit Arm has: no flag asks for it.
+    name: 'neon',
+    feature: 8,
+    vectorBytes: 16,
+    vectorRegisters: 32,
+    flags: [],
+    fusedMultiplyAdd: true,
+    streams: false,
   },
   {
     // What every CPU of the architecture has: 128-bit vectors, and elsewhere scalar code for them.

@@ -306,10 +306,25 @@ const avx2: Entries = [
   ...fence,
 ];
 
+/**
+ * Vector lengths that are fixed when a kernel is compiled: the compiler's own vectors become the
+ * instruction set's, and only a multiply-add with one rounding needs a word of its own.
+ */
+const fixedLength: Entries = ['f32x4', 'f32x8', 'f32x16', 'f64x2', 'f64x4', 'f64x8'].map((type) => [
+  `fma_${type}`,
+  {
+    builtin: '__builtin_elementwise_fma',
+    body: 'return __builtin_elementwise_fma(a, b, c);',
+  },
+]);
+
 const rows: Readonly<Record<string, Tokens>> = {
   amx: Object.fromEntries(avx512),
   avx512: Object.fromEntries(avx512),
   avx2: Object.fromEntries(avx2),
+  neon: Object.fromEntries(fixedLength),
+  sve: Object.fromEntries(fixedLength),
+  rvv: Object.fromEntries(fixedLength),
 };
 
 /** Tokens of a target `family/row`; none for a row that is not in the table. */
