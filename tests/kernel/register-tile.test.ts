@@ -1,4 +1,4 @@
-/** Register tiles leave room for their operands: a sum that does not fit goes to memory each step. */
+/** Register tiles leave room for their operands: a sum that does not fit goes through memory. */
 import { describe, expect, it } from 'vitest';
 import { makeTarget, plainMachine, rows } from '../../devices/native/src/targets.js';
 import { registerTile } from '../../packages/core/src/kernel/register-tile.js';
