@@ -66,7 +66,8 @@ export interface Prelude {
   memoryType(element: MemoryType, lanes: number): string;
   /** Declares a function once; the token of the instruction set replaces the plain body. */
   define(result: string, name: string, parameters: string, plain: () => string): string;
-  text(): string;
+  /** Texts of types and functions by name, each after those that it uses. */
+  readonly declared: ReadonlyMap<string, string>;
 }
 
 /** A prelude for one source; `tokens` are those of the target's instruction set. */
@@ -97,6 +98,15 @@ export function createPrelude(tokens: Tokens): Prelude {
         const test = `#if __has_builtin(${token.builtin})`;
         return `${head}\n${test}\n  ${token.body}\n#else\n  ${plain()}\n#endif\n}`;
       }),
-    text: () => `${base}${[...declared.values()].join('\n')}\n`,
+    declared,
   };
+}
+
+/** The beginning of a source whose kernels have declared these. */
+export function preludeText(declared: Iterable<ReadonlyMap<string, string>>): string {
+  const all = new Map<string, string>();
+  for (const each of declared) {
+    for (const [name, text] of each) if (!all.has(name)) all.set(name, text);
+  }
+  return `${base}${[...all.values()].join('\n')}\n`;
 }

@@ -13,7 +13,7 @@ import * as functions from './c-functions.js';
 import { bufferName, extentName, indexName, indexText, type Kernel } from './c-kernel.js';
 import { matrixStateOf } from './c-matrix.js';
 import { narrowValues } from './c-narrow.js';
-import { createPrelude, elementBytes, type Prelude } from './c-prelude.js';
+import { createPrelude, elementBytes, type Prelude, preludeText } from './c-prelude.js';
 import { printStatements } from './c-statement.js';
 import { tokensOf } from './c-tokens.js';
 import { checkedName } from './expression-text.js';
@@ -27,14 +27,34 @@ const separator = '/* --- kernel --- */\n';
 const scratchAlignment = 64;
 
 function emit(kernels: readonly TileProgram[], target: Target): Source {
-  const prelude = createPrelude(tokensOf(target.id));
-  const texts = kernels.map((program) => printKernel(program, target, prelude));
+  const all = kernels.map((program) => printed(program, target));
+  const prelude = preludeText(all.map(({ declared }) => declared));
   return {
     language: 'c',
     target: target.id,
-    text: [prelude.text(), ...texts].join(separator),
+    text: [prelude, ...all.map(({ text }) => text)].join(separator),
     entries: kernels.map(entryOf),
   };
+}
+
+/** A kernel's text and what it needs above it. */
+interface Printed {
+  readonly target: Target;
+  readonly text: string;
+  readonly declared: ReadonlyMap<string, string>;
+}
+
+const known = new WeakMap<TileProgram, Printed>();
+
+/** Kernels are printed to see whether they fit, and again with the whole program. */
+function printed(program: TileProgram, target: Target): Printed {
+  const before = known.get(program);
+  if (before?.target === target) return before;
+  const prelude = createPrelude(tokensOf(target.id));
+  const text = printKernel(program, target, prelude);
+  const made = { target, text, declared: prelude.declared };
+  known.set(program, made);
+  return made;
 }
 
 /** A C source as up to `count` sources with the same kernels, to be compiled side by side. */
