@@ -81,6 +81,13 @@ function missingTypes(step: KernelStep, target: Target): Refusal[] {
     });
 }
 
+/** No tile makes a kernel need fewer buffers, so that one with too many is refused. */
+function checkBindings({ buffers, mayFail }: TileProgram, target: Target): void {
+  const count = buffers.length + (mayFail ? 1 : 0);
+  if (count <= target.maxBindings) return;
+  throw refused(`a kernel of ${count} buffers`, `${target.id} binds ${target.maxBindings} at most`);
+}
+
 /** Lowers, and lowers again with smaller tiles while the language says too large. */
 function fitting(
   step: KernelStep,
@@ -94,6 +101,7 @@ function fitting(
     const tile = { ...tuning['tile'], halvings };
     const hint = halvings === 0 ? choices : { ...choices, tuning: { ...tuning, tile } };
     const kernels = lower(step, target, hint, names);
+    for (const { program } of kernels) checkBindings(program, target);
     try {
       language.emit(
         kernels.map((kernel) => kernel.program),

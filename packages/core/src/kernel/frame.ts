@@ -3,9 +3,11 @@
  * the body through `builder` and hand the rest to `finish`.
  */
 import { bytesOf, type DType } from '../base/dtype.js';
+import { refused } from '../base/errors.js';
 import {
   add,
   type Expression,
+  lowerBound,
   multiply,
   product,
   type Size,
@@ -33,10 +35,20 @@ export interface Cost {
 
 const largest32 = 2 ** 31 - 1;
 
-/** i32 where every element count is provably below 2^31, or where the target has no more. */
+/**
+ * i32 where every element count is provably below 2^31, or where the target has no more. Throws
+ * refused where the target cannot count the elements of a node.
+ */
 export function indexTypeFor(target: Target, nodes: readonly Node[]): 'i32' | 'i64' {
-  if (target.indexBits === 32) return 'i32';
-  return nodes.every((node) => upperBound(product(node.shape)) < largest32) ? 'i32' : 'i64';
+  if (target.indexBits === 64) {
+    return nodes.every((node) => upperBound(product(node.shape)) < largest32) ? 'i32' : 'i64';
+  }
+  for (const node of nodes) {
+    const least = lowerBound(product(node.shape));
+    if (least <= largest32) continue;
+    throw refused(`a tensor of ${least} elements`, `${target.id} counts them in 32 bits`, node.op);
+  }
+  return 'i32';
 }
 
 export class KernelFrame {
