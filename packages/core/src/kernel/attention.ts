@@ -7,6 +7,7 @@ import { type Expression, multiply } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { KernelStep } from '../schedule/step.js';
 import { writeAttentionColumns } from './attention-columns.js';
+import { writeAttentionGroup } from './attention-group.js';
 import { type AttentionPlan, planAttention } from './attention-plan.js';
 import type { KernelNames } from './frame.js';
 import type { LoweredKernel } from './lowered.js';
@@ -17,7 +18,8 @@ export function lowerAttention(
   names: KernelNames,
 ): readonly LoweredKernel[] {
   const plan = planAttention(step);
-  const kernel = writeAttentionColumns(plan, target, names);
+  const write = target.execution === 'threads' ? writeAttentionGroup : writeAttentionColumns;
+  const kernel = write(plan, target, names);
   return [{ ...kernel, flops: flopsOf(plan) }];
 }
 

@@ -15,8 +15,15 @@ const isStored = (node: Node): boolean =>
 const isHead = (size: Node['shape'][number] | undefined): boolean =>
   typeof size === 'number' && size > 0 && size <= longestHead;
 
-/** Whether tasks have vectors and memory of their own. */
-function holdsTiles(target: Target): boolean {
+/** Shared elements of the smallest tile of a group, beside one row of values for each key. */
+const smallestGroup = { threads: 64, keys: 16, elements: 72 };
+
+/** Whether tasks have vectors and memory of their own, or groups share enough of it. */
+function holdsTiles(target: Target, width: number): boolean {
+  if (target.execution === 'threads') {
+    const { threads, keys, elements } = smallestGroup;
+    return target.maxGroup >= threads && target.sharedBytes >= 4 * keys * (width + elements);
+  }
   const hasScratch = target.spaces.some((space) => space.class === 'scratch');
   return target.execution === 'vector' && target.vectorBytes > 0 && hasScratch;
 }
@@ -43,7 +50,9 @@ function isAttention(node: NodeOf<'composite'>): boolean {
 
 /** Whether the target's kernels take this composite whole. */
 export const isWhole = (node: Node, target: Target): boolean =>
-  isOp(node, 'composite') && isAttention(node) && holdsTiles(target);
+  isOp(node, 'composite') &&
+  isAttention(node) &&
+  holdsTiles(target, (node.inputs[2] as Node).shape[3] as number);
 
 /**
  * The group of a composite that is taken whole: its result, and the permutations and reshapes
