@@ -38,7 +38,11 @@ const tiles: readonly GroupTile[] = [
   { queries: 64, keys: 64, threads: 256 },
   { queries: 32, keys: 32, threads: 128 },
   { queries: 16, keys: 16, threads: 64 },
+  { queries: 8, keys: 8, threads: 32 },
 ];
+
+/** What is left where a language finds all of them too large. */
+const least: GroupTile = { queries: 4, keys: 4, threads: 16 };
 
 /** Shared elements: weights, values, a step of queries and keys, and what reductions exchange. */
 const sharedElements = ({ queries, keys, threads }: GroupTile, width: number): number =>
@@ -52,7 +56,7 @@ function tileOf(plan: AttentionPlan, target: Target): GroupTile {
   const fits = (tile: GroupTile): boolean =>
     4 * sharedElements(tile, paddedWidth(plan)) <= target.sharedBytes &&
     tile.threads <= target.maxGroup;
-  return tiles.find(fits) ?? { queries: 8, keys: 8, threads: 32 };
+  return tiles.find(fits) ?? least;
 }
 
 /** Value columns, filled up so that threads divide them. */
