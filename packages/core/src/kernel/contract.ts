@@ -134,7 +134,8 @@ function lowerOnUnit(
   choice: UnitChoice,
   cost: { readonly flops: Size },
 ): readonly LoweredKernel[] {
-  const constant = isConstantValue(plan.step, plan.right.node);
+  // What the plain code reads beside the unit's stays in memory: a second copy would not pay.
+  const constant = choice.exact && isConstantValue(plan.step, plan.right.node);
   const panels = writeUnitPack(plan, groups, target, names, choice, constant);
   // Cut as the unit's tiles are, so that a task writes its own rows and columns only.
   const columns = choice.columnTiles * choice.unit.n;
