@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Target } from '@open-claw/core/device';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hashOf, openCache } from './cache.js';
 import { compilersOnPath } from './compiler.js';
@@ -112,7 +113,7 @@ describe('compiler', () => {
 
   it.skipIf(compilersOnPath().length === 0)('a changed file is built again', async () => {
     const plugin = nativeDevice({ cache: folder, row: 'generic' });
-    const target = plugin.targets[2] as (typeof plugin.targets)[0];
+    const target = plugin.targets.find(({ id }) => id === 'native/generic') as Target;
     const write = (): void => {};
     const program = programOf(target.id, { lanes: 1, buffers: {}, write });
     const source = plugin.language.emit([program], target);

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Command, Device, Memory, Module } from '@open-claw/core/device';
+import type { Command, Device, Memory, Module, Target } from '@open-claw/core/device';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compilersOnPath } from './compiler.js';
 import { nativeDevice } from './index.js';
@@ -46,7 +46,7 @@ const counting = programOf('native/generic', {
 
 describe.skipIf(missing)('CPU device', () => {
   const plugin = nativeDevice({ cache: folder, row: 'generic', threads: 2 });
-  const target = plugin.targets[2] as (typeof plugin.targets)[0];
+  const target = plugin.targets.find(({ id }) => id === 'native/generic') as Target;
   let device: Device;
   let module: Module;
   beforeAll(async () => {
