@@ -37,7 +37,8 @@ export function targetOf(row: GpuRow, a: Architecture, reported: Reported = {}):
     sharedBytes: least(a.sharedBytes, reported.sharedBytes),
     accessBytes: 16,
     spaces: [],
-    matrixUnits: a.matrixUnits ?? [],
+    // A unit's layout is that of warps of the architecture's width.
+    matrixUnits: (reported.warp ?? a.warp) === a.warp ? (a.matrixUnits ?? []) : [],
     compute: ['f32', 'f64', 'i32', 'u32', 'i64', 'u64', 'bool'],
     storage: (Object.keys(dtypeFacts) as DType[]).filter((dtype) => dtype !== 'string'),
     math: [],
