@@ -11,7 +11,17 @@ import {
   openDevice,
   use,
 } from '@open-claw/core';
-import { cast, graphOf, hostTensor, input, interpret, valuesOf } from '@open-claw/core/internal';
+import {
+  acosh,
+  asinh,
+  atanh,
+  cast,
+  graphOf,
+  hostTensor,
+  input,
+  interpret,
+  valuesOf,
+} from '@open-claw/core/internal';
 import { softwareTarget, threadsTarget, webgpuDevice } from '@open-claw/device-webgpu';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fuzz } from '../fuzz.js';
@@ -85,6 +95,28 @@ describe.skipIf(missing !== undefined).each(rows)(`row %s${note}`, (target) => {
     },
     300_000 + count * 2000,
   );
+
+  it.each(['asinh', 'atanh', 'acosh'] as const)('keeps the digits of small %s', async (name) => {
+    const values = Array.from({ length: 64 }, (_, i) => Math.fround(0.0005 * (i + 1)));
+    const x = hostTensor('f32', [64], name === 'acosh' ? values.map((each) => 1 + each) : values);
+    const given = input('x', { dtype: 'f32', shape: [64] });
+    const graph = graphOf([given], [{ asinh, atanh, acosh }[name](given)]);
+    const [expected] = interpret(graph, [x]).map(valuesOf);
+    const [actual] = (await runOn(plugin, graph, [x])).map(valuesOf);
+    expected?.forEach((value, i) => {
+      expect(Math.abs(Number(actual?.[i]) / Number(value) - 1)).toBeLessThan(1e-6);
+    });
+  });
+
+  it('compiles an index that no thread reaches', async () => {
+    const report = await fuzz({
+      run: (...given) => runOn(plugin, ...given),
+      count: 1,
+      first: 30166,
+      shrinkSteps: 0,
+    });
+    expect(report.failures.map((failure) => failure.text)).toEqual([]);
+  });
 
   it('converts 64-bit integers as the interpreter does', async () => {
     const edges = [0n, 1n, 127n, 2048n, 2049n, 65519n, 65520n, 16777217n, 2n ** 31n, 2n ** 32n];

@@ -86,8 +86,12 @@ export function memoryOf(memories: ShaderMemories, element: Element): ShaderMemo
   return memory;
 }
 
+/** A constant below zero is an error even where a guard keeps every thread from it. */
+const addressText = ({ address }: Element): string =>
+  indexText(typeof address === 'number' ? Math.max(address, 0) : address);
+
 export const placeText = (m: ShaderMemory, element: Element): string =>
-  `${m.name}[${unwrapped(indexText(element.address))}]`;
+  `${m.name}[${unwrapped(addressText(element))}]`;
 
 /** An element as the compute type that its memory widens to. */
 export function readText(m: ShaderMemory, element: Element): string {
@@ -127,7 +131,7 @@ export function storeTexts(m: ShaderMemory, element: Element, value: string): re
 
 function narrowPlace(m: ShaderMemory, element: Element): { word: string; shift: string } {
   const perWord = m.narrow === 8 ? 4 : 2;
-  const address = indexText(element.address);
+  const address = addressText(element);
   return {
     word: `${m.name}[${address} / ${perWord}i]`,
     shift: `u32(${address} % ${perWord}i * ${m.narrow}i)`,

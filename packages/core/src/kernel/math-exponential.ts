@@ -145,12 +145,34 @@ export function logarithm(m: Floats, x: Value): Value {
   return guardLogarithm(m, x, joinLogarithm(m, logarithmParts(m, x)));
 }
 
+/**
+ * 1 + w and what it lost, for |w| < 1 by way of an integer: shader compilers may cancel a two-sum,
+ * and then small results lose half of their digits.
+ */
+function onePlusSmall(
+  m: Floats,
+  w: Value,
+  sum: Value,
+  twoSum: Value,
+): { readonly u: Value; readonly lost: Value } {
+  const isSmall = m.less(m.b.unary('absolute', w), 1);
+  const inside = m.select(isSmall, w, 0);
+  const steps = m.b.convert(m.b.unary('roundEven', m.multiply(inside, 2 ** m.mantissaBits)), 'i32');
+  const near = m.multiply(m.b.convert(steps, 'f32'), 2 ** -m.mantissaBits);
+  return {
+    u: m.select(isSmall, m.add(1, near), sum),
+    lost: m.select(isSmall, m.subtract(w, near), twoSum),
+  };
+}
+
 /** log(1 + w) + (0 or ln 2 where `doubled`), for w ≥ −1; within 2 ulp. */
 function logarithmOnePlus(m: Floats, w: Value, doubled?: Value): Value {
-  const u = m.add(1, w);
+  const sum = m.add(1, w);
   // What the sum lost, exactly (Knuth's two-sum).
-  const part = m.subtract(u, 1);
-  const lost = m.add(m.subtract(1, m.subtract(u, part)), m.subtract(w, part));
+  const part = m.subtract(sum, 1);
+  const twoSum = m.add(m.subtract(1, m.subtract(sum, part)), m.subtract(w, part));
+  const { u, lost } =
+    m.dtype === 'f32' ? onePlusSmall(m, w, sum, twoSum) : { u: sum, lost: twoSum };
   const parts = decompose(m, u);
   const k = doubled === undefined ? parts.k : m.add(parts.k, m.select(doubled, 1, 0));
   return guardLogarithm(m, u, joinLogarithm(m, { k, f: parts.f }, m.divide(lost, u)));
