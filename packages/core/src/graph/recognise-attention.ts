@@ -2,9 +2,11 @@
 import { isFloat } from '../base/dtype.js';
 import type { Size } from '../base/expression.js';
 import { not } from './build-elementwise.js';
+import { size } from './build-sources.js';
 import { permute, range, reshape } from './build-views.js';
 import { type AttentionOptions, attention } from './composites-attention.js';
 import { isOp, type Node } from './node.js';
+import { causalOffsetOf, forbids } from './recognise-causal.js';
 import { compositeOf, numberIn } from './recognise-match.js';
 import { softmaxOf } from './recognise-softmax.js';
 import { inputOf, type Rule } from './simplify-match.js';
@@ -90,17 +92,29 @@ export const attentionOf: Rule = (node) => {
   const [[, right]] = node.attributes.contracted as readonly [readonly [number, number]];
   // Values have their keys first: [b, h, n, d].
   const v = right === rank - 2 ? inputOf(node, 1) : turned(inputOf(node, 1));
+  const { shape } = scores;
+  const added = bias && causalOffsetOf(bias, shape);
+  const chosen = mask && forbidden <= forbids ? causalOffsetOf(mask, shape) : undefined;
   const options: AttentionOptions = {
     scale: scale * query.scale * key.scale,
     blind: 'nan',
-    ...(bias === undefined ? {} : { bias: withHeads(bias) }),
-    ...(mask === undefined ? {} : { mask: withHeads(mask) }),
+    ...causality(added ?? chosen),
+    ...(bias === undefined || added !== undefined ? {} : { bias: withHeads(bias) }),
+    ...(mask === undefined || (chosen !== undefined && added === undefined)
+      ? {}
+      : { mask: withHeads(mask) }),
     ...(forbidden === Number.NEGATIVE_INFINITY ? {} : { forbidden }),
   };
   const [q, k] = [rowsOf(query.x, atQuery), rowsOf(key.x, atKey)];
   if (q.dtype !== node.dtype) return undefined;
   return reshape(attention(withHeads(q), withHeads(k), withHeads(v), options), node.shape);
 };
+
+/** Options for a query i that sees keys up to i + offset. */
+function causality(offset: number | undefined): AttentionOptions {
+  if (offset === undefined) return {};
+  return offset === 0 ? { causal: true } : { causal: true, causalOffset: size(offset) };
+}
 
 interface Found {
   readonly scores: Contract;

@@ -97,6 +97,44 @@ describe('recognise', () => {
     }
   });
 
+  it('a constant triangle is causality', () => {
+    const q = b.input('q', f32(1, 2, 3, 4));
+    const [k, v] = ['k', 'v'].map((name) => b.input(name, f32(1, 2, 5, 4))) as [Node, Node];
+    const scores = b.matmul(q, b.transpose(k));
+    const parametersOf = (seen: Node): unknown => {
+      const graph = b.graphOf([q, k, v], [b.matmul(plainSoftmax(seen, 3), v)]);
+      const other = recogniseAttention(graph, () => true);
+      const found = nodesOf(other).find((node) => node.op === 'composite');
+      return found?.op === 'composite' ? found.attributes.parameters : undefined;
+    };
+    const triangle = (wrong: number) => (_: unknown, i: number) =>
+      i % 5 <= Math.floor(i / 5) + 2 && i !== wrong;
+    const added = (wrong: number, value: number): Node => {
+      const seen = Array.from({ length: 15 }, triangle(wrong));
+      const bias = hostTensor(
+        'f32',
+        [1, 1, 3, 5],
+        seen.map((x) => (x ? 0 : value)),
+      );
+      return b.add(scores, b.constant(bias));
+    };
+    expect(parametersOf(added(-1, -1e30))).toMatchObject({ causal: true, bias: false });
+    expect(parametersOf(added(-1, -Infinity))).toMatchObject({ causal: true, bias: false });
+    expect(parametersOf(added(6, -1e30))).toMatchObject({ causal: false, bias: true });
+    expect(parametersOf(added(-1, -5))).toMatchObject({ causal: false, bias: true });
+    const mask = b.constant(
+      hostTensor(
+        'bool',
+        [3, 5],
+        Array.from({ length: 15 }, (_, i) => Number(triangle(-1)(_, i))),
+      ),
+    );
+    expect(parametersOf(b.select(mask, scores, -Infinity))).toMatchObject({
+      causal: true,
+      mask: false,
+    });
+  });
+
   it('probabilities that are read elsewhere stay', () => {
     const [q, k, v] = ['q', 'k', 'v'].map((name) => b.input(name, f32(2, 3, 4))) as [
       Node,
