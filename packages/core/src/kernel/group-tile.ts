@@ -45,7 +45,9 @@ export function groupTile(
   const fits = (tile: GroupTile): boolean =>
     (tile.rows + tile.columns) * (tile.depth + 1) * bytes <= target.sharedBytes &&
     tile.threads <= target.maxGroup &&
-    (registersOf(tile) * bytes) / 4 + otherRegisters <= target.vectorRegisters;
+    (registersOf(tile) * bytes) / 4 + otherRegisters <= target.vectorRegisters &&
+    // Operands on their way into a multiplication need as much room as sums.
+    (tile.rows * tile.columns * bytes) / 4 / tile.threads <= target.vectorRegisters / 2;
   const found = largestFilling(tiles.filter(fits), target, rows, columns, outer, smallRows);
   return found ?? smallest;
 }
