@@ -19,6 +19,15 @@ const folder = modelFolder({
   'open.onnx': denseModel(null),
   'reshape.onnx': reshapeModel(),
   'unknown.onnx': unknownModel(),
+  'attention.onnx': buildModel({
+    nodes: [
+      buildNode('MatMul', ['q', 'k'], ['s']),
+      buildNode('Softmax', ['s'], ['p']),
+      buildNode('MatMul', ['p', 'v'], ['y']),
+    ],
+    inputs: ['q', 'k', 'v'].map((name) => buildValue(name, [1, 2, 8, 8])),
+    outputs: [buildValue('y', [1, 2, 8, 8])],
+  }),
   'image.onnx': identity([1, 3, 2, 2]),
   'sound.onnx': identity(['n']),
   'long.onnx': identity([3], 7),
@@ -304,6 +313,13 @@ describe('claw run', () => {
 });
 
 describe('claw explain', () => {
+  it('shows the steps that are compiled', async () => {
+    const words = ['explain', file('attention.onnx'), '--device', 'wasm'];
+    const { out } = await claw([...words, '--stage', 'schedule']);
+    expect(out).toMatch(/^\s*0 {2}attention /);
+    expect(out).not.toContain('reduction');
+  });
+
   it('shows every stage', async () => {
     const stage = async (name: string) =>
       (await claw(['explain', file('dense.onnx'), '--target', 'opencl/generic', '--stage', name]))

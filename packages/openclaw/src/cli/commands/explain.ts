@@ -2,6 +2,7 @@
 import { compile, type Precision, type Program } from '@open-claw/core';
 import {
   expressions,
+  isWhole,
   primitivesOf,
   printGraph,
   printProgram,
@@ -61,7 +62,7 @@ function stageText(stage: Stage, graph: Graph, chosen: KnownTarget, precision: P
     case 'graph':
       return printGraph(graph).trimEnd();
     case 'schedule':
-      return printSteps(schedule(primitivesOf(graph), chosen.target));
+      return scheduleText(graph, chosen);
     case 'kernel':
       return compiled(graph, chosen, precision).kernels.map(printProgram).join('\n');
     case 'source': {
@@ -69,6 +70,12 @@ function stageText(stage: Stage, graph: Graph, chosen: KnownTarget, precision: P
       return source?.text?.trimEnd() ?? hexText(source?.bytes ?? new Uint8Array());
     }
   }
+}
+
+/** The steps that are compiled: composites that kernels take stay whole. */
+function scheduleText(graph: Graph, { target }: KnownTarget): string {
+  const primitives = primitivesOf(graph, (node) => isWhole(node, target));
+  return printSteps(schedule(primitives, target));
 }
 
 /** Compiles, and keeps the tile programs that the language is given at the end. */
