@@ -1,5 +1,5 @@
 /**
- * Stable sort of lines: bottom-up merge sort of positions, then keys and payloads are written in
+ * Stable sort of lines: long ones by radix (sort-radix.ts), others by bottom-up merge sort of positions, then keys and payloads are written in
  * that order. Positions live in a workspace of two lines per task.
  */
 
@@ -20,6 +20,7 @@ import {
   storeElement,
   taskAxis,
 } from './sequential.js';
+import { lowerRadixSort, suitsRadix } from './sort-radix.js';
 
 export function lowerSort(
   step: KernelStep,
@@ -29,6 +30,7 @@ export function lowerSort(
   const node = step.anchor as NodeOf<'sort'>;
   const keys = node.inputs[0] as Node;
   const { axis, descending } = node.attributes;
+  if (suitsRadix(node)) return lowerRadixSort(step, target, names);
   const frame = new KernelFrame(step, target);
   const { builder: b } = frame;
   const around = aroundAxis(keys.shape, axis);
