@@ -167,7 +167,10 @@ export function reduceLanes(
   });
 }
 
-/** Prefix along the lanes, from a carry on; `combine` gives the text for two scalars. */
+/**
+ * Prefix along the lanes in log₂ steps (Hillis and Steele 1986): each adds to every lane what the
+ * lanes before it have so far. `combine` gives the text for two vectors.
+ */
 export function scanLanes(
   p: Prelude,
   name: TileReduction,
@@ -176,11 +179,17 @@ export function scanLanes(
   combine: (a: string, b: string) => string,
 ): string {
   const type = p.type(element, lanes);
+  const index = p.type(elementBytes[element] === 8 ? 'i64' : 'i32', lanes);
+  const choose = select(p, element, lanes);
   return p.define(type, `scan_${name}_${type}`, `${type} a`, () => {
-    const lines = Array.from({ length: lanes - 1 }, (_, i) => {
-      return `a[${i + 1}] = ${combine(`a[${i}]`, `a[${i + 1}]`)};`;
-    });
-    return `${lines.join('\n  ')}\n  return a;`;
+    const steps: string[] = [];
+    for (let by = 1; by < lanes; by *= 2) {
+      const order = listLanes(lanes, (i) => String(Math.max(i - by, 0)));
+      const mask = listLanes(lanes, (i) => (i < by ? '0' : '-1'));
+      const moved = combine('a', `SHUFFLE(a, ${index}, ${order})`);
+      steps.push(`a = ${choose}((${index}){${mask}}, ${moved}, a);`);
+    }
+    return `${steps.join('\n  ')}\n  return a;`;
   });
 }
 

@@ -130,7 +130,6 @@ export function scanParts(
 ): readonly string[] {
   const { width } = a.layout;
   const { dtype } = a.type;
-  const scalar = combineText(k, operation, dtype === 'bool' ? 'i32' : dtype, 1);
   const type = partType(k, dtype, width);
   const element = elementOf(k, dtype, width);
   const vector = combineText(k, operation, dtype, width);
@@ -139,7 +138,7 @@ export function scanParts(
     const own =
       width === 1
         ? text
-        : `${functions.scanLanes(k.prelude, operation, element, width, scalar)}(${text})`;
+        : `${functions.scanLanes(k.prelude, operation, element, width, vector)}(${text})`;
     const carried = index === 0 ? own : vector(carryText(k, name, index, width, element), own);
     k.line(`const ${type} ${local} = ${carried};`);
     return local;

@@ -1,9 +1,13 @@
-/** Prefix sums and their kin: one task walks one line along the axis. */
+/**
+ * Prefix sums and their kin: by tiles where the machine has vectors (cumulate-tiles.ts), else one
+ * task walks one line along the axis.
+ */
 import { add, type Expression, multiply, subtract } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node, NodeOf } from '../graph/node.js';
 import { accumulateType } from '../graph/ops.js';
 import type { KernelStep } from '../schedule/step.js';
+import { lowerCumulateTiles } from './cumulate-tiles.js';
 import { literalOf, lowerBinary } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { identityOf } from './identity.js';
@@ -15,6 +19,8 @@ export function lowerCumulate(
   target: Target,
   names: KernelNames,
 ): readonly LoweredKernel[] {
+  const tiles = lowerCumulateTiles(step, target, names);
+  if (tiles !== undefined) return tiles;
   const node = step.anchor as NodeOf<'cumulate'>;
   const { kind, axis, exclusive, reverse } = node.attributes;
   const x = node.inputs[0] as Node;
