@@ -4,6 +4,7 @@
  * cores, a line is cut into blocks by three kernels (Blelloch 1990, reduce then scan): totals of
  * the blocks, the totals before them, and every block from there.
  */
+import { isFloat } from '../base/dtype.js';
 import {
   add,
   ceilDivide,
@@ -54,6 +55,8 @@ export function lowerCumulateTiles(
   const node = step.anchor as Cumulate;
   const lanes = lanesFor(target, node);
   if (lanes < 2 || target.execution !== 'vector' || !tileTypes.has(node.dtype)) return undefined;
+  // The product of a tile alone may overflow where the running product is small.
+  if (node.attributes.kind === 'product' && isFloat(node.dtype)) return undefined;
   const around = aroundAxis(node.shape, node.attributes.axis);
   const cumulate = { step, node, target, names, lanes, ...around };
   if (around.inner !== 1) {

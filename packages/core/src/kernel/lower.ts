@@ -26,7 +26,7 @@ type Lowering = (
 
 const lowerings: Readonly<Record<KernelStep['pattern'], Lowering>> = {
   map: (step, target, names) => [lowerMap(step, target, names)],
-  reduction: (step, target, names) => [lowerReduction(step, target, names)],
+  reduction: (step, target, names) => lowerReduction(step, target, names),
   contract: lowerContract,
   window: lowerWindow,
   attention: lowerAttention,

@@ -80,21 +80,27 @@ export function writeTasks(
   return name === undefined ? grid : [...grid, { name, extent: blocks }];
 }
 
+/** First and last-but-one index of an axis. */
+export type Range = readonly [start: Expression, end: Expression];
+export type RangeOf = (axis: Axis) => Range;
+const wholeRange: RangeOf = ({ extent }) => [0, extent];
+
 /** Writes loops over all axes, outermost first. */
 export function writeLoops(
   b: KernelBuilder,
   axes: readonly Axis[],
   bindings: Bindings,
   body: () => void,
+  rangeOf: RangeOf = wholeRange,
 ): void {
   const [first, ...rest] = axes;
   if (first === undefined) {
     body();
     return;
   }
-  b.for(0, first.extent, 1, (index) => {
+  b.for(...rangeOf(first), 1, (index) => {
     bindings.set(first.name, index);
-    writeLoops(b, rest, bindings, body);
+    writeLoops(b, rest, bindings, body, rangeOf);
   });
 }
 

@@ -1,0 +1,275 @@
+/**
+ * What is common to the kernels of a reduction: its axes, memory, accumulators and kept operands,
+ * and what a walk computes at one place.
+ */
+import { internal } from '../base/errors.js';
+import {
+  ceilDivide,
+  type Expression,
+  equal,
+  multiply,
+  product,
+  type Size,
+} from '../base/expression.js';
+import type { MemoryType, Target } from '../base/target.js';
+import type { Node } from '../graph/node.js';
+import { type Axis, isAtLeast } from './axes.js';
+import type { KernelBuilder, Value, Variable } from './builder.js';
+import { computeType, lowerBinary, lowerCast, settle } from './elementwise.js';
+import { KernelFrame, type KernelNames } from './frame.js';
+import { placeAt, planAxes, type Root, storeAt } from './fused.js';
+import { identityOf, tileReductions } from './identity.js';
+import type { LoweredKernel } from './lowered.js';
+import { Bindings } from './nest.js';
+import { keptOperands } from './reduction-kept.js';
+import { type Parts, partsOf } from './reduction-parts.js';
+import type { Reduce, ReductionPlan } from './reduction-plan.js';
+import { type StreamedRoot, streamingOf } from './streaming.js';
+import type { Access, GridAxis } from './tile.js';
+import { type Place, ValueLowering } from './value.js';
+import { reshapeIndex } from './view-index.js';
+
+/** A reduction kernel in progress; `lanes` are those of the target or half of them. */
+export class ReductionWriter {
+  protected readonly plan: ReductionPlan;
+  protected readonly names: KernelNames;
+  protected readonly lanes: number;
+  protected readonly frame: KernelFrame;
+  protected readonly builder: KernelBuilder;
+  protected readonly bindings = new Bindings();
+  protected readonly rows: Axis[];
+  protected readonly reducedAxes: Axis[];
+  protected readonly merged;
+  protected readonly threads: boolean;
+  /** Whether lanes lie along the reduced axes (else along the rows). */
+  protected readonly along: boolean;
+  protected readonly rowValues = new Map<number, Value>();
+  protected readonly outputs = new Map<number, string>();
+  protected readonly streaming = new Map<number, Expression>();
+
+  /** What the rows are cut into; of the step where none was given. */
+  readonly parts: Parts | undefined;
+  /** Number of the block that this kernel's task reduces. */
+  protected block: Expression | undefined;
+  /** Scratch arrays of operands that later walks need, by node. */
+  protected readonly kept = new Map<number, string>();
+  /** Kept operands that a walk has written. */
+  protected readonly held = new Set<number>();
+
+  constructor(
+    plan: ReductionPlan,
+    target: Target,
+    names: KernelNames,
+    lanes: number,
+    parts?: Parts,
+  ) {
+    this.plan = plan;
+    this.names = names;
+    this.lanes = lanes;
+    this.frame = new KernelFrame(plan.step, target);
+    this.builder = this.frame.builder;
+    const reduces = plan.stages.flat();
+    const isReduced = (node: Node): boolean => reduces.some((reduce) => reduce.id === node.id);
+    const inner = reduces.map((reduce) => this.operandRoot(reduce));
+    const roots = [...inner, ...plan.fullRoots, ...plan.rowRoots];
+    this.merged = planAxes(plan.step, target, plan.space, roots, isReduced);
+    this.rows = this.merged.axes.filter((axis) => !axis.reduced);
+    this.reducedAxes = this.merged.axes.filter((axis) => axis.reduced);
+    this.threads = target.execution === 'threads';
+    const last = this.merged.axes.at(-1);
+    this.along = last?.reduced ?? true;
+    this.parts = parts ?? partsOf(plan, target, this.reducedAxes, this.rowTasks(), this.tile);
+  }
+
+  protected declareOutputs(): void {
+    const { plan, builder, frame } = this;
+    for (const node of plan.step.outputs) {
+      this.outputs.set(node.id, frame.output(node));
+      const walk = this.merged.axes.at(-1)?.extent;
+      const streaming = streamingOf(plan.step, node, frame.target, walk);
+      this.streaming.set(node.id, builder.bind(streaming));
+    }
+  }
+
+  /** Tasks where every row is reduced by one. */
+  protected rowTasks(): Size {
+    if (this.along) return product(this.plan.rowShape);
+    const inner = this.rows.at(-1) as Axis;
+    const outer = product(this.rows.slice(0, -1).map((axis) => axis.extent));
+    return multiply(outer, ceilDivide(inner.extent, this.tile));
+  }
+
+  protected get tile(): number {
+    return this.threads ? this.frame.target.preferredGroup : this.tileLength();
+  }
+
+  protected operandRoot(reduce: Reduce): Root {
+    const node = reduce.inputs[0] as Node;
+    return { node, index: reshapeIndex(node.shape, this.plan.space.shape, this.plan.fullIndex) };
+  }
+
+  protected declareKept(): void {
+    const { plan, frame } = this;
+    for (const node of keptOperands(plan, frame.target, this.reducedAxes)) {
+      const length = this.reducedAxes[0]?.extent as number;
+      // A tile may begin anywhere before the end.
+      const name = frame.scratch(computeType(node.dtype) as MemoryType, length + this.tile);
+      this.kept.set(node.id, name);
+    }
+  }
+
+  /** Several vectors per tile, so that the latencies of the accumulations overlap. */
+  protected tileLength(): number {
+    const unroll = this.along ? 4 : 2;
+    const axis = this.merged.axes.at(-1);
+    if (axis === undefined) return this.lanes;
+    if (this.lanes === 1) return this.along && isAtLeast(axis, 8) ? 4 : 1;
+    return isAtLeast(axis, this.lanes * unroll) ? this.lanes * unroll : this.lanes;
+  }
+
+  protected place(tile: number, tail: Expression | undefined): Place {
+    const vectorAxis = this.merged.axes.at(-1)?.name;
+    return placeAt(
+      this.frame,
+      this.merged,
+      this.bindings,
+      { vectorAxis, tile },
+      tail,
+      this.names.failBase,
+      (node, index) => this.rowValue(node, index) ?? this.keptValue(node, index, tile),
+    );
+  }
+
+  /** A kept operand where a walk before this one has written it. */
+  protected keptValue(node: Node, index: readonly Expression[], tile: number): Value | undefined {
+    const buffer = this.held.has(node.id) ? this.kept.get(node.id) : undefined;
+    if (buffer === undefined) return undefined;
+    const own = reshapeIndex(node.shape, this.plan.space.shape, this.plan.fullIndex);
+    if (!index.every((e, axis) => equal(e, own[axis] as Expression))) return undefined;
+    const type = { dtype: computeType(node.dtype), shape: [tile] };
+    return this.builder.load(type, this.keptAccess(buffer), { volatile: true });
+  }
+
+  protected keptAccess(buffer: string): Access {
+    const { name } = this.reducedAxes[0] as Axis;
+    return { buffer, address: this.bindings.get(name) as Expression, strides: [1] };
+  }
+
+  protected keep(reduce: Reduce, values: ValueLowering, tile: number): void {
+    const buffer = this.kept.get((reduce.inputs[0] as Node).id);
+    if (buffer === undefined) return;
+    const value = this.builder.broadcast(this.value(reduce, values), [tile]);
+    this.builder.store(this.keptAccess(buffer), value);
+  }
+
+  protected rowValue(node: Node, index: readonly Expression[]): Value | undefined {
+    const value = this.rowValues.get(node.id);
+    if (value === undefined) return undefined;
+    const { rowIndex } = this.plan;
+    const same =
+      index.length === rowIndex.length &&
+      index.every((i, k) => equal(i, rowIndex[k] as Expression));
+    // Where there are no rows, index arithmetic has lost its meaning, and nothing runs.
+    const empty = equal(product(this.plan.rowShape), 0);
+    if (!same && !empty) throw internal('a row value is used at another row');
+    return value;
+  }
+
+  protected streamed(roots: readonly Root[]): readonly StreamedRoot[] {
+    return roots.map((root) => ({
+      ...root,
+      buffer: this.outputs.get(root.node.id) as string,
+      streaming: this.streaming.get(root.node.id) as Expression,
+    }));
+  }
+
+  protected finish(grid: readonly GridAxis[], stem = ''): LoweredKernel {
+    const { target } = this.frame;
+    const group = this.threads ? target.preferredGroup : 1;
+    const elements = product(this.plan.space.shape);
+    const flops = multiply(elements, this.plan.stages.flat().length);
+    const shape = { lanes: this.threads ? group : this.lanes, group, grid };
+    const names = { ...this.names, name: `${this.names.name}${stem}` };
+    return { ...this.frame.finish(names, shape), flops };
+  }
+
+  protected accumulator(reduce: Reduce, lanes: number): Variable {
+    const { kind, accumulate } = reduce.attributes;
+    const dtype = accumulateType(accumulate);
+    const identity = identityOf(kind, accumulate);
+    const initial = this.builder.literal(dtype, identity);
+    const shape = lanes === 1 ? [] : [lanes];
+    return this.builder.variable(this.builder.broadcast(initial, shape), { dtype, shape });
+  }
+
+  protected value(reduce: Reduce, values: ValueLowering): Value {
+    const { node, index } = this.operandRoot(reduce);
+    return values.value(node, index);
+  }
+
+  protected widened(reduce: Reduce, value: Value): Value {
+    const { accumulate } = reduce.attributes;
+    const from = (reduce.inputs[0] as Node).dtype;
+    if (accumulate === 'bool') return this.builder.convert(value, 'u32');
+    return lowerCast(this.builder, this.frame.target, from, accumulate, false, value);
+  }
+
+  /** The operand's tile with the lanes that do not count set to the identity. */
+  protected operand(reduce: Reduce, place: Place, values: ValueLowering, lanes: number): Value {
+    const { builder } = this;
+    const value = this.widened(reduce, this.value(reduce, values));
+    if (lanes === 1) return value;
+    const wide = builder.broadcast(value, [lanes]);
+    const tail = place.tile[0]?.tail;
+    if (tail === undefined) return wide;
+    const { kind, accumulate } = reduce.attributes;
+    const identity = builder.literal(accumulateType(accumulate), identityOf(kind, accumulate));
+    const counts = builder.less(builder.iota(lanes), builder.scalar(tail));
+    return builder.select(counts, wide, identity);
+  }
+
+  protected accumulate(reduce: Reduce, accumulator: Variable, value: Value): void {
+    const { builder } = this;
+    const { kind, accumulate } = reduce.attributes;
+    const old = builder.read(accumulator);
+    if (accumulate === 'bool') {
+      builder.assign(accumulator, builder.binary(tileReductions[kind], old, value));
+      return;
+    }
+    const name = kind === 'sum' ? 'add' : kind === 'product' ? 'multiply' : kind;
+    const { target } = this.frame;
+    builder.assign(accumulator, lowerBinary(builder, target, name, accumulate, old, value, noFail));
+  }
+
+  protected result(reduce: Reduce, value: Value): Value {
+    const { accumulate } = reduce.attributes;
+    if (accumulate === 'bool') {
+      return this.builder.notEqual(value, this.builder.literal('u32', 0));
+    }
+    const total = settle(this.builder, accumulate, value);
+    return lowerCast(this.builder, this.frame.target, accumulate, reduce.dtype, false, total);
+  }
+
+  protected writeRowRoots(tile: number): void {
+    const place = this.place(tile, undefined);
+    const values = new ValueLowering(place);
+    for (const { node, index } of this.plan.rowRoots) {
+      storeAt(place, this.outputs.get(node.id) as string, node, index, values.value(node, index));
+    }
+  }
+
+  protected writeFullRoots(tile: number, tail: Expression | undefined): void {
+    const place = this.place(tile, tail);
+    const values = new ValueLowering(place);
+    for (const { node, index } of this.plan.fullRoots) {
+      const value = values.value(node, index);
+      const streaming = this.streaming.get(node.id);
+      storeAt(place, this.outputs.get(node.id) as string, node, index, value, streaming);
+    }
+  }
+}
+
+export const accumulateType = (dtype: Node['dtype']): ReturnType<typeof computeType> =>
+  dtype === 'bool' ? 'u32' : computeType(dtype);
+
+const noFail = (): void => {};
