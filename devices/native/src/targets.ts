@@ -10,6 +10,8 @@ export interface NativeRow {
   readonly vectorRegisters: number;
   readonly flags: readonly string[];
   readonly fusedMultiplyAdd: boolean;
+  /** Operations that its tokens have beyond those of every row (see target.math). */
+  readonly math: readonly string[];
   /** Whether its tokens have stores that bypass the caches. */
   readonly streams: boolean;
   readonly matrixUnits?: readonly MatrixUnit[];
@@ -58,6 +60,7 @@ export const rows: readonly NativeRow[] = [
     vectorRegisters: 32,
     flags: avx512Flags,
     fusedMultiplyAdd: true,
+    math: ['scaleByPower', 'nearDivide'],
     streams: true,
   },
   {
@@ -67,6 +70,7 @@ export const rows: readonly NativeRow[] = [
     vectorRegisters: 16,
     flags: ['-mavx2', '-mfma', '-mf16c'],
     fusedMultiplyAdd: true,
+    math: [],
     streams: true,
   },
   {
@@ -87,6 +91,7 @@ export const rows: readonly NativeRow[] = [
     vectorRegisters: 16,
     flags: [],
     fusedMultiplyAdd: false,
+    math: [],
     streams: false,
   },
 ];
@@ -136,7 +141,7 @@ export function makeTarget(row: NativeRow, machine: Machine): Target {
     compute: ['f32', 'f64', 'i32', 'u32', 'i64', 'u64', 'bool'],
     storage: (Object.keys(dtypeFacts) as DType[]).filter((dtype) => dtype !== 'string'),
     // Every CPU of the rows with fused multiply-add converts f16.
-    math: row.fusedMultiplyAdd ? ['half'] : [],
+    math: [...(row.fusedMultiplyAdd ? ['half'] : []), ...row.math],
     fusedMultiplyAdd: row.fusedMultiplyAdd,
     maxBindings: 1024,
     maxBufferBytes: machine.memoryBytes,

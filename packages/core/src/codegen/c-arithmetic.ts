@@ -80,6 +80,11 @@ export function binaryText(
     if (!k.math.includes(name)) throw refused(name, `the target ${k.program.target} lacks it`);
     return `${functions.mapLanes(k.prelude, 'pow', element, width, 2)}(${a}, ${b})`;
   }
+  if (name === 'scaleByPower' || name === 'nearDivide') {
+    if (!k.math.includes(name)) throw refused(name, `the target ${k.program.target} lacks it`);
+    const call = name === 'nearDivide' ? functions.nearDivide : functions.scaleByPower;
+    return `${call(k.prelude, element, width)}(${a}, ${b})`;
+  }
   if (dtype === 'bool' && !['and', 'or', 'xor'].includes(name)) {
     throw internal(`${name} of bools`);
   }

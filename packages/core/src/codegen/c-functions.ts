@@ -108,6 +108,24 @@ export function mapLanes(
   });
 }
 
+/** a · 2^b for whole b. */
+export function scaleByPower(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  const call = `__builtin_ldexp${element === 'f32' ? 'f' : ''}`;
+  const each = (at: string) => `${call}(a${at}, (int)b${at})`;
+  return p.define(type, `scale_${type}`, `${type} a, ${type} b`, () =>
+    lanes === 1
+      ? `return ${each('')};`
+      : `return (${type}){${listLanes(lanes, (i) => each(`[${i}]`))}};`,
+  );
+}
+
+/** a / b, or nearly. */
+export function nearDivide(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  return p.define(type, `near_divide_${type}`, `${type} a, ${type} b`, () => 'return a / b;');
+}
+
 const isSignedElement = (element: MemoryType): boolean => element.startsWith('i');
 
 /** Integers of `from`'s sign between two sizes, nearest to `from` first, both ends left out. */

@@ -239,6 +239,21 @@ const words256 = { load: 'loadups256_mask', store: 'storeups256_mask', word: 'f3
 const halves256 = { load: 'loaddquhi256_mask', store: 'storedquhi256_mask', word: 'i16' };
 const bytes128 = { load: 'loaddquqi128_mask', store: 'storedquqi128_mask', word: 'char' };
 
+/** By an estimate of 1/b to 14 bits, and by the rest that the quotient by it leaves. */
+const nearDivide512: Entries = [
+  [
+    'near_divide_f32x16',
+    token(
+      'rcp14ps512_mask',
+      (f) =>
+        `const f32x16 r = ${f}(b, (f32x16){0}, (u16)-1);\n` +
+        '  const f32x16 q = a * r;\n' +
+        '  const f32x16 rest = __builtin_ia32_vfmaddps512_mask(-q, b, a, (u16)-1, 4);\n' +
+        '  return __builtin_ia32_vfmaddps512_mask(rest, r, q, (u16)-1, 4);',
+    ),
+  ],
+];
+
 const avx512: Entries = [
   ...maskedAccess('f32 i32 u32', 16, 'i32', words512),
   ...maskedAccess('f64 i64 u64', 8, 'i64', longs512),
@@ -250,6 +265,9 @@ const avx512: Entries = [
   ['fma_f32x16', token('vfmaddps512_mask', (f) => `return ${f}(a, b, c, (u16)-1, 4);`)],
   ['fma_f64x8', token('vfmaddpd512_mask', (f) => `return ${f}(a, b, c, (u8)-1, 4);`)],
   ...multiplyAdd256,
+  ...nearDivide512,
+  ['scale_f32x16', token('scalefps512_mask', (f) => `return ${f}(a, b, a, (u16)-1, 4);`)],
+  ['scale_f64x8', token('scalefpd512_mask', (f) => `return ${f}(a, b, a, (u8)-1, 4);`)],
   ...functions512('f32x16', 'ps', 'u16'),
   ...functions512('f64x8', 'pd', 'u8'),
   ...functions256('f32x8', 'ps'),

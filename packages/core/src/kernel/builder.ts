@@ -85,12 +85,15 @@ export class KernelBuilder {
   readonly indexType: 'i32' | 'i64';
   /** Whether the target converts f16 itself. */
   readonly halves: boolean;
+  /** What the target's language says by itself (see target.math). */
+  readonly math: ReadonlySet<string>;
   /** Values that are small floats widened from bits, by the dtype's name. */
   private readonly widened = new Map<ValueId, { readonly dtype: string; readonly bits: Value }>();
 
   constructor(indexType: 'i32' | 'i64', math: readonly string[] = []) {
     this.indexType = indexType;
-    this.halves = math.includes('half');
+    this.math = new Set(math);
+    this.halves = this.math.has('half');
   }
 
   private get scope(): Scope {

@@ -23,6 +23,7 @@ import type { ComputeType, MemoryType, Target } from '../base/target.js';
 import type { BinaryName, UnaryName } from '../graph/node.js';
 import type { KernelBuilder, Value } from './builder.js';
 import { narrowSmall, widenSmall } from './convert.js';
+import { divideFloats } from './divide.js';
 import { expandMath, expandPower, expandRemainder } from './math.js';
 import type { MathName, TileBinary, TileUnary } from './tile.js';
 
@@ -172,7 +173,7 @@ export function lowerBinary(
     return staysExact(dtype, name) ? value : settle(b, dtype, value);
   }
   if (name === 'divide') {
-    if (isFloat(dtype)) return settle(b, dtype, b.divide(x, y));
+    if (isFloat(dtype)) return settle(b, dtype, divideFloats(b, x, y));
     return settle(b, dtype, divideIntegers(b, dtype, x, y, failing));
   }
   if (name === 'remainder') {

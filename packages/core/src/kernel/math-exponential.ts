@@ -6,7 +6,7 @@
  * 45 digits); the error of a fit relative to the function is stated beside it.
  */
 import type { Value } from './builder.js';
-import type { Floats } from './math-floats.js';
+import type { Floats, Whole } from './math-floats.js';
 
 const log2e = Math.LOG2E;
 /** High parts short enough that k·high is exact for every exponent k. */
@@ -38,8 +38,8 @@ const atanhTail = [
 ];
 
 interface Reduced {
-  /** The integer k of x = k·ln 2 + r, as a word. */
-  readonly k: Value;
+  /** The integer k of x = k·ln 2 + r. */
+  readonly k: Whole;
   readonly r: Value;
   /** e^r − 1. */
   readonly minusOne: Value;
@@ -48,12 +48,12 @@ interface Reduced {
 /** Reduction of high + low, |high| below 2·bias·ln 2; `low` is a small correction. */
 function reduceExponent(m: Floats, high: Value, low?: Value): Reduced {
   const split = m.pick(ln2.single, ln2.double);
-  const { number, word } = m.nearest(high, log2e);
-  const first = m.multiplyAdd(number, -split.high, high);
-  const rest = m.multiplyAdd(number, -split.low, first);
+  const k = m.nearest(high, log2e);
+  const first = m.multiplyAdd(k.number, -split.high, high);
+  const rest = m.multiplyAdd(k.number, -split.low, first);
   const r = low === undefined ? rest : m.add(rest, low);
   const tail = m.polynomial(r, m.pick(exponentialTail.single, exponentialTail.double));
-  return { k: word, r, minusOne: m.multiplyAdd(m.multiply(r, r), tail, r) };
+  return { k, r, minusOne: m.multiplyAdd(m.multiply(r, r), tail, r) };
 }
 
 /** Beyond these e^x is 0 or infinite. */
@@ -181,7 +181,7 @@ function logarithmOnePlus(m: Floats, w: Value, doubled?: Value): Value {
 /** Half of e^a ∓ 1 before a last factor, for 0 ≤ a: e^a/2 may overflow where sinh does not. */
 function halfExponential(m: Floats, a: Value): { e: Value; minusHalf: Value; last: Value } {
   const { k, minusOne } = reduceExponent(m, m.atMost(a, m.pick(90, 711)));
-  const biased = m.addWord(k, BigInt(m.bias - 1));
+  const biased = m.addWord(k.word, BigInt(m.bias - 1));
   const limited = m.b.binary('minimum', biased, m.word(BigInt(2 * m.bias)));
   const factor = m.fromBits(m.left(limited, m.mantissaBits));
   const over = m.addWord(m.b.subtract(biased, limited), BigInt(m.bias));
@@ -215,7 +215,7 @@ export function hyperbolicTangent(m: Floats, x: Value): Value {
   const { k, minusOne } = reduceExponent(m, m.add(a, a));
   const factor = m.powerOfTwo(k);
   const t = m.multiplyAdd(minusOne, factor, m.subtract(factor, 1));
-  return m.withSign(m.divide(t, m.add(t, 2)), x);
+  return m.withSign(m.nearDivide(t, m.add(t, 2)), x);
 }
 
 /** asinh x; f32 within 3 ulp, f64 within 3 ulp. */

@@ -29,6 +29,11 @@ export class Floats {
     this.bias = dtype === 'f32' ? 127 : 1023;
   }
 
+  /** Whether powers of two scale, and bounds hold, by one instruction each. */
+  get scales(): boolean {
+    return this.b.math.has('scaleByPower');
+  }
+
   /** One of two constants, by the type. */
   pick<T>(single: T, double: T): T {
     return this.dtype === 'f32' ? single : double;
@@ -52,6 +57,12 @@ export class Floats {
     return this.b.multiplyAdd(this.value(x), this.value(y), this.value(z));
   }
 
+  /** x/y within 1 ulp, for y from 2^−100 to 2^100 and a normal quotient. */
+  nearDivide(x: Value, y: Value): Value {
+    const isNear = this.dtype === 'f32' && this.b.math.has('nearDivide');
+    return isNear ? this.b.binary('nearDivide', x, y) : this.divide(x, y);
+  }
+
   select(condition: Value, x: Term, y: Term): Value {
     return this.b.select(condition, this.value(x), this.value(y));
   }
@@ -64,11 +75,13 @@ export class Floats {
 
   /** x, at most `high`; NaN stays. */
   atMost(x: Value, high: number): Value {
+    if (this.scales) return this.b.binary('minimum', this.value(high), x);
     return this.select(this.less(high, x), high, x);
   }
 
   /** x, at least `low`; NaN stays. */
   atLeast(x: Value, low: number): Value {
+    if (this.scales) return this.b.binary('maximum', this.value(low), x);
     return this.select(this.less(x, low), low, x);
   }
 
@@ -125,13 +138,14 @@ export class Floats {
     const sum = this.multiplyAdd(x, factor, anchor);
     const anchorBits = this.pick(0x4b400000n, 0x4338000000000000n);
     const word = this.subtractWord(this.bits(sum), anchorBits);
-    if (this.dtype === 'f64') return { number: this.subtract(sum, anchor), word };
+    if (this.dtype === 'f64' || this.scales) return { number: this.subtract(sum, anchor), word };
     // Shader compilers may cancel the anchor; from the bits they cannot.
     return { number: this.b.convert(this.b.bitcast(word, 'i32'), 'f32'), word };
   }
 
   /** x·2^k for |k| < 2·bias; two factors, so that denormals and overflow come out right. */
-  scale(x: Value, k: Value): Value {
+  scale(x: Value, { number, word: k }: Whole): Value {
+    if (this.scales) return this.b.binary('scaleByPower', x, number);
     const whole = this.addWord(k, BigInt(2 * this.bias));
     const half = this.right(whole, 1);
     const first = this.fromBits(this.left(half, this.mantissaBits));
@@ -140,7 +154,11 @@ export class Floats {
   }
 
   /** 2^k for −bias < k ≤ bias. */
-  powerOfTwo(k: Value): Value {
+  powerOfTwo({ number, word: k }: Whole): Value {
+    if (this.scales) {
+      const one = this.b.broadcast(this.value(1), number.type.shape);
+      return this.b.binary('scaleByPower', one, number);
+    }
     return this.fromBits(this.left(this.addWord(k, BigInt(this.bias)), this.mantissaBits));
   }
 }

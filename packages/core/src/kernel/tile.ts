@@ -66,7 +66,14 @@ export type TileBinary =
   | 'shiftLeft'
   | 'shiftRight'
   /** Only where target.math lists it. */
-  | 'power';
+  | 'power'
+  /** a · 2^b for a whole b of the same float type, rounded once. Only where target.math lists it. */
+  | 'scaleByPower'
+  /**
+   * a / b within 1 ulp for b from 2^−100 to 2^100 and a normal quotient, where that is cheaper
+   * than the exact one. Only where target.math lists it.
+   */
+  | 'nearDivide';
 
 export type TileCompare = 'equal' | 'notEqual' | 'less' | 'lessEqual';
 export type TileReduction = 'add' | 'multiply' | 'minimum' | 'maximum' | 'and' | 'or' | 'xor';
