@@ -22,7 +22,7 @@ describe.each(['native/avx512', 'native/avx2'])('%s', (row) => {
     const inputs = columns.map(({ length }, i) => core.input(`x${i}`, { dtype, shape: [length] }));
     const graph = core.graphOf(
       inputs,
-      names.map((name, i) => core[name](inputs[i] as core.Node)),
+      names.map((name, i) => core.unary(name, inputs[i] as core.Node)),
     );
     const executable = await load(compile(graph, target, plugin.language), opened);
     const results = await executable.run(

@@ -97,7 +97,8 @@ function maskedAccess256(types: string, lanes: number, suffix: string): Entries 
   const [word, mask] = lanes === 8 ? ['f32', 'i32'] : ['f64', 'i64'];
   const typedefs =
     `typedef ${word} word __attribute__((vector_size(32)));\n` +
-    `  typedef ${mask} bits __attribute__((vector_size(32)));\n  `;
+    // i64 is another type than the one that builtins take.
+    `  typedef ${lanes === 8 ? 'i32' : 'long long'} bits __attribute__((vector_size(32)));\n  `;
   const lane = `(bits){${listLanes(lanes, String)}}`;
   const all = (name: string) =>
     `(bits){${listLanes(lanes, () => `(${mask})min_index(max_index(${name}, 0), ${lanes})`)}}`;
@@ -108,12 +109,15 @@ function maskedAccess256(types: string, lanes: number, suffix: string): Entries 
       token(
         `maskload${suffix}256`,
         (f) =>
-          `${typedefs}const bits m = ${m};\n` +
+          `${typedefs}const bits m = (bits)(${m});\n` +
           `  return (${type})((~m & (bits)other) | ` +
           `(bits)${f}((const void *)p, m));`,
       );
     const store = (m: string) =>
-      token(`maskstore${suffix}256`, (f) => `${typedefs}${f}((void *)p, ${m}, (word)value);`);
+      token(
+        `maskstore${suffix}256`,
+        (f) => `${typedefs}${f}((void *)p, (bits)(${m}), (word)value);`,
+      );
     return [
       [`load_mask_${mask}_${type}`, load('mask')],
       [`store_mask_${mask}_${type}`, store('mask')],
