@@ -44,6 +44,7 @@ export const rows: readonly NativeRow[] = [
     vectorRegisters: 32,
     flags: [...avx512Flags, '-mamx-tile', '-mamx-bf16', '-mamx-int8'],
     fusedMultiplyAdd: true,
+    math: ['scaleByPower', 'nearDivide'],
     streams: true,
     matrixUnits: [
       tileUnit('amx-bf16', 'bf16', 'bf16', 'f32'),

@@ -46,7 +46,7 @@ const blocksPerCore = 8;
 /** Vectors of a tile: its own prefix is off the path from total to total. */
 const vectorsPerTile = 4;
 
-/** The kernels of a cumulate by tiles; undefined where the machine or the line has no use of them. */
+/** The kernels of a cumulate by tiles; undefined where machine or line has no use of them. */
 export function lowerCumulateTiles(
   step: KernelStep,
   target: Target,

@@ -22,10 +22,13 @@ export function keptOperands(
   plan: ReductionPlan,
   target: Target,
   reduced: readonly Axis[],
+  tile: number,
 ): readonly Node[] {
   const [axis] = reduced;
   if (target.execution !== 'vector' || reduced.length !== 1 || axis === undefined) return [];
   if (typeof axis.extent !== 'number' || axis.extent > mostKept(target)) return [];
+  // A row of one whole tile and a tail needs no loop: its values stay in registers.
+  if (axis.extent < 2 * tile) return [];
   const operands = plan.stages.map((stage) => stage.map(operandOf));
   return operands.flatMap((stage, i) => {
     const later = [...operands.slice(i + 1).flat(), ...plan.fullRoots.map(({ node }) => node)];

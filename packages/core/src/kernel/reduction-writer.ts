@@ -110,7 +110,7 @@ export class ReductionWriter {
 
   protected declareKept(): void {
     const { plan, frame } = this;
-    for (const node of keptOperands(plan, frame.target, this.reducedAxes)) {
+    for (const node of keptOperands(plan, frame.target, this.reducedAxes, this.tile)) {
       const length = this.reducedAxes[0]?.extent as number;
       // A tile may begin anywhere before the end.
       const name = frame.scratch(computeType(node.dtype) as MemoryType, length + this.tile);

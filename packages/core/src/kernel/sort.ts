@@ -1,8 +1,8 @@
 /**
- * Stable sort of lines: long ones by radix (sort-radix.ts), others by bottom-up merge sort of positions, then keys and payloads are written in
- * that order. Positions live in a workspace of two lines per task.
+ * Stable sort of lines: long ones by radix (sort-radix.ts), others by bottom-up merge sort of
+ * positions, then keys and payloads are written in that order. Positions live in a workspace of
+ * two lines per task.
  */
-
 import { isFloat } from '../base/dtype.js';
 import { add, type Expression, minimum, multiply, product, subtract } from '../base/expression.js';
 import type { Target } from '../base/target.js';

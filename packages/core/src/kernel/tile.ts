@@ -67,7 +67,7 @@ export type TileBinary =
   | 'shiftRight'
   /** Only where target.math lists it. */
   | 'power'
-  /** a · 2^b for a whole b of the same float type, rounded once. Only where target.math lists it. */
+  /** a · 2^b for a whole b of the float type, rounded once. Only where target.math lists it. */
   | 'scaleByPower'
   /**
    * a / b within 1 ulp for b from 2^−100 to 2^100 and a normal quotient, where that is cheaper
