@@ -82,6 +82,7 @@ export const rows: readonly NativeRow[] = [
     vectorRegisters: 32,
     flags: [],
     fusedMultiplyAdd: true,
+    math: [],
     streams: false,
   },
   {
