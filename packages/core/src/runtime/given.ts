@@ -18,6 +18,8 @@ export interface Wrapped {
   /** Results that are written where they are wanted, by index: the caller's arrays or new ones. */
   readonly results: ReadonlyMap<number, HostTensor>;
   readonly memories: readonly Memory[];
+  /** Bytes of the new arrays: they count against the program's limit while it runs. */
+  readonly newBytes: number;
 }
 
 type Into = readonly (HostTensor | undefined)[];
@@ -25,7 +27,7 @@ type Into = readonly (HostTensor | undefined)[];
 /**
  * Wraps what the device can use where it lies. Arrays to be written are left out where an input
  * or another of them covers the same bytes, or where their size is not known yet. Results that
- * nobody gave an array for get a new one.
+ * nobody gave an array for get a new one, if it fits into the bytes that are left.
  */
 export function wrapArrays(
   device: Device,
@@ -33,12 +35,13 @@ export function wrapArrays(
   inputs: readonly HostTensor[],
   into: Into,
   environment: Environment,
+  freeBytes: number,
 ): Wrapped {
   const places = new Map<number, MemoryArgument>();
   const results = new Map<number, HostTensor>();
   const memories: Memory[] = [];
-  const wrapped = { places, results, memories };
-  if (device.wrap === undefined) return wrapped;
+  let newBytes = 0;
+  if (device.wrap === undefined) return { places, results, memories, newBytes };
   const add = (id: number, bytes: Uint8Array): boolean => {
     const memory = bytes.byteLength < leastBytes ? undefined : device.wrap?.(bytes);
     if (memory === undefined) return false;
@@ -53,27 +56,33 @@ export function wrapArrays(
   const taken = inputs.flatMap(bytesIn);
   const byId = new Map(procedure.buffers.map((buffer) => [buffer.id, buffer]));
   for (const [i, id] of ownResults(procedure).entries()) {
-    const tensor = into[i] ?? newTensor(procedure.results[i], byId.get(id ?? -1), environment);
+    const tensor =
+      into[i] ??
+      newTensor(procedure.results[i], byId.get(id ?? -1), environment, freeBytes - newBytes);
     const [bytes] = bytesIn(tensor);
     if (id === undefined || tensor === undefined || bytes === undefined) continue;
     if (!fits(tensor, procedure.results[i], byId.get(id), environment)) continue;
     const isFree = !taken.some((other) => overlaps(bytes, other));
     taken.push(bytes);
-    if (isFree && add(id, bytes)) results.set(i, tensor);
+    if (!isFree || !add(id, bytes)) continue;
+    results.set(i, tensor);
+    if (into[i] === undefined) newBytes += bytes.byteLength;
   }
-  return wrapped;
+  return { places, results, memories, newBytes };
 }
 
-/** Of a large result whose size is known. */
+/** Of a large result whose size is known; undefined over the limit, which the plan then names. */
 function newTensor(
   result: Procedure['results'][number] | undefined,
   buffer: Buffer | undefined,
   environment: Environment,
+  mostBytes: number,
 ): HostTensor | undefined {
   if (result === undefined || buffer === undefined) return undefined;
   if (!isKnown(buffer.bytes, environment)) return undefined;
   if (!result.shape.every((size) => isKnown(size, environment))) return undefined;
-  if (evaluatorOf(buffer.bytes)(environment) < leastBytes) return undefined;
+  const bytes = evaluatorOf(buffer.bytes)(environment);
+  if (bytes < leastBytes || bytes > mostBytes) return undefined;
   return emptyTensor(result.dtype, shapeOf(result.shape, environment));
 }
 

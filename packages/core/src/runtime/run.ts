@@ -212,7 +212,9 @@ class DeviceExecutable implements LoadedExecutable {
     const { device } = session.opened;
     session.begin(options);
     await session.breathe();
-    const wrapped = wrapArrays(device, program.main, inputs, into, environment);
+    const free = session.limit - session.usedBytes;
+    const wrapped = wrapArrays(device, program.main, inputs, into, environment, free);
+    session.take(wrapped.newBytes);
     try {
       const { parameters } = program.main;
       const host = new Map<Node, HostTensor>(
@@ -231,6 +233,7 @@ class DeviceExecutable implements LoadedExecutable {
       throw error;
     } finally {
       for (const memory of wrapped.memories) device.free(memory);
+      session.give(wrapped.newBytes);
     }
   }
 

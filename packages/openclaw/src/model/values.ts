@@ -48,8 +48,14 @@ export function isOfKind(value: InputValue | undefined, kind: Kind): value is Ho
     return false;
   }
   for (let i = 0; i < shape.length; i++) if (shape[i] !== kind.shape[i]) return false;
-  return isStorageOf(dtype, data) && data.length === elementCount(shape);
+  return (
+    isStorageOf(dtype, data) && data.length === elementCount(shape) && areTruths(dtype, data)
+  );
 }
+
+/** Bools are bytes of 0 and 1; any other byte would be another number on every chip. */
+const areTruths = (dtype: DType, data: HostTensor['data']): boolean =>
+  dtype !== 'bool' || (data as Uint8Array).every((value) => value <= 1);
 
 /** Throws OC-INPUT-01. */
 export async function toValue(
@@ -100,9 +106,7 @@ function checked(tensor: HostTensor, { name, dtype, shape: wanted }: ModelPort):
   if (wanted !== undefined && (fits !== true || wanted.length !== shape.length)) {
     throw wrong(name, `[${shape}] where [${wanted.map((s) => s ?? '?').join(',')}] belongs`);
   }
-  if (own === 'bool' && (data as Uint8Array).some((value) => value > 1)) {
-    throw wrong(name, 'bools are 0 or 1');
-  }
+  if (!areTruths(own, data)) throw wrong(name, 'bools are 0 or 1');
   return tensor;
 }
 
