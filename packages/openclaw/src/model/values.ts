@@ -48,9 +48,7 @@ export function isOfKind(value: InputValue | undefined, kind: Kind): value is Ho
     return false;
   }
   for (let i = 0; i < shape.length; i++) if (shape[i] !== kind.shape[i]) return false;
-  return (
-    isStorageOf(dtype, data) && data.length === elementCount(shape) && areTruths(dtype, data)
-  );
+  return isStorageOf(dtype, data) && data.length === elementCount(shape) && areTruths(dtype, data);
 }
 
 /** Bools are bytes of 0 and 1; any other byte would be another number on every chip. */
