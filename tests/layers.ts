@@ -16,7 +16,7 @@ export const layers = 5;
 
 /** tanh(… tanh(x · w₀) · w₁ …), x: f32[batch, 6]: a kernel per layer. */
 export function layeredGraph(): Graph {
-  const rows = expressions.variable('batch', 3);
+  const rows = expressions.variable('batch');
   const x = input('x', { dtype: 'f32', shape: [rows, width] });
   const weights = Array.from({ length: layers }, (_, i) =>
     input(`w${i}`, { dtype: 'f32', shape: [width, width] }),

@@ -9,7 +9,7 @@ import { inline, rewrite, type Visit } from '../graph/rewrite.js';
 import { bodiesOf } from '../graph/symbols.js';
 
 /** Pieces that one kernel tells apart by comparing the index. */
-const mostPieces = 8;
+const mostPieces = 5;
 
 type Pass = (graph: Graph) => Graph;
 
@@ -60,7 +60,7 @@ export const openComposites: Pass = opening(() => false);
 export const openOtherComposites = (graph: Graph, stays: (node: Node) => boolean): Graph =>
   opening(stays)(graph);
 
-/** The graph with at most eight pieces in each concatenation. */
+/** The graph with at most five pieces in each concatenation. */
 export const splitConcats: Pass = deepPass(() => (node) => {
   if (node.op !== 'concat' || node.inputs.length <= mostPieces) return undefined;
   const { axis } = node.attributes;
