@@ -4,6 +4,7 @@ import * as b from '../graph/build.js';
 import { interpret } from '../graph/interpret.js';
 import type { Node } from '../graph/node.js';
 import { openComposites } from './open.js';
+import { primitivesOf } from './primitives.js';
 import { printSteps } from './print.js';
 import { schedule } from './schedule.js';
 import { signatureOf } from './signature.js';
@@ -126,6 +127,15 @@ describe('schedule', () => {
       if (step.kind === 'kernel') expect(step.inputs.length).toBeLessThanOrEqual(13);
     }
     expect(steps.length).toBeGreaterThan(2);
+  });
+
+  it('cuts a concatenation of more values than a kernel can bind', () => {
+    const xs = Array.from({ length: 20 }, (_, i) => f32(`x${i}`, 2, 1 + (i % 3)));
+    const graph = primitivesOf(b.graphOf(xs, [b.concat(xs, 1)]));
+    const steps = schedule(graph, { maxBindings: 8 } as Target);
+    verifySteps(graph, steps);
+    const reads = steps.map((step) => (step as KernelStep).inputs.length);
+    expect(Math.max(...reads)).toBeLessThanOrEqual(5);
   });
 
   it('binds a size from data on the host, before the step that needs it', () => {
