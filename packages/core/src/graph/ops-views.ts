@@ -13,6 +13,7 @@ import {
   provablyLess,
   type Size,
   subtract,
+  variablesOf,
 } from '../base/expression.js';
 import { moved } from './bounds.js';
 import {
@@ -39,7 +40,13 @@ const view = { class: 'view', arity: 1, bound: moved, differentiable: true } as 
 const input: OpRule<'input'> = {
   ...source,
   arity: 0,
-  infer: (_, { type }) => one(type.dtype, type.shape),
+  infer: (_, { type }) => {
+    // A kernel would leave out what lies beyond the extent of a loop index.
+    const names = type.shape.flatMap((size) => [...variablesOf(size).values()]);
+    const index = names.find(({ extent }) => extent !== undefined);
+    if (index !== undefined) throw shapeError('input', `${index.name} is a loop index, not a size`);
+    return one(type.dtype, type.shape);
+  },
 };
 
 const constant: OpRule<'constant'> = {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { variable } from '../base/expression.js';
 import { epsilonOf } from './bounds.js';
 import * as b from './build.js';
 import type { Node } from './node.js';
@@ -44,6 +45,11 @@ describe('the operation table', () => {
   const wrong: [string, RegExp, () => Node | Node[]][] = [
     ['exp of integers', /OC-DTYPE-01/, () => b.exp(b.input('i', { dtype: 'i32', shape: [2] }))],
     ['and of floats', /OC-DTYPE-01/, () => b.and(f32(2), f32(2))],
+    [
+      'a loop index as a size',
+      /OC-SHAPE-03/,
+      () => b.input('x', { dtype: 'f32', shape: [variable('i', 3)] }),
+    ],
     ['reshape', /OC-SHAPE-01/, () => b.reshape(f32(2, 3), [7])],
     ['permute', /OC-SHAPE-03/, () => b.make('permute', [f32(2, 3)], { axes: [0, 0] })],
     ['expand', /OC-SHAPE-01/, () => b.expand(f32(2, 3), [2, 6])],
