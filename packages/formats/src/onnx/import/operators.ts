@@ -6,6 +6,7 @@ import { elementwiseOperators } from './elementwise.js';
 import { lookupOperators } from './lookups.js';
 import { activationOperators } from './nn-activations.js';
 import { attentionOperators } from './nn-attention.js';
+import { contributedOperators } from './nn-contributed.js';
 import { convolutionOperators } from './nn-convolutions.js';
 import { determinantOperators } from './nn-determinant.js';
 import { linearAttentionOperators } from './nn-linear-attention.js';
@@ -51,6 +52,7 @@ export const operators = mergeTables(
   linearAttentionOperators,
   matrixOperators,
   quantizedOperators,
+  contributedOperators,
   convolutionOperators,
   poolingOperators,
   signalOperators,
