@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 
 export const repository = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
-const skippedFolders = new Set(['node_modules', 'dist', '.git', '.cache', 'coverage']);
+const skippedFolders = new Set(['node_modules', 'dist', 'rolled', '.git', '.cache', 'coverage']);
 
 /**
  * Files that belong to the tree: those git tracks or would track; where there is no git

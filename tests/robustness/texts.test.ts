@@ -115,9 +115,11 @@ const graphs = [plainBytes, hostileBytes].map((bytes) => importModel(readModel(b
 use(nativeDevice());
 afterAll(closeDevices);
 
-describe.each([...knownTargets().keys()])('for %s', (id) => {
+const targets = await knownTargets();
+
+describe.each([...targets.keys()])('for %s', (id) => {
   it('gives the same source whatever the names are', (context) => {
-    const { target, language } = knownTargets().get(id)!;
+    const { target, language } = targets.get(id)!;
     const programs = graphs.map((graph) => {
       try {
         return compile(graph!, target, language);

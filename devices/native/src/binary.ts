@@ -1,5 +1,5 @@
 /** Several shared libraries in one byte array: their number, their lengths, their contents. */
-import { failure } from '@open-claw/core/device';
+import { failure } from '@open-claw/core/device/contract';
 
 export const binaryFormat = 'native/1';
 

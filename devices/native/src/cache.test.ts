@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Target } from '@open-claw/core/device';
+import type { Target } from '@open-claw/core/device/contract';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hashOf, openCache } from './cache.js';
 import { compilersOnPath } from './compiler.js';

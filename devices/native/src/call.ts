@@ -1,5 +1,5 @@
 /** A short recording on the caller's thread, with the data that goes in and comes out. */
-import { internal, type MemoryArgument } from '@open-claw/core/device';
+import { internal, type MemoryArgument } from '@open-claw/core/device/contract';
 import type { Handles } from './commands.js';
 import type { NativeRecording } from './handles.js';
 import type { Run, Runtime } from './runtime.js';

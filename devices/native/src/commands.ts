@@ -7,7 +7,7 @@ import {
   type Module,
   type Recording,
   refused,
-} from '@open-claw/core/device';
+} from '@open-claw/core/device/contract';
 import type { Address } from './runtime.js';
 
 /** What a device knows about its handles. */

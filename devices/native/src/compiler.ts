@@ -11,7 +11,7 @@ import {
   statSync,
 } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { failure, isFailure } from '@open-claw/core/device';
+import { failure, isFailure } from '@open-claw/core/device/contract';
 import { type Cache, hashOf } from './cache.js';
 
 export interface Compiler {

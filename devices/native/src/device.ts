@@ -18,7 +18,7 @@ import {
   refused,
   type Stop,
   Validity,
-} from '@open-claw/core/device';
+} from '@open-claw/core/device/contract';
 import { binaryFormat, splitLibraries } from './binary.js';
 import { callNow } from './call.js';
 import {

@@ -1,5 +1,5 @@
 /** What the CPU device gives out: memory, modules and recordings, each of one device. */
-import type { Command, Entry, Memory, Module, Recording } from '@open-claw/core/device';
+import type { Command, Entry, Memory, Module, Recording } from '@open-claw/core/device/contract';
 import type { EntryPoint, Packed } from './commands.js';
 import type { Address } from './runtime.js';
 

@@ -1,8 +1,8 @@
 /** Plug-in of the CPU: C kernels, compiled by the C compiler of the machine. */
+import { cLanguage, splitSource } from '@open-claw/core/device/c';
 import {
   type Absent,
   type Binary,
-  cLanguage,
   type Device,
   type DevicePlugin,
   type Found,
@@ -10,9 +10,8 @@ import {
   isFailure,
   refused,
   type Source,
-  splitSource,
   type Target,
-} from '@open-claw/core/device';
+} from '@open-claw/core/device/contract';
 import { binaryFormat, joinLibraries } from './binary.js';
 import { type Cache, openCache } from './cache.js';
 import { buildAll, kernelFlags } from './compiler.js';

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ComputeType, Device, DevicePlugin } from '@open-claw/core/device';
+import type { ComputeType, Device, DevicePlugin } from '@open-claw/core/device/contract';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compilersOnPath } from './compiler.js';
 import { nativeDevice } from './index.js';

@@ -1,5 +1,5 @@
 /** What an open CPU device is made of. */
-import type { Target } from '@open-claw/core/device';
+import type { Target } from '@open-claw/core/device/contract';
 import type { Cache } from './cache.js';
 import type { Runtime } from './runtime.js';
 

@@ -1,5 +1,5 @@
 /** What the C runtime's codes mean. */
-import { failure, type OpenClawError, type Stop } from '@open-claw/core/device';
+import { failure, type OpenClawError, type Stop } from '@open-claw/core/device/contract';
 import { freeBytes } from './machine.js';
 
 /** Reasons of runtime.c as errors. */

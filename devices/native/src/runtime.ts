@@ -1,6 +1,6 @@
 /** The fixed C runtime as TypeScript functions: compiled once, loaded once per process. */
 import { readFileSync } from 'node:fs';
-import { failure, internal, isFailure } from '@open-claw/core/device';
+import { failure, internal, isFailure } from '@open-claw/core/device/contract';
 import type { Cache } from './cache.js';
 import { buildAll, type Compiler, commonFlags, findCompiler } from './compiler.js';
 

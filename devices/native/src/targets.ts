@@ -1,5 +1,10 @@
 /** The rows of the CPU device: what each instruction set gives, and how to compile for it. */
-import { type DType, dtypeFacts, type MatrixUnit, type Target } from '@open-claw/core/device';
+import {
+  type DType,
+  dtypeFacts,
+  type MatrixUnit,
+  type Target,
+} from '@open-claw/core/device/contract';
 
 export interface NativeRow {
   /** Second part of the target's id; chooses the tokens of the C language. */

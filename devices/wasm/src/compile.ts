@@ -1,5 +1,5 @@
 /** From bytes to the engine's modules; what is compiled once in this process stays so. */
-import { failure } from '@open-claw/core/device';
+import { failure } from '@open-claw/core/device/contract';
 
 const compiled = new WeakMap<Uint8Array, WebAssembly.Module>();
 

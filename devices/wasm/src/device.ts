@@ -11,8 +11,8 @@ import type {
   MemoryArgument,
   Module,
   Stop,
-} from '@open-claw/core/device';
-import { failure, isFailure, refused } from '@open-claw/core/device';
+} from '@open-claw/core/device/contract';
+import { failure, isFailure, refused } from '@open-claw/core/device/contract';
 import { moduleOf } from './compile.js';
 import { type Check, type Launch, launch } from './launch.js';
 import { type EntryFunction, LinearMemory, WasmMemory, WasmModule } from './memory.js';

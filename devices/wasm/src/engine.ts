@@ -1,6 +1,6 @@
 /** What the JavaScript engine around us can do, found by trying. */
-import type { Target, TileProgram } from '@open-claw/core/device';
-import { wasmLanguage } from '@open-claw/core/device';
+import type { Target, TileProgram } from '@open-claw/core/device/contract';
+import { wasmLanguage } from '@open-claw/core/device/wasm';
 import { relaxedTarget, scalarTarget, simdTarget } from './target.js';
 
 const at = (buffer: string) => ({ buffer, address: 0, strides: [1] });

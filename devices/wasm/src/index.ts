@@ -7,8 +7,9 @@ import type {
   Found,
   Source,
   Target,
-} from '@open-claw/core/device';
-import { failure, refused, wasmLanguage } from '@open-claw/core/device';
+} from '@open-claw/core/device/contract';
+import { failure, refused } from '@open-claw/core/device/contract';
+import { wasmLanguage } from '@open-claw/core/device/wasm';
 import { moduleOf } from './compile.js';
 import { WasmDevice } from './device.js';
 import { availableTargets, engineName } from './engine.js';

@@ -1,6 +1,6 @@
 /** Runs one kernel in slices of tasks, each a call of the module's function. */
-import type { Command } from '@open-claw/core/device';
-import { failure } from '@open-claw/core/device';
+import type { Command } from '@open-claw/core/device/contract';
+import { failure } from '@open-claw/core/device/contract';
 import type { LinearMemory } from './memory.js';
 import type { Job } from './queue.js';
 

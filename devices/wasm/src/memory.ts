@@ -1,6 +1,6 @@
 /** The linear memory of an open device and the handles into it. */
-import type { Entry, Memory, MemoryArgument, Module } from '@open-claw/core/device';
-import { failure } from '@open-claw/core/device';
+import type { Entry, Memory, MemoryArgument, Module } from '@open-claw/core/device/contract';
+import { failure } from '@open-claw/core/device/contract';
 import { Heap } from './heap.js';
 import type { Poison } from './poison.js';
 

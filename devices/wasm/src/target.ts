@@ -1,5 +1,5 @@
 /** Facts about WebAssembly as a target: one row per set of vector instructions. */
-import { dtypes, type Target } from '@open-claw/core/device';
+import { dtypes, type Target } from '@open-claw/core/device/contract';
 import { maxBindings } from './launch.js';
 
 /** All that 32-bit addresses reach. */

@@ -1,37 +1,10 @@
-/** Door for chip makers: all that a device may import. */
-export * from './base/dtype.js';
-export type {
-  Details,
-  ErrorCode,
-  FailureKind,
-  FailureOptions,
-  Message,
-  Retry,
-} from './base/errors.js';
-export {
-  failure,
-  internal,
-  isFailure,
-  OpenClawError,
-  quoteText,
-  refused,
-  tooLarge,
-} from './base/errors.js';
-export type { Expression, Size } from './base/expression.js';
-export * as expressions from './base/expression.js';
-export * from './base/target.js';
-export { cLanguage, splitSource } from './codegen/c.js';
-export { gpuLanguage } from './codegen/gpu.js';
-export { type GpuDialect, type GpuDialectName, gpuDialects } from './codegen/gpu-dialects.table.js';
-export * from './codegen/language.js';
-export { bundleUnits, warpMatrixUnits } from './codegen/matrix-units.table.js';
-export type { Override, OverrideParameters } from './codegen/override.js';
-export { scriptLanguage } from './codegen/script.js';
-export { shaderLanguage, splitShader } from './codegen/shader.js';
-export { narrowHalfText, widenHalfText } from './codegen/shader-scalar.js';
-export { targetsOfGpus } from './codegen/targets-gpu.table.js';
-export { wasmLanguage } from './codegen/wasm.js';
-export type * from './kernel/tile.js';
-export * from './runtime/contract.js';
-export type { TracedPlugin, TraceReport } from './runtime/traced.js';
-export { readBy, Validity, writtenBy } from './runtime/validity.js';
+/**
+ * Door for chip makers: all that a device may import. Its parts are doors too, for a device that
+ * is loaded at every start and would not load the languages of others.
+ */
+export * from './device/c.js';
+export * from './device/contract.js';
+export * from './device/gpu.js';
+export * from './device/script.js';
+export * from './device/shader.js';
+export * from './device/wasm.js';

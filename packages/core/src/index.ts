@@ -27,10 +27,14 @@ export {
   evidenceOf,
   type Listing,
   listDevices,
+  loadedPlugins,
   type OpenDevice,
   openDevice,
+  pluginNames,
   plugins,
+  preferredDevices,
   use,
+  useLater,
 } from './runtime/registry.js';
 export {
   type Executable,

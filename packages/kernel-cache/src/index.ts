@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { failure } from '@open-claw/core/device';
+import { failure } from '@open-claw/core/device/contract';
 
 export interface Cache {
   readonly folder: string;

@@ -1,12 +1,8 @@
 /** Targets that can be compiled for: those of the plug-ins, and rows that need no card. */
-import { plugins, type Target } from '@open-claw/core';
-import {
-  gpuDialects,
-  gpuLanguage,
-  refused,
-  shaderLanguage,
-  targetsOfGpus,
-} from '@open-claw/core/internal';
+import { loadedPlugins, type Target } from '@open-claw/core';
+import { gpuDialects, gpuLanguage, targetsOfGpus } from '@open-claw/core/device/gpu';
+import { shaderLanguage } from '@open-claw/core/device/shader';
+import { refused } from '@open-claw/core/internal';
 
 type Language = Parameters<typeof import('@open-claw/core').compile>[2];
 
@@ -30,12 +26,12 @@ function languageOf(name: string): Language {
 }
 
 /** By id; a plug-in's own facts win over the rows of the table. */
-export function knownTargets(): ReadonlyMap<string, KnownTarget> {
+export async function knownTargets(): Promise<ReadonlyMap<string, KnownTarget>> {
   const known = new Map<string, KnownTarget>();
   for (const target of targetsOfGpus) {
     known.set(target.id, { target, language: languageOf(target.language) });
   }
-  for (const { targets, language } of plugins()) {
+  for (const { targets, language } of await loadedPlugins()) {
     for (const target of targets) known.set(target.id, { target, language });
   }
   return known;

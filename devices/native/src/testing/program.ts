@@ -10,8 +10,8 @@ import type {
   Statement,
   TileProgram,
   ValueId,
-} from '@open-claw/core/device';
-import { expressions } from '@open-claw/core/device';
+} from '@open-claw/core/device/contract';
+import { expressions } from '@open-claw/core/device/contract';
 
 export const e = expressions;
 

@@ -1,6 +1,16 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Device, DevicePlugin, Found } from './contract.js';
-import { closeDevices, evidenceOf, listDevices, openDevice, plugins, use } from './registry.js';
+import {
+  closeDevices,
+  evidenceOf,
+  listDevices,
+  openDevice,
+  pluginNames,
+  plugins,
+  preferredDevices,
+  use,
+  useLater,
+} from './registry.js';
 
 const found = (id: string, marks: Found['marks'] = []): Found => ({
   id,
@@ -46,6 +56,32 @@ describe('registry', () => {
     const names = listings.map((entry) => ('found' in entry ? entry.found.id : entry.absent.id));
     expect(names).toEqual(['one:0', 'one:1', 'two', 'three']);
     expect(listings[3]).toMatchObject({ evidence: 'none', absent: { reason: 'Error: broken' } });
+  });
+
+  it('loads a plug-in that waits only when a device before it does not do', async () => {
+    let loads = 0;
+    useLater('late', async () => {
+      loads += 1;
+      return plugin('late', async () => [found('late:0')]);
+    });
+    expect(pluginNames()).toContain('late');
+    expect(plugins().some(({ name }) => name === 'late')).toBe(false);
+    use(plugin('one', async () => [found('one:0', ['software']), found('one:1')]));
+    const ids = preferredDevices();
+    expect((await ids.next()).value).toBe('one:1');
+    expect(loads).toBe(0);
+    expect([(await ids.next()).value, (await ids.next()).value]).toEqual(['late:0', 'one:0']);
+    expect((await openDevice('late')).id).toBe('late:0');
+    expect(loads).toBe(1);
+  });
+
+  it('lists a plug-in that cannot be loaded with the reason', async () => {
+    useLater('gone', async () => {
+      throw new Error('no such package');
+    });
+    const entry = (await listDevices()).find(({ plugin }) => plugin === 'gone');
+    expect(entry).toMatchObject({ absent: { id: 'gone', reason: 'Error: no such package' } });
+    useLater('gone', async () => plugin('gone', async () => []));
   });
 
   it('opens by id or by family, once, and names what is missing', async () => {

@@ -30,7 +30,8 @@ export interface OpenDevice {
   readonly device: Device;
 }
 
-const known = new Map<string, DevicePlugin>();
+/** By name, in the order in which they became known; one that waits to be loaded is a function. */
+const known = new Map<string, DevicePlugin | (() => Promise<DevicePlugin>)>();
 const open = new Map<string, Promise<OpenDevice>>();
 /** Lost devices that are given back; their ids open again when that is done. */
 const closing = new Map<string, Promise<void>>();
@@ -45,7 +46,36 @@ export function use(plugin: DevicePlugin): void {
   known.set(plugin.name, plugin);
 }
 
-export const plugins = (): readonly DevicePlugin[] => [...known.values()];
+/**
+ * Makes a plug-in known by its name alone: it is loaded when a device of it, or every device, is
+ * asked for. One of the same name is replaced.
+ */
+export function useLater(name: string, load: () => Promise<DevicePlugin>): void {
+  known.set(name, load);
+}
+
+/** Names of the plug-ins that are known, loaded or not. */
+export const pluginNames = (): readonly string[] => [...known.keys()];
+
+/** The plug-ins that are loaded. */
+export const plugins = (): readonly DevicePlugin[] =>
+  [...known.values()].flatMap((entry) => (typeof entry === 'function' ? [] : [entry]));
+
+/** All plug-ins that are known; those that wait are loaded. One that cannot be loaded rejects. */
+export const loadedPlugins = (): Promise<readonly DevicePlugin[]> =>
+  Promise.all(pluginNames().map(pluginOf));
+
+async function pluginOf(name: string): Promise<DevicePlugin> {
+  const entry = known.get(name) as DevicePlugin | (() => Promise<DevicePlugin>);
+  if (typeof entry !== 'function') return entry;
+  const plugin = await entry();
+  // Another may have taken the name meanwhile.
+  if (known.get(name) === entry) use(plugin);
+  return plugin;
+}
+
+/** A plug-in that was probed. */
+const loaded = (name: string): DevicePlugin => known.get(name) as DevicePlugin;
 
 /** How claims about a device are obtained: from what its probe saw, never from its own word. */
 export function evidenceOf({ marks }: Found): Evidence {
@@ -55,22 +85,39 @@ export function evidenceOf({ marks }: Found): Evidence {
 
 /** Every device found and every one not, in order of the plug-ins. */
 export async function listDevices(): Promise<readonly Listing[]> {
-  const lists = await Promise.all(plugins().map(probe));
+  const lists = await Promise.all(pluginNames().map(probe));
   return lists.flat();
 }
 
-async function probe(plugin: DevicePlugin): Promise<readonly Listing[]> {
+/**
+ * The ids of devices to try where the user named none: those that are hardware, then the others,
+ * each in order of the plug-ins. A plug-in behind one that has hardware is neither loaded nor
+ * probed before the ids in front of it are used up.
+ */
+export async function* preferredDevices(): AsyncGenerator<string> {
+  const later: string[] = [];
+  for (const name of pluginNames()) {
+    for (const listing of await probe(name)) {
+      if (!('found' in listing)) continue;
+      if (listing.evidence === 'hardware') yield listing.found.id;
+      else later.push(listing.found.id);
+    }
+  }
+  yield* later;
+}
+
+async function probe(name: string): Promise<readonly Listing[]> {
   try {
-    const entries = await plugin.probe();
+    const entries = await (await pluginOf(name)).probe();
     return entries.map((entry) =>
       'reason' in entry
-        ? { plugin: plugin.name, evidence: 'none', absent: entry }
-        : { plugin: plugin.name, evidence: evidenceOf(entry), found: entry },
+        ? { plugin: name, evidence: 'none', absent: entry }
+        : { plugin: name, evidence: evidenceOf(entry), found: entry },
     );
   } catch (error) {
     const reason = isFailure(error) ? error.what : String(error);
-    const absent = { id: plugin.name, reason, fix: 'report it to the maker of the plug-in' };
-    return [{ plugin: plugin.name, evidence: 'none', absent }];
+    const absent = { id: name, reason, fix: 'report it to the maker of the plug-in' };
+    return [{ plugin: name, evidence: 'none', absent }];
   }
 }
 
@@ -87,14 +134,14 @@ export async function openDevice(id: string): Promise<OpenDevice> {
     for (const listing of list) {
       if (!('found' in listing)) continue;
       if (isWanted(listing.found.id, listing.plugin)) return listing;
-      const row = known.get(listing.plugin)?.targets.find((target) => target.id === id);
+      const row = loaded(listing.plugin).targets.find((target) => target.id === id);
       if (row !== undefined) return { ...listing, found: { ...listing.found, id, target: row } };
     }
     return undefined;
   };
   // A probe may start a compiler or a driver: the family that the id names comes first.
-  const family = known.get(id.split(/[:/]/)[0] as string);
-  const likely = family === undefined ? undefined : chosen(await probe(family));
+  const family = id.split(/[:/]/)[0] as string;
+  const likely = known.has(family) ? chosen(await probe(family)) : undefined;
   if (likely !== undefined) return openFound(likely);
   const listings = await listDevices();
   const other = chosen(listings);
@@ -110,7 +157,7 @@ export async function openDevice(id: string): Promise<OpenDevice> {
 async function openFound({ plugin: name, found, evidence }: FoundListing): Promise<OpenDevice> {
   const shared = open.get(found.id);
   if (shared !== undefined) return shared;
-  const plugin = known.get(name) as DevicePlugin;
+  const plugin = loaded(name);
   const { id, target } = found;
   const opening = (closing.get(id) ?? Promise.resolve())
     .then(() => plugin.open(id))

@@ -1,6 +1,6 @@
 /** Where tensors are computed: the device that the user chose, or the first that is there. */
 import { isFailure } from '../base/errors.js';
-import { listDevices, type OpenDevice, openDevice } from '../runtime/registry.js';
+import { type OpenDevice, openDevice, preferredDevices } from '../runtime/registry.js';
 import { misuse } from './where.js';
 
 /** The reference as a device: no chip, plain loops. Only by name, never by default. */
@@ -29,8 +29,6 @@ export async function deviceFor(id: string | undefined): Promise<OpenDevice | un
 }
 
 async function firstDevice(): Promise<string> {
-  const found = (await listDevices()).flatMap((entry) => ('found' in entry ? [entry] : []));
-  const best = found.find(({ evidence }) => evidence === 'hardware') ?? found[0];
-  if (best === undefined) throw misuse('OC-TENSOR-07');
-  return best.found.id;
+  for await (const id of preferredDevices()) return id;
+  throw misuse('OC-TENSOR-07');
 }

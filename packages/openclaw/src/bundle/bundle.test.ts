@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isFailure, listDevices, plugins, type Target } from '@open-claw/core';
+import { isFailure, listDevices, loadedPlugins, type Target } from '@open-claw/core';
 import { buildModel, buildNode, buildValue, tensorProto, writeModel } from '@open-claw/formats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { usePlugins } from '../devices/plugins.js';
@@ -35,16 +35,17 @@ const expected = Array.from({ length: 64 }, (_, at) => {
 });
 const input = { x: { dtype: 'f32' as const, shape: [2, 32], data: x } };
 
-const targetOf = (id: string): Target => {
-  const found = plugins().flatMap(({ targets }) => targets.filter((target) => target.id === id));
-  return found[0] as Target;
+const targetOf = async (id: string): Promise<Target> => {
+  const all = (await loadedPlugins()).flatMap(({ targets }) => targets);
+  return all.find((target) => target.id === id) as Target;
 };
 
 let wasmTarget: Target;
 let bundle: Uint8Array;
 beforeAll(async () => {
   await usePlugins({});
-  wasmTarget = plugins().find(({ name }) => name === 'wasm')?.targets[0] as Target;
+  const plugins = await loadedPlugins();
+  wasmTarget = plugins.find(({ name }) => name === 'wasm')?.targets[0] as Target;
   bundle = (await compileBundle({ proto: wideModel(), name: 'wide' }, wasmTarget, {})).bytes;
 });
 
@@ -163,7 +164,7 @@ describe('on the CPU', async () => {
     const path = join(folder, 'wide.onnx');
     const out = join(folder, 'wide.claw');
     writeFileSync(path, writeModel(wideModel()));
-    const target = targetOf('native/generic');
+    const target = await targetOf('native/generic');
     const made = await compileBundle({ proto: wideModel(), name: 'wide' }, target, {});
     writeFileSync(out, made.bytes);
     const claw = fileURLToPath(new URL('../../bin/claw.js', import.meta.url));

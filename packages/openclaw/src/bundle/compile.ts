@@ -1,5 +1,5 @@
 /** Makes a bundle of a model for a target; no card is needed. */
-import { compileOnce, type DevicePlugin, plugins, type Target } from '@open-claw/core';
+import { compileOnce, type DevicePlugin, loadedPlugins, type Target } from '@open-claw/core';
 import { failure } from '@open-claw/core/internal';
 import { analyzeModel, importModel } from '@open-claw/formats';
 import type { SourceModel } from '../model/load.js';
@@ -21,7 +21,9 @@ export async function compileBundle(
   options: LoadModelOptions,
 ): Promise<CompiledBundle> {
   checkPolicies(options);
-  const plugin = plugins().find(({ targets }) => targets.some(({ id }) => id === target.id));
+  const plugin = (await loadedPlugins()).find(({ targets }) =>
+    targets.some(({ id }) => id === target.id),
+  );
   if (plugin === undefined)
     throw failure('OC-BUNDLE-04', { target: target.id }, { kind: 'refused' });
   const { sizes = {}, precision = 'highest' } = options;

@@ -3,9 +3,9 @@ import {
   type Evidence,
   type Fallback,
   isFailure,
-  listDevices,
   type OpenDevice,
   openDevice,
+  preferredDevices,
 } from '@open-claw/core';
 
 /** Where a model runs: a device, or the interpreter, which defines every operation. */
@@ -34,10 +34,10 @@ export function factsOf(backend: Backend): BackendFacts {
 
 /** Opens the first of the ids that is there; all others before it are told in `skipped`. */
 export async function openBackend(ids: readonly string[]): Promise<Backend> {
-  const wanted = ids.length > 0 ? ids : await foundIds();
+  const wanted = ids.length > 0 ? ids : preferredDevices();
   const skipped: Fallback[] = [];
   let first: unknown;
-  for (const id of wanted) {
+  for await (const id of wanted) {
     if (id === 'interpreter') return { kind: 'interpreter', skipped };
     try {
       return { kind: 'device', opened: await openDevice(id), skipped };
@@ -49,10 +49,4 @@ export async function openBackend(ids: readonly string[]): Promise<Backend> {
     }
   }
   throw first;
-}
-
-/** Devices that are there, in the order in which the plug-ins were made known: fastest first. */
-async function foundIds(): Promise<readonly string[]> {
-  const listings = await listDevices();
-  return listings.flatMap((listing) => ('found' in listing ? [listing.found.id] : []));
 }

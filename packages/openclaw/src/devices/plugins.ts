@@ -3,9 +3,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type DevicePlugin, isFailure, plugins, use } from '@open-claw/core';
+import { type DevicePlugin, isFailure, pluginNames, use, useLater } from '@open-claw/core';
 import { failure } from '@open-claw/core/internal';
-import { plugin as wasmPlugin } from '@open-claw/device-wasm';
 import { absentPlugin } from './absent.js';
 
 export interface DeviceOptions {
@@ -27,7 +26,9 @@ const familyOf = (id: string): string => id.split(/[:/]/)[0] as string;
 /** Makes the default devices known, then those that the options and CLAW_DEVICE name. */
 export async function usePlugins(options: DeviceOptions): Promise<void> {
   await useNative(options.threads);
-  if (!isKnown('wasm')) use(wasmPlugin);
+  if (!isKnown('wasm')) {
+    useLater('wasm', async () => (await import('@open-claw/device-wasm')).plugin);
+  }
   addresses.set('wasm', import.meta.resolve('@open-claw/device-wasm'));
   const given = options.plugin ?? [];
   for (const each of Array.isArray(given) ? given : [given]) {
@@ -45,7 +46,7 @@ export function wantedIds(options: DeviceOptions): readonly string[] {
     .filter((id) => id !== '');
 }
 
-const isKnown = (name: string): boolean => plugins().some((plugin) => plugin.name === name);
+const isKnown = (name: string): boolean => pluginNames().includes(name);
 
 /** The CPU device is optional: its package needs a prebuilt library for the platform. */
 async function useNative(threads: number | undefined): Promise<void> {

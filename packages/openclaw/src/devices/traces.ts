@@ -1,6 +1,6 @@
 /** Traces of drivers as files, by every plug-in that writes and plays them. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { isTraced, plugins, type TraceReport } from '@open-claw/core';
+import { isTraced, loadedPlugins, type TraceReport } from '@open-claw/core';
 import { failure } from '@open-claw/core/internal';
 
 const reasonOf = (cause: unknown): string =>
@@ -9,7 +9,8 @@ const reasonOf = (cause: unknown): string =>
 /** Rows whose driver opened; a file is written where there is one. Throws OC-USAGE-04. */
 export async function writeTrace(path: string): Promise<readonly string[]> {
   const texts: string[] = [];
-  for (const plugin of plugins()) if (isTraced(plugin)) texts.push(await plugin.trace());
+  for (const plugin of await loadedPlugins())
+    if (isTraced(plugin)) texts.push(await plugin.trace());
   const text = texts.join('');
   if (text === '') return [];
   try {
@@ -40,7 +41,8 @@ export async function replayTraces(path: string): Promise<readonly TraceReport[]
     throw failure('OC-USAGE-03', { path, reason }, { kind: 'usage' });
   }
   const all: (readonly TraceReport[])[] = [];
-  for (const plugin of plugins()) if (isTraced(plugin)) all.push(await plugin.replay(text));
+  for (const plugin of await loadedPlugins())
+    if (isTraced(plugin)) all.push(await plugin.replay(text));
   const [first = []] = all;
   return first.map((report, i) => {
     const others = all.flatMap((reports) => reports[i] ?? []);

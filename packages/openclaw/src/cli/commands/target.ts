@@ -24,12 +24,12 @@ export async function chooseTarget(
 ): Promise<ChosenTarget> {
   await usePlugins(load);
   if (given.target !== undefined) await useFamilyOf(given.target);
-  const targets = knownTargets();
+  const targets = await knownTargets();
   if (given.target !== undefined) {
     const found = targets.get(given.target);
     if (found !== undefined) return { ...found, facts: { device: given.target, ...noCard } };
     await useInstalled();
-    const known = [...knownTargets().keys()].join(', ');
+    const known = [...(await knownTargets()).keys()].join(', ');
     throw usage(fill(texts.unknownTarget, { name: given.target, known }));
   }
   const backend = await openBackend(wantedIds(load).filter((id) => id !== 'interpreter'));

@@ -1,0 +1,2 @@
+/** Part of the door for chip makers: C for CPUs. */
+export { cLanguage, splitSource } from '../codegen/c.js';

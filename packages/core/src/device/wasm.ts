@@ -1,0 +1,2 @@
+/** Part of the door for chip makers: WebAssembly. */
+export { wasmLanguage } from '../codegen/wasm.js';
