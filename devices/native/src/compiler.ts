@@ -1,5 +1,5 @@
 /** The C compiler of the machine: found on PATH, tried once, called without a shell. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   accessSync,
@@ -30,11 +30,13 @@ interface Ended {
 const longestOutput = 64 * 1024;
 
 /** Runs a program with text on its standard input; resolves with status and joined output. */
-function call(
+async function call(
   path: string,
   args: readonly string[],
   options: { readonly input?: string; readonly folder?: string; readonly seconds: number },
 ): Promise<Ended> {
+  // Loaded here: where the cache has every kernel, no process is started.
+  const { spawn } = await import('node:child_process');
   return new Promise((resolve) => {
     const environment = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' };
     const place = options.folder === undefined ? {} : { TMPDIR: options.folder };

@@ -2,7 +2,7 @@
  * Reads tar archives (ustar, GNU long names, pax paths), plain or gzipped, in memory. Links and
  * devices are refused; files are views of the unpacked bytes. Format: POSIX.1-2001 pax.
  */
-import { Gunzip } from 'fflate';
+import { Gunzip } from 'fflate/browser';
 import { failure, isFailure } from '../base/core.js';
 import { decodeUtf8, shortName } from '../base/text.js';
 import { crc32 } from './crc32.js';

@@ -3,7 +3,7 @@
  * before anything is unpacked, so that a small file cannot ask for much memory.
  * Format: APPNOTE.TXT 6.3.
  */
-import { inflateSync } from 'fflate';
+import { inflateSync } from 'fflate/browser';
 import { failure } from '../base/core.js';
 import { decodeUtf8, shortName } from '../base/text.js';
 import { crc32 } from './crc32.js';

@@ -2,13 +2,11 @@
 export {
   allocateArray,
   bytesOf,
-  type Details,
   type DType,
   dtypeFacts,
   dtypes,
   type ErrorCode,
   elementCount,
-  failure,
   type HostArray,
   type HostTensor,
   type HostValue,
@@ -19,5 +17,6 @@ export {
   isInteger,
   type OpenClawError,
   readElement,
-  refused,
-} from '@open-claw/core/internal';
+} from '@open-claw/core';
+// A part of a door: the whole of another would load what readers of arrays never use.
+export { type Details, failure, refused } from '@open-claw/core/device/contract';

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type DevicePlugin, isFailure, pluginNames, use, useLater } from '@open-claw/core';
-import { failure } from '@open-claw/core/internal';
+import { failure } from '@open-claw/core/device/contract';
 import { absentPlugin } from './absent.js';
 
 export interface DeviceOptions {
