@@ -1,7 +1,8 @@
 /** Serves built packages to a browser: static files below the repository, a page, and a suite. */
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { extname, join, normalize } from 'node:path';
+import { extname, join, normalize, posix } from 'node:path';
 import { repository } from '../lib.mjs';
 
 /** @type {Readonly<Record<string, string>>} */
@@ -12,21 +13,35 @@ const types = {
   '.map': 'application/json',
 };
 
-/** Where a page finds the packages: what Node reads from their `exports`. */
+/** Packages that a page may import. */
+const folders = [
+  'packages/core',
+  'packages/conformance',
+  'packages/formats',
+  'devices/wasm',
+  'devices/webgpu',
+];
+
+/** Where a page finds them: what Node reads from their `exports`. */
 const imports = {
-  '@open-claw/core': '/packages/core/dist/index.js',
-  '@open-claw/core/device': '/packages/core/dist/device.js',
-  '@open-claw/core/internal': '/packages/core/dist/internal.js',
-  '@open-claw/conformance/browser': '/packages/conformance/dist/browser.js',
-  '@open-claw/formats': '/packages/formats/dist/index.js',
-  '@open-claw/device-wasm': '/devices/wasm/dist/index.js',
-  '@open-claw/device-webgpu': '/devices/webgpu/dist/index.js',
-  fflate: '/node_modules/fflate/esm/browser.js',
+  ...Object.fromEntries(folders.flatMap(doorsOf)),
+  'fflate/browser': '/node_modules/fflate/esm/browser.js',
 };
+
+/** @param {string} folder @returns {[string, string][]} */
+function doorsOf(folder) {
+  const manifest = JSON.parse(readFileSync(join(repository, folder, 'package.json'), 'utf8'));
+  /** @type {[string, { browser?: string, default: string }][]} */
+  const doors = Object.entries(manifest.exports);
+  return doors.map(([entry, door]) => [
+    posix.join(manifest.name, entry),
+    `/${posix.join(folder, door.browser ?? door.default)}`,
+  ]);
+}
 
 /** Files that a page may read. */
 const served = [
-  /^\/(packages|devices)\/[a-z-]+\/dist\//,
+  /^\/(packages|devices)\/[a-z-]+\/(dist|rolled)\//,
   /^\/node_modules\/fflate\/esm\/browser\.js$/,
   /^\/scripts\/browser\/page\.mjs$/,
 ];
