@@ -133,6 +133,39 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
     if (value < 1) expect(row(own.data, 40).some((x) => x !== 0)).toBe(true);
   });
 
+  const byConstant = (a: HostTensor, b: HostTensor): core.Graph => {
+    const x = core.input('a', a);
+    return core.graphOf([x], [core.matmul(x, core.constant(b))]);
+  };
+
+  it('packs a constant once, and plain code reads its elements from the parts', async () => {
+    const { plugin, target } = tiles;
+    const [a, b] = [f32([70, 65]), f32([65, 90])];
+    const program = compile(byConstant(a, b), target, plugin.language);
+    expect(program.main.once).toHaveLength(1);
+    const roles = program.main.steps.flatMap((step) =>
+      step.kind === 'launch' ? step.buffers.map((id) => program.main.buffers[id]?.role) : [],
+    );
+    expect(roles).not.toContain('constant');
+    const [own, twice] = [
+      await run(tiles, byConstant(a, b), [a]),
+      await run(tiles, product(a, b), [a, b]),
+    ];
+    expect(same(own, twice)).toBe(true);
+    const odd = [Number.NaN, Number.NEGATIVE_INFINITY, 1e-42, 2e-35, -3.4028234663852886e38, -0];
+    (b.data as Float32Array).set(odd, 90 * 31 + 14);
+    for (const scale of [1, 1e-30, 1e30]) {
+      const left = hostTensor(
+        'f32',
+        a.shape,
+        (a.data as Float32Array).map((x) => x * scale),
+      );
+      const got = await run(tiles, byConstant(left, b), [left]);
+      const wanted = await run(vectors, product(left, b), [left, b]);
+      expect(same(got, wanted)).toBe(true);
+    }
+  });
+
   it('multiplies bytes exactly', async () => {
     const [m, k, n] = [70, 300, 90];
     const bytes = (count: number, scale: number, shift: number) =>

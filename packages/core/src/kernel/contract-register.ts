@@ -66,14 +66,21 @@ export function writeRegisterContract(
   return new RegisterWriter({ ...site, outputs }, tile, given, left, leftBuffer).write();
 }
 
-/** Writes the tiles of some rows and columns, from operands in place: no packing. */
+/** Elements [1, columns of the tile] of the right operand at the bound depth, by their panel. */
+export type RightElements = (panel: Expression) => Value;
+
+/**
+ * Writes the tiles of some rows and columns, from operands in place: no packing. `right` is where
+ * the right operand lies elsewhere.
+ */
 export function writePlainTiles(
   site: ContractSite,
   tile: RegisterTile,
   rows: readonly [Expression, Expression],
   panels: readonly [Expression, Expression],
+  right?: RightElements,
 ): void {
-  new RegisterWriter(site, tile, undefined, undefined, undefined).walk(rows, panels);
+  new RegisterWriter(site, tile, undefined, undefined, undefined, right).walk(rows, panels);
 }
 
 class RegisterWriter implements ContractSite {
@@ -88,6 +95,7 @@ class RegisterWriter implements ContractSite {
   private readonly panels: string | undefined;
   private readonly left: LeftPanels | undefined;
   private readonly leftBuffer: string | undefined;
+  private readonly right: RightElements | undefined;
   private readonly rowExtent: Expression;
   private readonly columnExtent: Expression;
 
@@ -97,6 +105,7 @@ class RegisterWriter implements ContractSite {
     panels: string | undefined,
     left: LeftPanels | undefined,
     leftBuffer: string | undefined,
+    right?: RightElements,
   ) {
     this.plan = site.plan;
     this.groups = site.groups;
@@ -109,6 +118,7 @@ class RegisterWriter implements ContractSite {
     this.panels = panels;
     this.left = left;
     this.leftBuffer = leftBuffer;
+    this.right = right;
     this.rowExtent = this.groups.rows.at(-1)?.extent ?? 1;
     this.columnExtent = this.groups.columns.at(-1)?.extent ?? 1;
   }
@@ -216,7 +226,8 @@ class RegisterWriter implements ContractSite {
     const first = multiply(panel, tile.columns);
     const whole = typeof this.columnExtent === 'number' && this.columnExtent % tile.columns === 0;
     const tail = whole ? undefined : subtract(this.columnExtent, first);
-    if (this.panels !== undefined) {
+    // Panels have zeros beyond the last column.
+    if (this.panels !== undefined || this.right !== undefined) {
       const accumulators = this.accumulate(row, height, panel, undefined);
       this.store(accumulators, row, height, first, tail);
       return;
@@ -294,6 +305,7 @@ class RegisterWriter implements ContractSite {
 
   private rightTile(panel: Expression, base: Expression, tail: Expression | undefined): Value {
     const { builder: b, tile, plan } = this;
+    if (this.right !== undefined) return this.right(panel);
     if (this.panels !== undefined) {
       const flat = substitute(plan.depth, (name) => this.replacement(name, []));
       const address = add(base, multiply(flat, tile.columns));

@@ -31,6 +31,7 @@ import { Bindings, writeTasks } from './nest.js';
 import type { RegisterTile } from './register-tile.js';
 import { highHalf, RangeOf, rangesFit, splitParts } from './unit-operand.js';
 import {
+  elementsOfPanels,
   outerPosition,
   panelsPerBlock,
   rightTileNumber,
@@ -40,8 +41,6 @@ import {
 } from './unit-pack.js';
 import { UnitStore } from './unit-store.js';
 import { type TileAxis, ValueLowering } from './value.js';
-
-const _rowName = 'row';
 
 /** A block of rows and of panels, and of the depth, that is being written. */
 interface Block {
@@ -54,6 +53,8 @@ interface Block {
   readonly firstStep: Expression;
   readonly lastStep: Expression;
 }
+
+type StepsOfBlock = 'firstStep' | 'lastStep';
 
 export function writeUnitContract(
   plan: ContractPlan,
@@ -77,6 +78,8 @@ class UnitWriter {
   private readonly plain: RegisterTile;
   private readonly b: KernelBuilder;
   private readonly panels: string;
+  /** The panels as words, where the plain code reads them too. */
+  private readonly words: string | undefined;
   private readonly ranges: string | undefined;
   private readonly packed: string;
   /** Sums between blocks of the depth; absent where there is one block. */
@@ -102,6 +105,7 @@ class UnitWriter {
     this.sizes = unitSizes(groups, choice);
     this.b = frame.builder;
     this.panels = frame.workspace(panels.panels, unit.right, 'read');
+    this.words = panels.isOnlyCopy ? frame.workspace(panels.panels, 'u32', 'read') : undefined;
     this.ranges = frame.workspaceOf(panels.ranges, 'u32');
     const outputs = plan.step.outputs.map((node) => frame.output(node));
     this.site = { plan, groups, frame, names, bindings, outputs };
@@ -150,14 +154,14 @@ class UnitWriter {
     return this.site.bindings.get(name) as Expression;
   }
 
-  private writeTask(task: Omit<Block, 'firstStep' | 'lastStep'>): void {
+  private writeTask(task: Omit<Block, StepsOfBlock>): void {
     if (this.choice.exact) this.eachBlock((block) => this.packRows(block, undefined), task);
     else this.writeChecked(task);
   }
 
   private eachBlock(
     pack: (block: Block) => Value | undefined,
-    task: Omit<Block, 'firstStep' | 'lastStep'>,
+    task: Omit<Block, StepsOfBlock>,
   ): void {
     const { b, choice, sizes } = this;
     b.for(0, sizes.steps, choice.blockSteps, (firstStep) => {
@@ -170,8 +174,8 @@ class UnitWriter {
   }
 
   /** The unit's code while ranges fit; where they do not, the plain code does all of the task. */
-  private writeChecked(task: Omit<Block, 'firstStep' | 'lastStep'>): void {
-    const { b, choice, sizes, site } = this;
+  private writeChecked(task: Omit<Block, StepsOfBlock>): void {
+    const { b, choice, sizes } = this;
     const zero = b.literal('u32', 0);
     const right = this.rightRange(task);
     const fits = b.variable(b.literal('u32', 1));
@@ -183,14 +187,26 @@ class UnitWriter {
       b.assign(fits, b.select(good, b.read(fits), zero));
       return b.notEqual(b.read(fits), zero);
     }, task);
-    b.if(b.equal(b.read(fits), zero), () => {
-      const panels = [task.firstPanel, task.lastPanel] as const;
-      writePlainTiles(site, this.plain, [task.start, task.end], panels);
-    });
+    b.if(b.equal(b.read(fits), zero), () => this.writePlain(task));
+  }
+
+  /** The task by plain code, from the panels where they are all that is left of the operand. */
+  private writePlain({ start, end, firstPanel, lastPanel }: Omit<Block, StepsOfBlock>): void {
+    const { choice, sizes, site, plain, words } = this;
+    if (words === undefined) {
+      writePlainTiles(site, plain, [start, end], [firstPanel, lastPanel]);
+      return;
+    }
+    const tiles = (panel: Expression): Expression => multiply(panel, choice.columnTiles);
+    const columns = site.groups.columns.at(-1)?.extent ?? 1;
+    const last = minimum(tiles(lastPanel), ceilDivide(columns, choice.unit.n));
+    writePlainTiles(site, plain, [start, end], [tiles(firstPanel), last], (column) =>
+      elementsOfPanels(site, sizes, choice, words, column),
+    );
   }
 
   /** The range of the right operand's elements in the task's panels. */
-  private rightRange(task: Omit<Block, 'firstStep' | 'lastStep'>): readonly [Value, Value] {
+  private rightRange(task: Omit<Block, StepsOfBlock>): readonly [Value, Value] {
     const { b, sizes, site } = this;
     const least = b.variable(b.literal('u32', 0xffffffff));
     const greatest = b.variable(b.literal('u32', 0));

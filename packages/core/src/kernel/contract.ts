@@ -134,11 +134,10 @@ function lowerOnUnit(
   choice: UnitChoice,
   cost: { readonly flops: Size },
 ): readonly LoweredKernel[] {
-  // What the plain code reads beside the unit's stays in memory: a second copy would not pay.
-  const constant = choice.exact && isConstantValue(plan.step, plan.right.node);
+  const constant = isConstantValue(plan.step, plan.right.node);
   const panels = writeUnitPack(plan, groups, target, names, choice, constant);
   // Cut as the unit's tiles are, so that a task writes its own rows and columns only.
-  const columns = choice.columnTiles * choice.unit.n;
+  const columns = (panels.isOnlyCopy ? 1 : choice.columnTiles) * choice.unit.n;
   const type = computeType(plan.node.attributes.accumulate);
   const tile = tileWithin(target, type, choice.unit.m, columns);
   const kernel = writeUnitContract(plan, groups, target, names, choice, panels, tile);

@@ -25,6 +25,41 @@ export function splitParts(b: KernelBuilder, x: Value, parts: number): readonly 
   return made;
 }
 
+/** Stands in the least part for an element whose bits are in the others as they are: a NaN. */
+const asItIs = 0x7fff0000;
+
+/**
+ * The parts of x as u32 bits whose low halves are zero. Where all three are kept, an element that
+ * does not split exactly has its own bits in the first two, so that it can be recovered.
+ */
+export function splitBits(b: KernelBuilder, x: Value, parts: number): readonly Value[] {
+  const split = splitParts(b, x, parts).map((part) => b.bitcast(part, 'u32'));
+  if (parts < 3) return split;
+  const bits = b.bitcast(x, 'u32');
+  const magnitude = b.bitcast(b.and(bits, b.literal('u32', 0x7fffffff)), 'f32');
+  const zero = b.literal('f32', 0);
+  const small = b.and(b.less(magnitude, b.literal('f32', leastWhole)), b.notEqual(magnitude, zero));
+  // A comparison with NaN is false.
+  const large = b.not(b.less(magnitude, b.literal('f32', greatestWhole)));
+  const outside = b.or(small, large);
+  const own = [
+    b.and(bits, b.literal('u32', 0xffff0000)),
+    b.binary('shiftLeft', bits, b.literal('u32', 16)),
+    b.literal('u32', asItIs),
+  ];
+  return split.map((part, i) => b.select(outside, own[i] as Value, part));
+}
+
+/** The element that `splitBits` made these three parts of, or that one part alone is. */
+export function joinBits(b: KernelBuilder, parts: readonly Value[]): Value {
+  const [high, middle, low] = parts as [Value, Value?, Value?];
+  const f32 = (part: Value): Value => b.bitcast(part, 'f32');
+  if (middle === undefined || low === undefined) return f32(high);
+  const own = b.or(high, b.binary('shiftRight', middle, b.literal('u32', 16)));
+  const sum = b.add(f32(high), b.add(f32(middle), f32(low)));
+  return b.select(b.equal(low, b.literal('u32', asItIs)), f32(own), sum);
+}
+
 /** Bits of bf16 from an f32 that bf16 holds exactly. */
 export const highHalf = (b: KernelBuilder, x: Value): Value =>
   b.binary('shiftRight', b.bitcast(x, 'u32'), b.literal('u32', 16));

@@ -8,8 +8,10 @@ import {
   add,
   ceilDivide,
   type Expression,
+  floorDivide,
   lessThan,
   minimum,
+  modulo,
   multiply,
   product,
   type Size,
@@ -26,7 +28,7 @@ import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
-import { highHalf, joinRows, RangeOf, splitParts } from './unit-operand.js';
+import { joinBits, joinRows, RangeOf, splitBits, splitParts } from './unit-operand.js';
 import { type TileAxis, ValueLowering } from './value.js';
 
 /** Panels whose ranges are kept together: a task reads long rows of them. */
@@ -78,7 +80,7 @@ export function rightTileNumber(
     readonly panel: Expression;
     readonly step: Expression;
     readonly part: number;
-    tile: number;
+    readonly tile: Expression;
   },
 ): Expression {
   const position = outerPosition(sizes.outer, bindings);
@@ -92,6 +94,8 @@ export interface UnitPanels {
   readonly panels: Workspace;
   /** Absent where integers need none. */
   readonly ranges: Workspace | undefined;
+  /** Whether plain code reads the panels, so that the operand itself need not be kept. */
+  readonly isOnlyCopy: boolean;
 }
 
 export function writeUnitPack(
@@ -164,10 +168,16 @@ export function writeUnitPack(
       store(0, joinRows(b, rows));
       return;
     }
-    const split = rows.map((row) => (choice.splits ? splitParts(b, row, choice.parts) : [row]));
+    const split = rows.map((row) => {
+      if (!choice.splits) return [b.bitcast(row, 'u32')];
+      // Of a constant there is no other copy.
+      if (constant) return splitBits(b, row, choice.parts);
+      return splitParts(b, row, choice.parts).map((part) => b.bitcast(part, 'u32'));
+    });
+    const half = b.literal('u32', 16);
     for (let part = 0; part < choice.parts; part++) {
       const [low, high] = split.map((parts) => parts[part] as Value) as [Value, Value];
-      store(part, b.or(highHalf(b, low), b.bitcast(high, 'u32')));
+      store(part, b.or(b.binary('shiftRight', low, half), high));
     }
   }
 
@@ -175,7 +185,50 @@ export function writeUnitPack(
   const depthBytes = multiply(bytesOf(plan.right.node.dtype), outerCount, extentOf(groups.depth));
   const cost = { flops: 0, bytes: add(bytes, multiply(depthBytes, sizes.panels, unit.n)) };
   const shape = { lanes: unit.n, group: 1, grid };
-  return { kernel: frame.finish(packNames, shape, { once: constant, cost }), panels, ranges };
+  const kernel = frame.finish(packNames, shape, { once: constant, cost });
+  return { kernel, panels, ranges, isOnlyCopy: constant && panelsAreExact(choice) };
+}
+
+/** Whether the panels alone say what every element is, so that nothing else need be kept. */
+const panelsAreExact = (choice: UnitChoice): boolean =>
+  !choice.exact && (choice.parts === 3 || !choice.splits);
+
+/**
+ * Elements [1, unit.n] of the right operand out of panels that are exact: those at the bound
+ * depth, of a column of tiles. `words`: the panels as u32.
+ */
+export function elementsOfPanels(
+  site: ContractSite,
+  sizes: UnitSizes,
+  choice: UnitChoice,
+  words: string,
+  column: Expression,
+): Value {
+  const { bindings, frame } = site;
+  const { unit, columnTiles, parts } = choice;
+  const b = frame.builder;
+  const depth = bindings.get(sizes.depth.name) ?? 0;
+  const step = floorDivide(depth, unit.k);
+  const line = floorDivide(modulo(depth, unit.k), unit.interleave);
+  const panel = floorDivide(column, columnTiles);
+  const tile = modulo(column, columnTiles);
+  const isHigh = b.scalar(modulo(depth, unit.interleave));
+  const shift = b.select(
+    b.notEqual(isHigh, b.scalar(0)),
+    b.literal('u32', 0),
+    b.literal('u32', 16),
+  );
+  const read = Array.from({ length: parts }, (_, part) => {
+    const number = rightTileNumber(sizes, choice, bindings, { panel, step, part, tile });
+    const address = add(
+      multiply(number, sizes.tileElements / unit.interleave),
+      multiply(line, unit.n),
+    );
+    const access = { buffer: words, address, strides: [0, 1] };
+    const word = b.load({ dtype: 'u32', shape: [1, unit.n] }, access);
+    return b.and(b.binary('shiftLeft', word, shift), b.literal('u32', 0xffff0000));
+  });
+  return joinBits(b, read);
 }
 
 /** Elements of the right operand at one depth and `count` columns, zero beyond the edges. */
