@@ -39,6 +39,9 @@ function bodyOf(output: Node, members: ReadonlySet<Node>, inMemory: InMemory): B
   return { nodes, inputs };
 }
 
+/** Values that a kernel may read: one binding each for its output, status word, packed operand. */
+export const mostInputs = (maxBindings: number): number => Math.max(maxBindings - 3, 2);
+
 /** The steps that write `output`: one, and before it those of the values it was cut at. */
 export function kernelSteps(
   output: Node,
@@ -48,8 +51,7 @@ export function kernelSteps(
 ): KernelStep[] {
   const members = group?.members ?? new Set<Node>();
   const inMemory = inMemoryOf(memory);
-  // One binding each for the output, the status word and a packed operand.
-  const most = Math.max(maxBindings - 3, 2);
+  const most = mostInputs(maxBindings);
   const before: KernelStep[] = [];
   let body = bodyOf(output, members, inMemory);
   while (body.inputs.length > most) {

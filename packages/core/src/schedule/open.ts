@@ -7,9 +7,10 @@ import { make } from '../graph/make.js';
 import type { Attributes, Graph, Node, OpName } from '../graph/node.js';
 import { inline, rewrite, type Visit } from '../graph/rewrite.js';
 import { bodiesOf } from '../graph/symbols.js';
+import { mostInputs } from './kernel-step.js';
 
 /** Pieces that one kernel tells apart by comparing the index. */
-const mostPieces = 5;
+const mostPieces = 8;
 
 type Pass = (graph: Graph) => Graph;
 
@@ -60,17 +61,26 @@ export const openComposites: Pass = opening(() => false);
 export const openOtherComposites = (graph: Graph, stays: (node: Node) => boolean): Graph =>
   opening(stays)(graph);
 
-/** The graph with at most five pieces in each concatenation. */
-export const splitConcats: Pass = deepPass(() => (node) => {
-  if (node.op !== 'concat' || node.inputs.length <= mostPieces) return undefined;
-  const { axis } = node.attributes;
-  let level = node.inputs;
-  while (level.length > mostPieces) {
-    const groups = Math.ceil(level.length / mostPieces);
-    const pieces = level;
-    level = Array.from({ length: groups }, (_, i) =>
-      concat(pieces.slice(i * mostPieces, (i + 1) * mostPieces), axis),
-    );
-  }
-  return concat(level, axis);
-});
+const splitting = (most: number): Pass =>
+  deepPass(() => (node) => {
+    if (node.op !== 'concat' || node.inputs.length <= most) return undefined;
+    const { axis } = node.attributes;
+    let level = node.inputs;
+    while (level.length > most) {
+      const pieces = level;
+      level = Array.from({ length: Math.ceil(level.length / most) }, (_, i) =>
+        concat(pieces.slice(i * most, (i + 1) * most), axis),
+      );
+    }
+    return concat(level, axis);
+  });
+
+const splits = new Map<number, Pass>();
+
+/** The graph with at most eight pieces in each concatenation, or as many as a kernel can read. */
+export function splitConcats(graph: Graph, maxBindings: number): Graph {
+  const most = Math.min(mostPieces, mostInputs(maxBindings));
+  const pass = splits.get(most) ?? splitting(most);
+  splits.set(most, pass);
+  return pass(graph);
+}

@@ -131,7 +131,13 @@ describe('schedule', () => {
 
   it('cuts a concatenation of more values than a kernel can bind', () => {
     const xs = Array.from({ length: 20 }, (_, i) => f32(`x${i}`, 2, 1 + (i % 3)));
-    const graph = primitivesOf(b.graphOf(xs, [b.concat(xs, 1)]));
+    const joined = b.graphOf(xs, [b.concat(xs, 1)]);
+    const few = primitivesOf(joined, undefined, 8);
+    const many = primitivesOf(joined, undefined, 31);
+    expect(schedule(many, { maxBindings: 31 } as Target).length).toBeLessThan(
+      schedule(few, { maxBindings: 8 } as Target).length,
+    );
+    const graph = few;
     const steps = schedule(graph, { maxBindings: 8 } as Target);
     verifySteps(graph, steps);
     const reads = steps.map((step) => (step as KernelStep).inputs.length);
