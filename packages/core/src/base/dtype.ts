@@ -7,6 +7,7 @@
  * Packed payloads are u8 tensors and pass through the primitive `unpack`.
  * f16, bf16 and the eight-bit floats are stored as their bit patterns in unsigned arrays.
  */
+import { bytesOfMemory, type MemoryType } from './memory-type.js';
 
 export type FloatType =
   | 'f64'
@@ -28,18 +29,7 @@ export type DType = FloatType | IntegerType | 'bool' | 'string';
 export type DTypeKind = 'float' | 'signed' | 'unsigned' | 'bool' | 'string';
 
 /** What storage holds one element: the array class on the host, the integer or float in memory. */
-export type StorageType =
-  | 'f64'
-  | 'f32'
-  | 'i64'
-  | 'i32'
-  | 'i16'
-  | 'i8'
-  | 'u64'
-  | 'u32'
-  | 'u16'
-  | 'u8'
-  | 'string';
+export type StorageType = MemoryType | 'string';
 
 /** Layout of a binary floating-point format. */
 export interface FloatFormat {
@@ -96,23 +86,10 @@ export const dtypeFacts: Readonly<Record<DType, DTypeFacts>> = {
 
 export const dtypes = Object.keys(dtypeFacts) as readonly DType[];
 
-const storageBytes: Readonly<Record<StorageType, number>> = {
-  f64: 8,
-  i64: 8,
-  u64: 8,
-  f32: 4,
-  i32: 4,
-  u32: 4,
-  i16: 2,
-  u16: 2,
-  i8: 1,
-  u8: 1,
-  string: 0,
-};
-
 /** Bytes that one element takes in memory; 0 for strings. */
 export function bytesOf(dtype: DType): number {
-  return storageBytes[dtypeFacts[dtype].storage];
+  const { storage } = dtypeFacts[dtype];
+  return storage === 'string' ? 0 : bytesOfMemory[storage];
 }
 
 export const isFloat = (dtype: DType): dtype is FloatType => dtypeFacts[dtype].kind === 'float';

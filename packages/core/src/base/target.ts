@@ -1,24 +1,13 @@
 /** Facts about a chip, as plain data: what generators may use and must not assume. */
 import type { DType } from './dtype.js';
 
+export type { MemoryType } from './memory-type.js';
+
 /** How a claim about a chip was obtained. */
 export type Evidence = 'hardware' | 'emulator' | 'stub' | 'none';
 
 /** Types that values have inside kernels. Narrower ones are widened on load. */
 export type ComputeType = 'f32' | 'f64' | 'i32' | 'u32' | 'i64' | 'u64' | 'bool';
-
-/** Types of memory elements; small floats are loaded as their bits and converted by kernels. */
-export type MemoryType =
-  | 'f32'
-  | 'f64'
-  | 'i8'
-  | 'i16'
-  | 'i32'
-  | 'i64'
-  | 'u8'
-  | 'u16'
-  | 'u32'
-  | 'u64';
 
 /** A memory space that tiles may live in. */
 export interface Space {

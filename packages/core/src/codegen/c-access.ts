@@ -1,4 +1,5 @@
 /** Loads and stores of tiles: contiguous, splat or strided parts under limits and masks. */
+
 import {
   add,
   type Expression,
@@ -7,6 +8,7 @@ import {
   provablyLess,
   subtract,
 } from '../base/expression.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { Access, Limit } from '../kernel/tile.js';
 import * as functions from './c-functions.js';
@@ -27,7 +29,6 @@ import {
   type Value,
 } from './c-kernel.js';
 import { literalText } from './c-literal.js';
-import { elementBytes } from './c-prelude.js';
 
 /** What one part of an access touches. */
 interface Part {
@@ -115,7 +116,7 @@ export function fromMemory(
 ): string {
   if (dtype === 'bool') {
     if (width === 1) return `(i32)(${text} != 0)`;
-    const same = `i${elementBytes[memory] * 8}` as MemoryType;
+    const same = `i${bytesOfMemory[memory] * 8}` as MemoryType;
     const call = same === k.mask ? '' : functions.convert(k.prelude, same, k.mask, width);
     return `${call}((${k.prelude.type(same, width)})(${text} != 0))`;
   }
@@ -228,7 +229,7 @@ export function selectText(
   if (width === 1) return `(${mask} ? ${a} : ${b})`;
   const element = elementOf(k, dtype, width);
   const call = functions.select(k.prelude, element, width);
-  return `${call}(${maskFor(k, mask, elementBytes[element], width)}, ${a}, ${b})`;
+  return `${call}(${maskFor(k, mask, bytesOfMemory[element], width)}, ${a}, ${b})`;
 }
 
 /** One C statement per part of a stored tile. */
@@ -281,5 +282,5 @@ function storePart(k: Kernel, part: Part, value: string, streaming: Expression):
 
 /** A vector comparison as the kernel's mask; a scalar one as 0 or 1. */
 export function comparison(k: Kernel, element: MemoryType, width: number, text: string): string {
-  return width === 1 ? `(i32)(${text})` : maskFrom(k, text, elementBytes[element], width);
+  return width === 1 ? `(i32)(${text})` : maskFrom(k, text, bytesOfMemory[element], width);
 }

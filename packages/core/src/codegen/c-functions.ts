@@ -1,8 +1,8 @@
 /** The small C functions that kernels call: each gives its name and declares itself on demand. */
-import type { MemoryType } from '../base/target.js';
+import { bytesOfMemory, type MemoryType } from '../base/memory-type.js';
 import type { TileReduction } from '../kernel/tile.js';
 import { listLanes } from './c-lanes.js';
-import { elementBytes, isFloatElement, type Prelude } from './c-prelude.js';
+import { isFloatElement, type Prelude } from './c-prelude.js';
 
 export type Mask = 'i32' | 'i64';
 
@@ -36,9 +36,9 @@ export function any(p: Prelude, mask: Mask, lanes: number): string {
   const type = p.type(mask, lanes);
   const name = `any_${type}`;
   return p.define('i32', name, `${type} a`, () => {
-    const words = `union { ${type} a; u64 words[${(elementBytes[mask] * lanes) / 8}]; } bits`;
+    const words = `union { ${type} a; u64 words[${(bytesOfMemory[mask] * lanes) / 8}]; } bits`;
     const parts = Array.from(
-      { length: (elementBytes[mask] * lanes) / 8 },
+      { length: (bytesOfMemory[mask] * lanes) / 8 },
       (_, i) => `bits.words[${i}]`,
     );
     return `${words} = {a};\n  return (${parts.join(' | ')}) != 0;`;
@@ -48,7 +48,7 @@ export function any(p: Prelude, mask: Mask, lanes: number): string {
 /** a where the mask (of the element's width) is true, else b. */
 export function select(p: Prelude, element: MemoryType, lanes: number): string {
   const type = p.type(element, lanes);
-  const bits = p.type(elementBytes[element] === 8 ? 'i64' : 'i32', lanes);
+  const bits = p.type(bytesOfMemory[element] === 8 ? 'i64' : 'i32', lanes);
   return p.define(
     type,
     `select_${type}`,
@@ -130,7 +130,7 @@ const isSignedElement = (element: MemoryType): boolean => element.startsWith('i'
 
 /** Integers of `from`'s sign between two sizes, nearest to `from` first, both ends left out. */
 function between(from: MemoryType, to: MemoryType): readonly MemoryType[] {
-  const sizes = [elementBytes[from], elementBytes[to]] as const;
+  const sizes = [bytesOfMemory[from], bytesOfMemory[to]] as const;
   const steps: MemoryType[] = [];
   const sign = isSignedElement(from) ? 'i' : 'u';
   for (let bytes = 2; bytes < 8; bytes *= 2) {
@@ -174,7 +174,7 @@ export function reduceLanes(
   combine: (a: string, b: string) => string,
 ): string {
   const type = p.type(element, lanes);
-  const index = p.type(elementBytes[element] === 8 ? 'i64' : 'i32', lanes);
+  const index = p.type(bytesOfMemory[element] === 8 ? 'i64' : 'i32', lanes);
   return p.define(element, `reduce_${name}_${type}`, `${type} a`, () => {
     const steps: string[] = [];
     for (let by = lanes / 2; by >= 1; by /= 2) {
@@ -197,7 +197,7 @@ export function scanLanes(
   combine: (a: string, b: string) => string,
 ): string {
   const type = p.type(element, lanes);
-  const index = p.type(elementBytes[element] === 8 ? 'i64' : 'i32', lanes);
+  const index = p.type(bytesOfMemory[element] === 8 ? 'i64' : 'i32', lanes);
   const choose = select(p, element, lanes);
   return p.define(type, `scan_${name}_${type}`, `${type} a`, () => {
     const steps: string[] = [];

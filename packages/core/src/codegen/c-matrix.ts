@@ -2,11 +2,12 @@
  * Tiles that live in a matrix unit's registers: operands and accumulators of `dot … unit`. They are
  * loaded from memory, multiplied, and stored to memory; nothing else can be done with them.
  */
+
 import { internal, tooLarge } from '../base/errors.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { Operation, Statement, ValueId, VariableId } from '../kernel/tile.js';
 import { bufferName, indexText, type Kernel, memoryOf } from './c-kernel.js';
 import type { MatrixState } from './c-matrix-state.js';
-import { elementBytes } from './c-prelude.js';
 import { type TileRegisters, tileRegistersOf } from './c-units.table.js';
 
 type Let = Extract<Statement, { readonly kind: 'let' }>;
@@ -87,7 +88,7 @@ function placeOf(k: Kernel, access: Extract<Operation, { kind: 'load' }>['access
   if (!isPlain || limits !== undefined || mask !== undefined) {
     throw internal('a tile register takes whole tiles with rows of neighbours');
   }
-  const bytes = elementBytes[memoryOf(k, buffer)];
+  const bytes = bytesOfMemory[memoryOf(k, buffer)];
   return {
     pointer: `${bufferName(buffer)} + ${indexText(address)}`,
     stride: `${indexText(strides[0] ?? 0)} * ${bytes}`,

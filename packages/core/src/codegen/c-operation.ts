@@ -1,5 +1,7 @@
 /** Operations on tiles as C: one expression per part, or statements before it where need be. */
+
 import { internal } from '../base/errors.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { Access, Operation, TileType, ValueId } from '../kernel/tile.js';
 import { fromMemory, loadParts, selectText } from './c-access.js';
@@ -29,7 +31,6 @@ import {
 } from './c-kernel.js';
 import { listLanes } from './c-lanes.js';
 import { literalText } from './c-literal.js';
-import { elementBytes } from './c-prelude.js';
 import { broadcastText, dotParts, reduceParts, scanParts, transposeParts } from './c-shape.js';
 
 /**
@@ -99,7 +100,7 @@ export function operationParts(
     case 'bitcast': {
       const from = elementOf(k, tileOf(k, operation.a).type.dtype, width);
       const to = elementOf(k, dtype, width);
-      if (elementBytes[from] !== elementBytes[to]) throw internal('bitcast between sizes');
+      if (bytesOfMemory[from] !== bytesOfMemory[to]) throw internal('bitcast between sizes');
       return each((index) => {
         const text = at(operation.a, index);
         if (width > 1) return `(${partType(k, dtype, width)})${text}`;
@@ -158,7 +159,7 @@ function convertBits(
 
 /** Elements that are no multiple of their own size off never reach a line: all of it counts. */
 function untilLineText(k: Kernel, dtype: ComputeType, { buffer, address }: Access): string {
-  const bytes = elementBytes[memoryOf(k, buffer)];
+  const bytes = bytesOfMemory[memoryOf(k, buffer)];
   const line = bytes * k.program.lanes;
   const at = `(address)(${bufferName(buffer)} + ${indexText(address)})`;
   return `(${dtype})((-${at} & ${line - 1}) / ${bytes})`;

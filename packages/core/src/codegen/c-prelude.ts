@@ -2,21 +2,8 @@
  * What stands above the kernels of a C source: type names and small functions, each declared
  * once, on demand, in an order in which every use follows its declaration.
  */
-import type { MemoryType } from '../base/target.js';
+import { bytesOfMemory, type MemoryType } from '../base/memory-type.js';
 import type { Tokens } from './c-tokens.js';
-
-export const elementBytes: Readonly<Record<MemoryType, number>> = {
-  f32: 4,
-  f64: 8,
-  i8: 1,
-  i16: 2,
-  i32: 4,
-  i64: 8,
-  u8: 1,
-  u16: 2,
-  u32: 4,
-  u64: 8,
-};
 
 export const isFloatElement = (element: MemoryType): boolean =>
   element === 'f32' || element === 'f64';
@@ -82,14 +69,14 @@ export function createPrelude(tokens: Tokens): Prelude {
   };
   const vector = (element: MemoryType, lanes: number, suffix: string, extra: string): string =>
     declare(`${element}x${lanes}${suffix}`, () => {
-      const bytes = elementBytes[element] * lanes;
+      const bytes = bytesOfMemory[element] * lanes;
       const attributes = `__attribute__((vector_size(${bytes})${extra}))`;
       return `typedef ${element} ${element}x${lanes}${suffix} ${attributes};`;
     });
   return {
     type: (element, lanes) => (lanes === 1 ? element : vector(element, lanes, '', '')),
     memoryType: (element, lanes) =>
-      vector(element, lanes, '_m', `, aligned(${elementBytes[element]}), may_alias`),
+      vector(element, lanes, '_m', `, aligned(${bytesOfMemory[element]}), may_alias`),
     define: (result, name, parameters, plain) =>
       declare(name, () => {
         const token = tokens[name];

@@ -5,7 +5,9 @@
  * Entry: void NAME(void *const *buffers, const i64 *sizes, char *scratch, i64 begin, i64 end),
  * tasks numbered linearly, last grid axis fastest; the status word is the last buffer.
  */
+
 import { refused } from '../base/errors.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { MemoryType, Target } from '../base/target.js';
 import { countUses } from '../kernel/dead-code.js';
 import type { Statement, TileProgram } from '../kernel/tile.js';
@@ -13,7 +15,7 @@ import * as functions from './c-functions.js';
 import { bufferName, extentName, indexName, indexText, type Kernel } from './c-kernel.js';
 import { matrixStateOf } from './c-matrix.js';
 import { narrowValues } from './c-narrow.js';
-import { createPrelude, elementBytes, type Prelude, preludeText } from './c-prelude.js';
+import { createPrelude, type Prelude, preludeText } from './c-prelude.js';
 import { printStatements } from './c-statement.js';
 import { tokensOf } from './c-tokens.js';
 import { checkedName } from './expression-text.js';
@@ -70,7 +72,7 @@ export function splitSource(text: string, count: number): readonly string[] {
 function scratchOffsets(program: TileProgram): readonly number[] {
   const offsets = [0];
   for (const { memory, length } of program.scratch) {
-    const bytes = elementBytes[memory] * length;
+    const bytes = bytesOfMemory[memory] * length;
     const rounded = Math.ceil(bytes / scratchAlignment) * scratchAlignment;
     offsets.push((offsets.at(-1) as number) + rounded);
   }

@@ -2,10 +2,9 @@
  * Text of accesses that move several elements at once in C for GPUs. Elements narrower than a word
  * travel as words; a struct of our own stands for the vector types of vendors' headers.
  */
-import type { MemoryType } from '../base/target.js';
+import { bytesOfMemory, type MemoryType } from '../base/memory-type.js';
 import { convertText, literalText, type ScalarContext, widened } from './gpu-scalar.js';
 import type { ThreadStatement } from './thread-program.js';
-import { bytesOfMemory } from './thread-vector.js';
 
 const fields = ['x', 'y', 'z', 'w'];
 const bitsOf: Partial<Readonly<Record<MemoryType, 8 | 16>>> = { i8: 8, u8: 8, i16: 16, u16: 16 };

@@ -10,22 +10,9 @@ import {
   type Operation,
   subtract,
 } from '../base/expression.js';
-import type { MemoryType } from '../base/target.js';
+import { bytesOfMemory, type MemoryType } from '../base/memory-type.js';
 import type { Access } from '../kernel/tile.js';
 import type { Element, Guard } from './thread-program.js';
-
-export const bytesOfMemory: Readonly<Record<MemoryType, number>> = {
-  f64: 8,
-  i64: 8,
-  u64: 8,
-  f32: 4,
-  i32: 4,
-  u32: 4,
-  i16: 2,
-  u16: 2,
-  i8: 1,
-  u8: 1,
-};
 
 /** What divides the variables of a kernel: loop indices are multiples of their steps. */
 export type Divisors = (name: string) => number;

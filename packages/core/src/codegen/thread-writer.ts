@@ -2,8 +2,10 @@
  * What the thread mapping writes into: the statements so far, the registers that hold each tile
  * value, and the shared arrays. Stateful while one kernel is being mapped.
  */
+
 import { internal, tooLarge } from '../base/errors.js';
 import { add, type Expression, multiply } from '../base/expression.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { TileType, ValueId } from '../kernel/tile.js';
 import type { Demands } from './thread-demand.js';
@@ -16,7 +18,7 @@ import type {
   SharedArray,
   ThreadStatement,
 } from './thread-program.js';
-import { bytesOfMemory, runsOf } from './thread-vector.js';
+import { runsOf } from './thread-vector.js';
 
 /** A tile that lies in shared memory, row by row or column by column. */
 export interface SharedTile {

@@ -1,4 +1,5 @@
 /** Loads and stores of tiles as vectors: contiguous, splat or strided, under limits and masks. */
+
 import {
   add,
   type Expression,
@@ -7,9 +8,9 @@ import {
   provablyLess,
   subtract,
 } from '../base/expression.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { Access, Limit } from '../kernel/tile.js';
-import { elementBytes } from './c-prelude.js';
 import { convertText as convertScalar, literalText, widened } from './gpu-scalar.js';
 import { selectText } from './vector-arithmetic.js';
 import * as functions from './vector-functions.js';
@@ -137,7 +138,7 @@ export function fromMemory(
   if (width === 1) return convertScalar(k, widened(memory), dtype, text);
   if (dtype !== 'bool') return convertLanes(k, memory, dtype, width, text);
   const test = `(${text} != ${literalLanes(k, memory, width, 0)})`;
-  return maskFrom(k, test, elementBytes[memory], width);
+  return maskFrom(k, test, bytesOfMemory[memory], width);
 }
 
 /** A part of a tile as memory elements. */
@@ -215,7 +216,7 @@ function loadRaw(k: VectorKernel, part: Part, other: number): string {
 /** Elements that are no multiple of their own size off never reach a line: all of it counts. */
 export function untilLineText(k: VectorKernel, access: Access): string {
   const { types } = k.dialect;
-  const bytes = elementBytes[memoryOf(k, access.buffer).element];
+  const bytes = bytesOfMemory[memoryOf(k, access.buffer).element];
   const address = `(${types.u64})(${access.buffer} + ${nestedIndex(k, access.address)})`;
   const rest = `(-${address} & ${bytes * k.program.lanes - 1}) / ${bytes}`;
   return `(${types[k.program.indexType]})(${rest})`;

@@ -1,8 +1,9 @@
 /** Lane-wise operations on one part of a tile; parts of one lane are scalars. */
+
 import { refused } from '../base/errors.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { TileBinary, TileCompare, TileUnary } from '../kernel/tile.js';
-import { elementBytes } from './c-prelude.js';
 import * as scalar from './gpu-scalar.js';
 import {
   convertLanes,
@@ -116,7 +117,7 @@ export function compareText(
     if (name === 'notEqual') return `(${a} ^ ${b})`;
     return name === 'less' ? `(~${a} & ${b})` : `(~${a} | ${b})`;
   }
-  return maskFrom(k, `(${scalar.compareText(name, a, b)})`, elementBytes[of], width);
+  return maskFrom(k, `(${scalar.compareText(name, a, b)})`, bytesOfMemory[of], width);
 }
 
 /** a where the mask is true, else b. */
@@ -129,7 +130,7 @@ export function selectText(
   b: string,
 ): string {
   if (width === 1) return `(${mask} ? ${a} : ${b})`;
-  return `(${maskFor(k, mask, elementBytes[lanesOf(k, dtype)], width)} ? ${a} : ${b})`;
+  return `(${maskFor(k, mask, bytesOfMemory[lanesOf(k, dtype)], width)} ? ${a} : ${b})`;
 }
 
 /** a·b + c: one rounding where the target says so, else two. */
@@ -157,7 +158,7 @@ export function convertText(
   if (width === 1) return `(${scalar.convertText(k, from, to, a)})`;
   const element = lanesOf(k, from);
   if (to === 'bool') {
-    return maskFrom(k, `(${a} != ${zero(k, from, width)})`, elementBytes[element], width);
+    return maskFrom(k, `(${a} != ${zero(k, from, width)})`, bytesOfMemory[element], width);
   }
   const number = from === 'bool' ? `(${a} & ${literalLanes(k, element, width, 1)})` : a;
   return convertLanes(k, element, to, width, number);

@@ -1,7 +1,6 @@
 /** Small functions that kernels with vectors call: each gives its name and declares itself. */
-import type { MemoryType } from '../base/target.js';
+import { bytesOfMemory, type MemoryType } from '../base/memory-type.js';
 import type { TileReduction } from '../kernel/tile.js';
-import { elementBytes } from './c-prelude.js';
 import { literalText } from './gpu-scalar.js';
 import {
   define,
@@ -158,7 +157,7 @@ export function storeMask(k: VectorKernel, memory: VectorMemory, width: number):
 export function store(k: VectorKernel, memory: VectorMemory, width: number): string {
   const type = typeText(k, memory.element, width);
   const [pointer] = pointerTo(k, memory);
-  const bytes = elementBytes[memory.element];
+  const bytes = bytesOfMemory[memory.element];
   return define(
     k,
     { result: 'void', name: `store_${type}`, parameters: `${pointer}p, ${type} value` },
@@ -177,7 +176,7 @@ export function store(k: VectorKernel, memory: VectorMemory, width: number): str
 export function stream(k: VectorKernel, memory: VectorMemory, width: number): string {
   const type = typeText(k, memory.element, width);
   const [pointer] = pointerTo(k, memory);
-  const whole = elementBytes[memory.element] * width - 1;
+  const whole = bytesOfMemory[memory.element] * width - 1;
   const place = `(${k.dialect.pointer}${type} *)p`;
   return define(
     k,

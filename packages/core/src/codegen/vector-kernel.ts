@@ -3,13 +3,14 @@
  * is a set of vector variables; masks are vectors of integers, −1 where true; uniform truths are
  * bools.
  */
+
 import { internal } from '../base/errors.js';
 import type { Expression } from '../base/expression.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { TileProgram, TileType, ValueId, VariableId } from '../kernel/tile.js';
 import { type Layout, layoutOf, partCount } from './c-kernel.js';
 import { listLanes } from './c-lanes.js';
-import { elementBytes } from './c-prelude.js';
 import { type ExpressionTokens, printExpression, unwrapped } from './expression-text.js';
 import type { VectorWords } from './gpu-dialects.table.js';
 import { literalText, type ScalarContext } from './gpu-scalar.js';
@@ -119,7 +120,7 @@ export const literalLanes = (
   width: number,
   value: number | bigint,
 ): string => {
-  const narrow = elementBytes[element] < 4;
+  const narrow = bytesOfMemory[element] < 4;
   const literal = literalText(k, narrow ? 'i32' : (element as ComputeType), value);
   return width === 1 ? literal : splat(k, element, width, literal);
 };

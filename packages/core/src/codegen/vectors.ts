@@ -2,11 +2,12 @@
  * Tile programs for vector targets in C for GPUs with vectors: one thread per task, tiles in
  * vector variables, no barriers. Takes a dialect that has words for vectors; gives one source.
  */
+
 import { tooLarge } from '../base/errors.js';
 import { floorDivide, lessThan, modulo, product, variable } from '../base/expression.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { Target } from '../base/target.js';
 import type { Statement, TileProgram } from '../kernel/tile.js';
-import { elementBytes } from './c-prelude.js';
 import { printExpression, unwrapped } from './expression-text.js';
 import type { GpuDialect, VectorWords } from './gpu-dialects.table.js';
 import { checkType, indexTokens } from './gpu-index.js';
@@ -104,7 +105,7 @@ function parametersText({ program, dialect }: VectorKernel): string {
 /** The task's own arrays. */
 function scratchLines(k: VectorKernel): void {
   const { scratch } = k.program;
-  const bytes = scratch.reduce((sum, s) => sum + elementBytes[s.memory] * s.length, 0);
+  const bytes = scratch.reduce((sum, s) => sum + bytesOfMemory[s.memory] * s.length, 0);
   if (bytes > privateBytes) throw tooLarge('memory of a task', bytes, privateBytes);
   for (const { name, memory, length } of scratch) {
     k.line(`${k.dialect.types[memory]} ${name}[${length}];`);

@@ -39,19 +39,6 @@ export function bufferOf(c: Context, name: string): Buffer {
   return buffer;
 }
 
-export const bytesOfMemory: Readonly<Record<MemoryType, 1 | 2 | 4 | 8>> = {
-  i8: 1,
-  u8: 1,
-  i16: 2,
-  u16: 2,
-  i32: 4,
-  u32: 4,
-  f32: 4,
-  i64: 8,
-  u64: 8,
-  f64: 8,
-};
-
 /** The compute type that holds every value of a memory type. */
 export function naturalType(memory: MemoryType): ComputeType {
   if (memory === 'i8' || memory === 'i16') return 'i32';

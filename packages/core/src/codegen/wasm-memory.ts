@@ -5,12 +5,11 @@
 
 import { internal } from '../base/errors.js';
 import { add, type Expression, multiply, provablyAtLeast } from '../base/expression.js';
-import type { MemoryType } from '../base/target.js';
+import { bytesOfMemory, type MemoryType } from '../base/memory-type.js';
 import type { Access, Limit, TileType, ValueId } from '../kernel/tile.js';
 import {
   type Buffer,
   bufferOf,
-  bytesOfMemory,
   type Context,
   filledPiece,
   naturalType,

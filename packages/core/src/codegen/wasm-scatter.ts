@@ -1,8 +1,10 @@
 /** Gather, scatter and atomics as WebAssembly: one element after the other. */
+
 import { refused } from '../base/errors.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { Statement, TileType, ValueId } from '../kernel/tile.js';
 import { binaryScalar } from './wasm-arithmetic.js';
-import { bufferOf, bytesOfMemory, type Context, naturalType, valueNamed } from './wasm-context.js';
+import { bufferOf, type Context, naturalType, valueNamed } from './wasm-context.js';
 import { convert } from './wasm-convert.js';
 import { branch, type Code, constant32, getLocal, instruction, setLocal } from './wasm-encode.js';
 import { loadElement, storeElement } from './wasm-memory.js';

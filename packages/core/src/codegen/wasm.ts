@@ -5,12 +5,14 @@
  * parameters (i32 address of the buffer addresses, i32 address of the i64 sizes, i32 address of
  * scratch, i64 first task, i64 end of tasks). Buffers start at or above `lowestAddress`.
  */
+
 import { refused, tooLarge } from '../base/errors.js';
 import { type Expression, product } from '../base/expression.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import type { Target } from '../base/target.js';
 import type { TileProgram } from '../kernel/tile.js';
 import type { Entry, Language } from './language.js';
-import { type Buffer, bytesOfMemory, type Context } from './wasm-context.js';
+import type { Buffer, Context } from './wasm-context.js';
 import {
   append,
   branch,
