@@ -43,7 +43,9 @@ export interface Runtime {
   runAside(run: Run): Promise<number>;
 }
 
-const runtimeFlags = [...commonFlags, '-pthread', '-fvisibility=hidden'];
+/** As the process ends the library may be unloaded: not from under threads that sleep in it. */
+const stayLoaded = process.platform === 'linux' ? ['-Wl,-z,nodelete'] : [];
+const runtimeFlags = [...commonFlags, '-pthread', '-fvisibility=hidden', ...stayLoaded];
 const sourceFile = new URL('../runtime/runtime.c', import.meta.url);
 
 /** The shared library of the runtime, by the first compiler that can make it. */
