@@ -9,12 +9,14 @@ import {
   load,
   type OpenDevice,
   openDevice,
+  use,
 } from '@open-claw/core';
 import type { Graph, Node } from '@open-claw/core/internal';
 import * as core from '@open-claw/core/internal';
 import { afterAll, describe, expect, it } from 'vitest';
-import { useDevices } from './devices.js';
+import { threadedWasm, useDevices } from './devices.js';
 
+use(threadedWasm('wasm-threads', 3));
 const found = await useDevices();
 
 afterAll(closeDevices);

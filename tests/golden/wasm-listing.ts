@@ -56,7 +56,7 @@ class Reader {
   }
 }
 
-const threeOperands = /select|bitselect|relaxed_madd/;
+const threeOperands = /select|bitselect|relaxed_madd|cmpxchg/;
 const oneOperand = new RegExp(
   [
     /\.(eqz|abs|neg|ceil|floor|trunc|nearest|sqrt|splat|not|any_true|all_true)$/,
@@ -110,7 +110,7 @@ function bodyText(reader: Reader, end: number): string[] {
   };
   while (reader.at < end) {
     const first = reader.byte();
-    const isPrefix = first === 0xfc || first === 0xfd;
+    const isPrefix = [0xfc, 0xfd, 0xfe].includes(first);
     const name = names.get(isPrefix ? `${first}:${reader.unsigned()}` : `:${first}`);
     if (name === undefined) throw new Error(`opcode ${first} is unknown`);
     const constant = constants[name];
@@ -132,7 +132,8 @@ function bodyText(reader: Reader, end: number): string[] {
       line(`$${reader.unsigned()} = ${value}`);
     } else if (name === 'local.tee') {
       stack.push(`($${reader.unsigned()} := ${pop()})`);
-    } else if (name.includes('.store')) {
+    } else if (name === 'drop') line(`drop ${pop()}`);
+    else if (name.includes('.store')) {
       const offset = place();
       const lane = name.endsWith('_lane') ? ` lane ${reader.byte()}` : '';
       const value = pop();
@@ -143,9 +144,10 @@ function bodyText(reader: Reader, end: number): string[] {
       stack.push(`${name}[${pop()}${offset}]${into}`);
     } else {
       const lane = /_lane$/.test(name) ? `, lane ${reader.byte()}` : '';
+      const offset = name.includes('.atomic.') ? place() : '';
       const bytes = name === 'i8x16.shuffle' ? `, ${[...reader.take(16)].join(' ')}` : '';
       const operands = Array.from({ length: operandsOf(name) }, pop).reverse();
-      stack.push(`${name}(${operands.join(', ')}${lane}${bytes})`);
+      stack.push(`${name}(${operands.join(', ')}${lane}${bytes})${offset}`);
     }
   }
   return lines;

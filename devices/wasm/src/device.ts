@@ -1,6 +1,6 @@
 /**
- * The WebAssembly device: one linear memory, kernels that run on the caller's thread in slices.
- * Gives the contract's Device.
+ * The WebAssembly device: one linear memory, kernels that run on the caller's thread in slices and
+ * on workers. Gives the contract's Device.
  */
 import type {
   Binary,
@@ -14,10 +14,25 @@ import type {
 } from '@open-claw/core/device/contract';
 import { failure, isFailure, refused } from '@open-claw/core/device/contract';
 import { moduleOf } from './compile.js';
-import { type Check, type Launch, launch } from './launch.js';
-import { type EntryFunction, LinearMemory, WasmMemory, WasmModule } from './memory.js';
+import {
+  bufferBlock,
+  type Check,
+  type Launch,
+  launch,
+  type Surroundings,
+  sizesBlock,
+} from './launch.js';
+import {
+  type EntryFunction,
+  LinearMemory,
+  type ModulePlace,
+  WasmMemory,
+  WasmModule,
+} from './memory.js';
 import { healed, poisoned, poisonIn } from './poison.js';
+import { Pool } from './pool.js';
 import { type Job, Queue } from './queue.js';
+import type { Threads } from './threads.js';
 
 /** Bytes that are copied or filled between two looks at the clock. */
 const copySlice = 4 * 2 ** 20;
@@ -33,16 +48,35 @@ export class WasmDevice implements Device {
   private readonly linear: LinearMemory;
   private readonly queue = new Queue();
   private readonly targets: readonly string[];
+  private readonly pool: Pool | undefined;
+  private readonly around: Surroundings;
+  /** Slots of freed modules, and how many were ever given. */
+  private readonly freeSlots: number[] = [];
+  private slots = 0;
+  private versions = 0;
   private closed = false;
   /** The first failure that no read or sync has reported. */
   private failed: Error | undefined;
   private scratch: WasmMemory | undefined;
   private nanoseconds: readonly number[] = [];
 
-  /** `targets` names the rows whose binaries this engine runs. */
-  constructor(memoryBytes: number, targets: readonly string[]) {
-    this.linear = new LinearMemory(memoryBytes);
+  /**
+   * `targets` names the rows whose binaries this engine runs; with `threads` above 1 the host
+   * starts workers.
+   */
+  constructor(
+    memoryBytes: number,
+    targets: readonly string[],
+    threads = 1,
+    host: Threads | undefined = undefined,
+  ) {
+    const isShared = threads > 1 && host !== undefined;
+    this.linear = new LinearMemory(memoryBytes, isShared);
     this.targets = targets;
+    const blocks = { buffers: bufferBlock, sizes: sizesBlock };
+    this.pool = isShared ? new Pool(this.linear.memory, host, threads, blocks) : undefined;
+    const scratch = (bytes: number): number => this.scratchOf(bytes);
+    this.around = { linear: this.linear, pool: this.pool, scratch };
   }
 
   async allocate(bytes: number): Promise<Memory> {
@@ -64,8 +98,7 @@ export class WasmDevice implements Device {
     if (this.closed) return;
     const release = (): void => {
       if (handle instanceof WasmMemory && handle.owner === this.linear) this.linear.release(handle);
-      if (handle instanceof WasmModule && handle.owner === this.linear)
-        handle.functions = undefined;
+      if (handle instanceof WasmModule && handle.owner === this.linear) this.unload(handle);
     };
     this.queue.add(once(release), true);
   }
@@ -86,11 +119,31 @@ export class WasmDevice implements Device {
       const what = `a binary of format ${binary.format} for ${binary.target}`;
       throw refused(what, `this engine runs wasm for ${this.targets.join(', ')}`);
     }
-    const compiled = await moduleOf(binary.bytes);
+    const { bytes, module } = await moduleOf(binary.bytes, this.pool !== undefined);
     const imports = { env: { memory: this.linear.memory } };
-    const { exports } = await WebAssembly.instantiate(compiled, imports);
+    const { exports } = await WebAssembly.instantiate(module, imports);
     const functions = exports as unknown as Readonly<Record<string, EntryFunction>>;
-    return new WasmModule(this.linear, binary.entries, functions);
+    const place = this.pool === undefined ? undefined : await this.placeOf(bytes, module);
+    return new WasmModule(this.linear, binary.entries, functions, place);
+  }
+
+  /** Puts a module's bytes where workers read them. */
+  private async placeOf(bytes: Uint8Array, module: WebAssembly.Module): Promise<ModulePlace> {
+    const found = this.linear.allocate(bytes.byteLength);
+    if (found === undefined) throw this.outOfMemory(bytes.byteLength);
+    const code = found.handle;
+    this.linear.view.set(bytes, this.linear.locate(code, 0, bytes.byteLength));
+    const names = WebAssembly.Module.exports(module).map(({ name }) => name);
+    const slot = this.freeSlots.pop() ?? this.slots++;
+    return { slot, version: ++this.versions, code, names };
+  }
+
+  private unload(module: WasmModule): void {
+    if (module.functions === undefined) return;
+    module.functions = undefined;
+    if (module.place === undefined) return;
+    this.linear.release(module.place.code);
+    this.freeSlots.push(module.place.slot);
   }
 
   submit(commands: readonly Command[], stop: Stop = {}): void {
@@ -110,6 +163,7 @@ export class WasmDevice implements Device {
   async close(): Promise<void> {
     this.closed = true;
     await this.queue.drained();
+    await this.pool?.end();
   }
 
   async time(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'host' }> {
@@ -202,7 +256,7 @@ export class WasmDevice implements Device {
     for (const argument of consumed(command)) this.checkValid(argument);
     switch (command.kind) {
       case 'launch':
-        yield* launch(this.linear, command, (bytes) => this.scratchOf(bytes), check);
+        yield* launch(this.around, command, check);
         return;
       case 'copy':
         yield* this.copy(command.from, command.to);

@@ -14,6 +14,7 @@ import { moduleOf } from './compile.js';
 import { WasmDevice } from './device.js';
 import { availableTargets, engineName } from './engine.js';
 import { addressableBytes, targets } from './target.js';
+import { findThreads, type Threads } from './threads.js';
 
 export { WasmDevice } from './device.js';
 export { relaxedTarget, scalarTarget, simdTarget } from './target.js';
@@ -21,6 +22,11 @@ export { relaxedTarget, scalarTarget, simdTarget } from './target.js';
 export interface WasmOptions {
   /** Limit of the device's memory in bytes; 4 GiB, all that 32-bit addresses reach, by default. */
   readonly memoryBytes?: number;
+  /**
+   * Threads that kernels run on, with the calling one: as many as the machine runs at once where
+   * absent. 1 in surroundings without workers or shared memory.
+   */
+  readonly threads?: number;
   /** Row to use, as `wasm/simd128`; the fastest that the engine has by default. */
   readonly target?: string;
 }
@@ -32,6 +38,8 @@ const reservedBytes = 65536;
 export function wasmDevice(options: WasmOptions = {}): DevicePlugin {
   const memoryBytes = Math.min(options.memoryBytes ?? addressableBytes, addressableBytes);
   const usable = Math.max(0, memoryBytes - reservedBytes);
+  const threadsOf = (host: Threads | undefined): number =>
+    host === undefined ? 1 : Math.max(1, Math.floor(options.threads ?? host.cores));
   const limited = (target: Target): Target => ({
     ...target,
     maxBufferBytes: usable,
@@ -39,9 +47,10 @@ export function wasmDevice(options: WasmOptions = {}): DevicePlugin {
   });
   const available = async (): Promise<readonly Target[]> => {
     const found = await availableTargets();
+    const cores = threadsOf(findThreads());
     return found
       .filter((target) => options.target === undefined || target.id === options.target)
-      .map(limited);
+      .map((target) => ({ ...limited(target), cores }));
   };
   return {
     contract: 1,
@@ -65,7 +74,7 @@ export function wasmDevice(options: WasmOptions = {}): DevicePlugin {
       if (source.language !== 'wasm' || bytes === undefined) {
         throw refused(`source in ${source.language}`, 'the WebAssembly device takes wasm');
       }
-      await moduleOf(bytes);
+      await moduleOf(bytes, threadsOf(findThreads()) > 1);
       return {
         format: 'wasm',
         target: target.id,
@@ -80,7 +89,8 @@ export function wasmDevice(options: WasmOptions = {}): DevicePlugin {
       if ((wanted !== id && !rows.includes(wanted)) || rows.length === 0) {
         throw failure('OC-DEVICE-06', { id: wanted }, { kind: 'unavailable' });
       }
-      return new WasmDevice(memoryBytes, rows);
+      const host = findThreads();
+      return new WasmDevice(memoryBytes, rows, threadsOf(host), host);
     },
   };
 }

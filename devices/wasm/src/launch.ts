@@ -1,14 +1,18 @@
-/** Runs one kernel in slices of tasks, each a call of the module's function. */
+/**
+ * Runs one kernel in slices of tasks, each a call of the module's function; where it is worth
+ * waking them, workers take tasks of the same kernel.
+ */
 import type { Command } from '@open-claw/core/device/contract';
 import { failure } from '@open-claw/core/device/contract';
-import type { LinearMemory } from './memory.js';
+import type { EntryFunction, LinearMemory, WasmModule } from './memory.js';
+import type { Pool } from './pool.js';
 import type { Job } from './queue.js';
 
 export type Launch = Extract<Command, { kind: 'launch' }>;
 
 /** Where the arguments of the running kernel lie; below every buffer. */
-const bufferBlock = 1024;
-const sizesBlock = 16384;
+export const bufferBlock = 1024;
+export const sizesBlock = 16384;
 export const maxBindings = 1024;
 const maxSizes = 4096;
 
@@ -16,16 +20,27 @@ const maxSizes = 4096;
 const sliceMilliseconds = 1;
 const firstMicroseconds = 100;
 
+/** Estimated microseconds from which workers are woken. */
+const sharedMicroseconds = 60;
+/** What one range of tasks of a worker takes at least, and how many ranges there are per thread. */
+const chunkMicroseconds = 20;
+const chunksPerThread = 8;
+const scratchAlignment = 64;
+
 /** Runs between slices: throws where the work shall end. */
 export type Check = () => void;
 
-/** `scratch` is the address of memory for the kernel's own use. */
-export function* launch(
-  linear: LinearMemory,
-  command: Launch,
-  scratch: (bytes: number) => number,
-  check: Check,
-): Job {
+/** What a device runs kernels with. */
+export interface Surroundings {
+  readonly linear: LinearMemory;
+  /** Absent where the calling thread is the only one. */
+  readonly pool: Pool | undefined;
+  /** Address of so many bytes for the kernel's own use. */
+  scratch(bytes: number): number;
+}
+
+export function* launch(around: Surroundings, command: Launch, check: Check): Job {
+  const { linear, pool } = around;
   const module = linear.ownModule(command.module);
   const run = module.functions?.[command.entry];
   const entry = module.entries.find(({ name }) => name === command.entry);
@@ -39,19 +54,38 @@ export function* launch(
     throw failure('OC-DEVICE-03', { reason });
   }
   const addresses = buffers.map((argument) => linear.locateArgument(argument));
-  const scratchAddress = scratch(entry.scratchBytes);
-  const place = (): void => {
-    const { buffer } = linear.memory;
-    new Uint32Array(buffer, bufferBlock, addresses.length).set(addresses);
-    new BigInt64Array(buffer, sizesBlock, sizes.length).set(sizes.map(BigInt));
-  };
   const tasks = command.grid.reduce((product, extent) => product * extent, 1);
-  place();
-  let slice = firstSlice(tasks, command.microseconds);
+  const isShared = pool !== undefined && tasks > 1 && command.microseconds >= sharedMicroseconds;
+  const scratchBytes = Math.ceil(entry.scratchBytes / scratchAlignment) * scratchAlignment;
+  const scratch = around.scratch(scratchBytes * (isShared ? pool.threads : 1));
+  const { buffer } = linear.memory;
+  new Uint32Array(buffer, bufferBlock, addresses.length).set(addresses);
+  new BigInt64Array(buffer, sizesBlock, sizes.length).set(sizes.map(BigInt));
+  if (!isShared) {
+    yield* alone(run, scratch, tasks, command.microseconds, check);
+    return;
+  }
+  const chunk = chunkOf(tasks, pool.threads, command.microseconds);
+  open(pool, module, command.entry, { scratch, scratchBytes, chunk, tasks });
+  try {
+    yield* together(pool, run, scratch, tasks, chunk, check);
+  } finally {
+    yield* pool.close();
+  }
+}
+
+function* alone(
+  run: EntryFunction,
+  scratch: number,
+  tasks: number,
+  microseconds: number,
+  check: Check,
+): Job {
+  let slice = firstSlice(tasks, microseconds);
   for (let begin = 0; begin < tasks; ) {
     const end = Math.min(begin + slice, tasks);
     const before = performance.now();
-    run(bufferBlock, sizesBlock, scratchAddress, BigInt(begin), BigInt(end));
+    run(bufferBlock, sizesBlock, scratch, BigInt(begin), BigInt(end));
     slice = nextSlice(end - begin, performance.now() - before);
     begin = end;
     if (begin < tasks) {
@@ -59,6 +93,54 @@ export function* launch(
       check();
     }
   }
+}
+
+/** The calling thread's part of a launch that is open. */
+function* together(
+  pool: Pool,
+  run: EntryFunction,
+  scratch: number,
+  tasks: number,
+  chunk: number,
+  check: Check,
+): Job {
+  let slice = chunk;
+  for (;;) {
+    const begin = pool.take(slice);
+    if (begin >= tasks) return;
+    const end = Math.min(begin + slice, tasks);
+    const before = performance.now();
+    run(bufferBlock, sizesBlock, scratch, BigInt(begin), BigInt(end));
+    slice = Math.min(chunk, nextSlice(end - begin, performance.now() - before));
+    yield;
+    check();
+  }
+}
+
+function open(
+  pool: Pool,
+  { place }: WasmModule,
+  entry: string,
+  rest: {
+    readonly scratch: number;
+    readonly scratchBytes: number;
+    readonly chunk: number;
+    readonly tasks: number;
+  },
+): void {
+  if (place?.code.address === undefined) {
+    throw failure('OC-DEVICE-03', { reason: `no kernel ${entry} is loaded` });
+  }
+  const { slot, version, code, names } = place;
+  const where = { moduleAddress: place.code.address, moduleBytes: code.bytes };
+  pool.open({ slot, version, ...where, entry: names.indexOf(entry), ...rest });
+}
+
+/** Small enough to even out the end, large enough to be worth asking for. */
+function chunkOf(tasks: number, threads: number, microseconds: number): number {
+  const worthwhile = (tasks * chunkMicroseconds) / microseconds;
+  const most = tasks / (threads * chunksPerThread);
+  return Math.max(1, Math.min(Math.ceil(worthwhile), Math.floor(most)));
 }
 
 /** As many tasks as should take so long; short, because estimates may be far off. */

@@ -36,30 +36,49 @@ export class WasmModule implements Module {
   readonly owner: LinearMemory;
   /** Undefined once it is freed. */
   functions: Readonly<Record<string, EntryFunction>> | undefined;
+  /** Where workers find it; absent where the device has none. */
+  readonly place: ModulePlace | undefined;
 
   constructor(
     owner: LinearMemory,
     entries: readonly Entry[],
     functions: Readonly<Record<string, EntryFunction>>,
+    place: ModulePlace | undefined,
   ) {
     this.owner = owner;
     this.entries = entries;
     this.functions = functions;
+    this.place = place;
   }
+}
+
+/** A module's bytes in the linear memory, for workers to compile. */
+export interface ModulePlace {
+  readonly slot: number;
+  readonly version: number;
+  readonly code: WasmMemory;
+  /** Names of the exports, in order. */
+  readonly names: readonly string[];
 }
 
 const invalid = (reason: string): Error => failure('OC-DEVICE-03', { reason });
 
 export class LinearMemory {
-  readonly memory = new WebAssembly.Memory({ initial: 2 });
+  readonly memory: WebAssembly.Memory;
   private readonly heap: Heap;
   /** Nothing at or above was ever used, so it holds zeros. */
   private untouched = heapStart;
-  private bytes = new Uint8Array(this.memory.buffer);
+  private bytes: Uint8Array;
 
-  /** `limit` in bytes, all of the memory. */
-  constructor(limit: number) {
-    this.heap = new Heap(heapStart, Math.max(heapStart, limit - (limit % pageBytes)));
+  /** `limit` in bytes, all of the memory; `shared` with other threads. */
+  constructor(limit: number, shared: boolean) {
+    const end = Math.max(heapStart, limit - (limit % pageBytes));
+    const initial = 2;
+    // What threads share has its place reserved from the start.
+    const maximum = Math.max(initial, end / pageBytes);
+    this.memory = new WebAssembly.Memory(shared ? { initial, maximum, shared } : { initial });
+    this.heap = new Heap(heapStart, end);
+    this.bytes = new Uint8Array(this.memory.buffer);
   }
 
   get freeBytes(): number {
@@ -67,7 +86,7 @@ export class LinearMemory {
   }
 
   /** All bytes; valid until memory is allocated. */
-  get view(): Uint8Array<ArrayBuffer> {
+  get view(): Uint8Array {
     if (this.bytes.byteLength === 0) this.bytes = new Uint8Array(this.memory.buffer);
     return this.bytes;
   }

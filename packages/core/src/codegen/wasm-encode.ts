@@ -106,6 +106,13 @@ export const memoryAccess = (name: Opcode, offset: number, ...operands: readonly
   ...unsigned(offset),
 ];
 
+/** As memoryAccess, for the atomic accesses of 32 bits: their alignment is the whole word's. */
+export const atomicAccess = (name: Opcode, offset: number, ...operands: readonly Code[]): Code => [
+  ...instruction(name, ...operands),
+  2,
+  ...unsigned(offset),
+];
+
 /** Bytes 0–15 of the first vector and 16–31 of the second, in the order named. */
 export const shuffle = (bytes: readonly number[], a: Code, b: Code): Code => [
   ...instruction('i8x16.shuffle', a, b),

@@ -9,6 +9,7 @@ const plain = {
   end: 0x0b,
   br: 0x0c,
   br_if: 0x0d,
+  drop: 0x1a,
   select: 0x1b,
   'local.get': 0x20,
   'local.set': 0x21,
@@ -271,7 +272,19 @@ const vector = {
   'f64x2.relaxed_madd': 263,
 } as const;
 
-export type Opcode = keyof typeof plain | keyof typeof saturating | keyof typeof vector;
+/** After the prefix 0xfe. */
+const atomic = {
+  'i32.atomic.load': 16,
+  'i32.atomic.rmw.add': 30,
+  'i32.atomic.rmw.xchg': 65,
+  'i32.atomic.rmw.cmpxchg': 72,
+} as const;
+
+export type Opcode =
+  | keyof typeof plain
+  | keyof typeof saturating
+  | keyof typeof vector
+  | keyof typeof atomic;
 
 /** Prefix (where there is one) and number of every instruction. */
 export const opcodes: Readonly<Record<Opcode, { prefix?: number; code: number }>> = (() => {
@@ -279,6 +292,7 @@ export const opcodes: Readonly<Record<Opcode, { prefix?: number; code: number }>
     [undefined, plain],
     [0xfc, saturating],
     [0xfd, vector],
+    [0xfe, atomic],
   ] as const;
   const rows = tables.flatMap(([prefix, table]) =>
     Object.entries(table).map(([name, code]) => [

@@ -6,7 +6,16 @@ import type { Statement, TileType, ValueId } from '../kernel/tile.js';
 import { binaryScalar } from './wasm-arithmetic.js';
 import { bufferOf, type Context, naturalType, valueNamed } from './wasm-context.js';
 import { convert } from './wasm-convert.js';
-import { branch, type Code, constant32, getLocal, instruction, setLocal } from './wasm-encode.js';
+import {
+  atomicAccess,
+  branch,
+  type Code,
+  constant32,
+  getLocal,
+  instruction,
+  loop,
+  setLocal,
+} from './wasm-encode.js';
 import { loadElement, storeElement } from './wasm-memory.js';
 import {
   constantOf,
@@ -65,7 +74,7 @@ export function scatter(c: Context, s: Extract<Statement, { kind: 'scatter' }>):
   }
 }
 
-/** Tasks of this target run one after the other, so a plain read and write is atomic. */
+/** Tasks may run on several threads. */
 export function atomic(c: Context, s: Extract<Statement, { kind: 'atomic' }>): void {
   const { memory } = bufferOf(c, s.buffer);
   if (memory !== 'i32' && memory !== 'u32') {
@@ -75,11 +84,29 @@ export function atomic(c: Context, s: Extract<Statement, { kind: 'atomic' }>): v
   const value = convert(c, valueNamed(c, s.value), memory);
   const mask = maskOf(c, s.mask);
   for (const lane of count(index)) {
-    const at = elementAddress(c, s.buffer, index, lane);
+    const { code: at } = elementAddress(c, s.buffer, index, lane);
     const given = elementOf(value, c.lanes, lane);
-    const next: Code =
-      s.name === 'exchange' ? given : binaryScalar(s.name, memory, loadElement(memory, at), given);
-    const write = storeElement(memory, at, next);
+    const write = atomicUpdate(c, s.name, memory, at, given);
     c.f.emit(mask ? branch(elementOf(mask, c.lanes, lane), write) : write);
   }
 }
+
+/** The word at an address becomes `name` of what it was and what is given; both are pure code. */
+export function atomicUpdate(
+  c: Context,
+  name: 'add' | 'minimum' | 'maximum' | 'exchange',
+  memory: 'i32' | 'u32',
+  at: Code,
+  given: Code,
+): Code {
+  if (name === 'add') return drop(atomicAccess('i32.atomic.rmw.add', 0, at, given));
+  if (name === 'exchange') return drop(atomicAccess('i32.atomic.rmw.xchg', 0, at, given));
+  const old = c.f.newLocal('i32');
+  const read = setLocal(old, atomicAccess('i32.atomic.load', 0, at));
+  const next = binaryScalar(name, memory, getLocal(old), given);
+  const seen = atomicAccess('i32.atomic.rmw.cmpxchg', 0, at, getLocal(old), next);
+  const changed = instruction('i32.ne', seen, getLocal(old));
+  return loop([...read, ...instruction('br_if', changed), 0]);
+}
+
+const drop = (value: Code): Code => instruction('drop', value);

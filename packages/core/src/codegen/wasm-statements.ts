@@ -21,13 +21,12 @@ import {
   getLocal,
   instruction,
   loop,
-  memoryAccess,
   setLocal,
 } from './wasm-encode.js';
 import { store } from './wasm-memory.js';
 import type { Opcode } from './wasm-opcodes.js';
 import { operation } from './wasm-operations.js';
-import { atomic, scatter } from './wasm-scatter.js';
+import { atomic, atomicUpdate, scatter } from './wasm-scatter.js';
 import { anyTrue } from './wasm-tile.js';
 import { elementOf, isVector, pieceCount, pieceType, type Value, vectorOf } from './wasm-value.js';
 
@@ -112,10 +111,8 @@ function assign(c: Context, id: VariableId, value: Value): void {
 
 function fail(c: Context, when: Value, code: number): void {
   if (c.status === undefined) throw internal('a kernel that may fail does not say so');
-  const status = memoryAccess('i32.load', 0, c.status);
-  const lower = instruction('i32.lt_s', constant32(code), status);
-  const write = memoryAccess('i32.store', 0, c.status, constant32(code));
-  c.f.emit(branch(anyTrue(when), branch(lower, write)));
+  const write = atomicUpdate(c, 'minimum', 'i32', c.status, constant32(code));
+  c.f.emit(branch(anyTrue(when), write));
 }
 
 type For = Extract<Statement, { kind: 'for' }>;

@@ -288,14 +288,20 @@ describe.each(narrow)('32-bit kernels, %i lanes', (lanes) => {
         v: Int32Array.of(4, 5, -6, 7),
         c: Int32Array.of(0, 0),
         d: Int32Array.of(9, 9),
+        e: Uint32Array.of(0x80000000, 1),
+        x: Int32Array.of(1, 1),
       },
       body: [
         set(0, 'u32', [4], load('i')),
         set(1, 'i32', [4], load('v')),
         { kind: 'atomic', name: 'add', buffer: 'c', index: 0, value: 1 },
         { kind: 'atomic', name: 'minimum', buffer: 'd', index: 0, value: 1 },
+        { kind: 'atomic', name: 'maximum', buffer: 'e', index: 0, value: 1 },
+        { kind: 'atomic', name: 'exchange', buffer: 'x', index: 0, value: 1 },
       ],
     });
+    expect([...(result.e as Uint32Array)]).toEqual([0xfffffffa, 5]);
+    expect([...(result.x as Int32Array)]).toEqual([7, 5]);
     expect([...(result.c as Int32Array)]).toEqual([5, 5]);
     expect([...(result.d as Int32Array)]).toEqual([-6, 5]);
   });

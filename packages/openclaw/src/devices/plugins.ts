@@ -12,7 +12,7 @@ export interface DeviceOptions {
   readonly device?: string;
   /** A plug-in, or the path or package name of a module that exports `plugin`. */
   readonly plugin?: DevicePlugin | string | readonly (DevicePlugin | string)[];
-  /** Threads of the CPU device; all cores where absent. */
+  /** Threads of the devices that run on the CPU; all cores where absent. */
   readonly threads?: number;
 }
 
@@ -26,9 +26,7 @@ const familyOf = (id: string): string => id.split(/[:/]/)[0] as string;
 /** Makes the default devices known, then those that the options and CLAW_DEVICE name. */
 export async function usePlugins(options: DeviceOptions): Promise<void> {
   await useNative(options.threads);
-  if (!isKnown('wasm')) {
-    useLater('wasm', async () => (await import('@open-claw/device-wasm')).plugin);
-  }
+  useWasm(options.threads);
   addresses.set('wasm', import.meta.resolve('@open-claw/device-wasm'));
   const given = options.plugin ?? [];
   for (const each of Array.isArray(given) ? given : [given]) {
@@ -47,6 +45,14 @@ export function wantedIds(options: DeviceOptions): readonly string[] {
 }
 
 const isKnown = (name: string): boolean => pluginNames().includes(name);
+
+function useWasm(threads: number | undefined): void {
+  if (isKnown('wasm') && threads === undefined) return;
+  useLater('wasm', async () => {
+    const { wasmDevice, plugin } = await import('@open-claw/device-wasm');
+    return threads === undefined ? plugin : wasmDevice({ threads });
+  });
+}
 
 /** The CPU device is optional: its package needs a prebuilt library for the platform. */
 async function useNative(threads: number | undefined): Promise<void> {
