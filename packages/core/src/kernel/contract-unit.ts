@@ -2,7 +2,7 @@
  * Contractions on a matrix unit of a vector target: which unit takes which operands, how f32 is
  * split for it, and how the work is blocked.
  */
-import { bytesOf, type DType, isFloat } from '../base/dtype.js';
+import { type DType, isFloat } from '../base/dtype.js';
 import { type Precision, partsOf } from '../base/precision.js';
 import type { MatrixUnit, Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
@@ -10,8 +10,9 @@ import type { KernelStep } from '../schedule/step.js';
 import type { ContractPlan, MergedGroups } from './contract-plan.js';
 import { extentOf } from './contract-plan.js';
 import { integerRange } from './integer-range.js';
+import { type UnitBlocks, unitBlocks } from './unit-blocks.js';
 
-export interface UnitChoice {
+export interface UnitChoice extends UnitBlocks {
   readonly unit: MatrixUnit;
   /** Small integers are exact: no range to check, and no plain code beside it. */
   readonly exact: boolean;
@@ -24,11 +25,6 @@ export interface UnitChoice {
   /** Tiles of rows and of columns that share operands. */
   readonly rowTiles: number;
   readonly columnTiles: number;
-  /** Steps of the unit's depth that one block of the left operand covers. */
-  readonly blockSteps: number;
-  /** Rows and panels of columns of a task. */
-  readonly taskRows: number;
-  readonly taskPanels: number;
 }
 
 /**
@@ -52,12 +48,6 @@ const productsOf: Readonly<Record<1 | 2 | 3, UnitChoice['products']>> = {
   ],
 };
 
-/** Bytes of one row's part in a block of the depth: longer blocks touch the sums less often. */
-const blockBytes = 2048;
-/** Bytes of a block of the left operand, which shall stay in the second cache. */
-const leftBudget = 768 * 1024;
-/** Columns of a task: a block of sums is read and written once per block of the depth. */
-const mostColumns = 1024;
 /** Products of whole tiles below which packing and two launches cost more than the unit saves. */
 const leastTiles = 32;
 
@@ -120,38 +110,24 @@ export function chooseUnit(
   const pays = rows >= unit.m && columns >= unit.n && inner >= unit.k;
   if (!pays || rows * columns * inner < leastTiles * unit.m * unit.n * unit.k) return undefined;
   const parts = splits ? partsOf[own] : 1;
+  const products = productsOf[parts];
   const rowTiles = rows > unit.m ? 2 : 1;
   const columnTiles = 2;
-  const blockSteps = blockBytes / (unit.k * bytesOf(unit.left));
-  const tall = rowTiles * unit.m;
-  const wide = columnTiles * unit.n;
-  const cores = Math.max(1, target.cores);
-  const up = (a: number, b: number): number => Math.ceil(a / b);
   const others = [...groups.batch, ...groups.rows.slice(0, -1), ...groups.columns.slice(0, -1)];
   const outer = others.reduce(
-    (count, { extent }) => count * (typeof extent === 'number' ? extent : cores),
+    (count, { extent }) => count * (typeof extent === 'number' ? extent : target.cores),
     1,
   );
-  let taskRows =
-    tall * Math.min(up(rows, tall), Math.floor(leftBudget / (blockBytes * parts * tall)));
-  let taskPanels = Math.min(up(columns, wide), mostColumns / wide);
-  const tasks = (): number => outer * up(rows, taskRows) * up(columns, taskPanels * wide);
-  // Even blocks, and enough of them that no core waits long for the last.
-  const wanted = cores === 1 ? 1 : 2 * cores;
-  while (tasks() < wanted && taskRows > 2 * tall) taskRows = tall * up(taskRows, 2 * tall);
-  while (tasks() < cores && taskPanels > 4) taskPanels = up(taskPanels, 2);
-  taskRows = tall * up(up(rows, tall), up(rows, taskRows));
-  taskPanels = up(up(columns, wide), up(columns, taskPanels * wide));
+  const work = { rows, columns, steps: Math.ceil(inner / unit.k), outer, cores: target.cores };
+  const tile = { unit, parts, products: products.length, rowTiles, columnTiles };
   return {
     unit,
     exact,
     parts,
     splits,
-    products: productsOf[parts],
+    products,
     rowTiles,
     columnTiles,
-    blockSteps,
-    taskRows,
-    taskPanels,
+    ...unitBlocks(work, tile),
   };
 }
