@@ -25,8 +25,10 @@ typedef __UINTPTR_TYPE__ address;
 #endif
 #if __has_builtin(__builtin_shufflevector)
 #define SHUFFLE(a, index, ...) __builtin_shufflevector(a, a, __VA_ARGS__)
+#define SHUFFLE2(a, b, index, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
 #define SHUFFLE(a, index, ...) __builtin_shuffle(a, (index){__VA_ARGS__})
+#define SHUFFLE2(a, b, index, ...) __builtin_shuffle(a, b, (index){__VA_ARGS__})
 #endif
 #define INLINE static inline __attribute__((always_inline, unused))
 #define ENTRY __attribute__((visibility("default")))

@@ -17,6 +17,7 @@ import {
   type Value,
 } from './c-kernel.js';
 import { listLanes } from './c-lanes.js';
+import { transposeBlock } from './c-transpose.js';
 
 /** A lane of a tile row as a scalar of its compute type. */
 function laneText(value: Value, row: number, column: number): string {
@@ -157,7 +158,7 @@ function carryText(
   return `${functions.splat(k.prelude, element, width)}(${before}[${width - 1}])`;
 }
 
-/** Through memory: the compiler keeps small tiles in registers where it can. */
+/** Whole blocks of vectors in registers; other tiles through memory. */
 export function transposeParts(
   k: Kernel,
   name: string,
@@ -166,6 +167,10 @@ export function transposeParts(
 ): readonly string[] {
   const [rows = 1, columns = 1] = a.type.shape;
   const { dtype } = a.type;
+  const { width } = layout;
+  if (width > 1 && a.layout.width === width && dtype !== 'bool') {
+    return transposeBlocks(k, name, a, layout);
+  }
   const element = elementOf(k, dtype, a.layout.width);
   const array = `${name}_t`;
   k.line(`${element} ${array}[${rows * columns}] __attribute__((aligned(64)));`);
@@ -180,6 +185,28 @@ export function transposeParts(
     return gatherLanes(k, dtype, layout.width, (lane) =>
       sign(`${array}[${(start + lane) * columns + row}]`),
     );
+  });
+}
+
+function transposeBlocks(k: Kernel, name: string, a: Value, layout: Layout): readonly string[] {
+  const { dtype } = a.type;
+  const { width, parts } = layout;
+  const element = elementOf(k, dtype, width);
+  const call = transposeBlock(k.prelude, element, width);
+  // Block (down, across) of the operand is block (across, down) of the result.
+  for (let down = 0; down < parts; down++) {
+    for (let across = 0; across < a.layout.parts; across++) {
+      const rows = Array.from({ length: width }, (_, row) => {
+        return a.parts[(down * width + row) * a.layout.parts + across];
+      });
+      const block = `${name}_b${across}_${down}`;
+      k.line(`${partType(k, dtype, width)} ${block}[${width}] = {${rows.join(', ')}};`);
+      k.line(`${call}(${block});`);
+    }
+  }
+  return Array.from({ length: partCount(layout) }, (_, index) => {
+    const row = Math.floor(index / parts);
+    return `${name}_b${Math.floor(row / width)}_${index % parts}[${row % width}]`;
   });
 }
 

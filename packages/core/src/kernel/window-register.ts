@@ -11,16 +11,15 @@ import {
   lessThan,
   modulo,
   multiply,
-  substitute,
   subtract,
   variable,
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
-import { computeType, fromMemory, lowerBinary, lowerCast, rawType, settle } from './elementwise.js';
+import { computeType, fromMemory, lowerBinary, lowerCast, rawType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
-import { laneName, storeAt } from './fused.js';
+import { laneName } from './fused.js';
 import { identityOf } from './identity.js';
 import { dividesBy, type LeftPanels } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
@@ -34,11 +33,11 @@ import {
   copyType,
   groupName,
   inGraphOrder,
-  rowAxisName,
   type Spatial,
   spatialName,
   type WindowPlan,
 } from './window-plan.js';
+import { storeWindow } from './window-store.js';
 
 const rowName = 'row';
 const stepName = 'step';
@@ -324,37 +323,7 @@ class WindowWriter {
     row: Expression,
     column: Expression,
   ): void {
-    const { builder: b, plan } = this;
-    const { target } = this.frame;
-    const sum =
-      plan.accumulate === 'bool'
-        ? b.notEqual(total, b.literal('u32', 0))
-        : lowerCast(
-            b,
-            target,
-            plan.accumulate,
-            plan.node.dtype,
-            false,
-            settle(b, plan.accumulate, total),
-          );
-    const last = plan.spatial.length - 1;
-    const replacement = (name: string): Expression | undefined => {
-      if (name === rowAxisName) return row;
-      if (name === spatialName(last)) return add(column, variable(laneName, this.columns));
-      return this.bindings.get(name);
-    };
-    const place: Place = {
-      builder: b,
-      target,
-      bufferOf: (node) => this.frame.input(node),
-      finish: (e) => substitute(e, replacement),
-      tile: axes,
-      known: (node) => (node.id === plan.node.id ? sum : undefined),
-      failBase: this.names.failBase,
-    };
-    const values = new ValueLowering(place);
-    plan.roots.forEach(({ node, index }, i) => {
-      storeAt(place, this.outputs[i] as string, node, index, values.value(node, index));
-    });
+    const { plan, frame, names, bindings, outputs } = this;
+    storeWindow({ plan, frame, names, bindings, outputs }, total, axes, row, column);
   }
 }

@@ -19,6 +19,8 @@ import type { KernelNames } from './frame.js';
 import { type LeftPanels, writeLeftPack } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
 import { flatten } from './view-index.js';
+import { planChannels } from './window-channel-plan.js';
+import { writeWindowChannels } from './window-channels.js';
 import { writeWindowCopy } from './window-copy.js';
 import { writeWindowGroup } from './window-group.js';
 import {
@@ -40,6 +42,11 @@ export function lowerWindow(
   const flops = flopsOf(plan);
   if (target.execution === 'threads') {
     return [{ ...writeWindowGroup(plan, target, names), flops }];
+  }
+  const channels = planChannels(plan, target);
+  if (channels !== undefined) {
+    const [weights, main] = writeWindowChannels(plan, channels, target, names);
+    return [weights as LoweredKernel, { ...(main as LoweredKernel), flops }];
   }
   const panels = packWeights(plan, target, names);
   const copy = readsInPlace(plan) ? undefined : writeWindowCopy(plan, target, names);

@@ -1,0 +1,128 @@
+/** Whether a convolution runs with vectors along its output channels, and in what tiles. */
+import { product } from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import { isConstantValue } from './contract.js';
+import { computeType } from './elementwise.js';
+import { evenHeight } from './register-tile.js';
+import { type Band, lineBytes, planBand } from './window-band.js';
+import type { WindowPlan } from './window-plan.js';
+
+export interface ChannelPlan {
+  /** Elements of a hardware vector. */
+  readonly lanes: number;
+  /** Channels of a tile. */
+  readonly columns: number;
+  /** Outputs of a tile along the last axis, and lines of them along the one before. */
+  readonly outputs: number;
+  readonly lines: number;
+  /** Blocks of channels, and how many of them a task does. */
+  readonly blocks: number;
+  readonly taskBlocks: number;
+  /** Input channels that are walked for one kernel element before the next. */
+  readonly chunk: number;
+  /** Input channels by kernel elements. */
+  readonly steps: number;
+  readonly band: Band;
+  /** Whether the weights are constant. */
+  readonly constant: boolean;
+}
+
+/** Part of the second cache for a task's band; what remains is for weights. */
+const bandShare = 1 / 4;
+/** The second cache where no fact says how large it is. */
+const usualCache = 2 ** 20;
+/** Part of the first cache for inputs that several kernel elements read. */
+const chunkShare = 1 / 4;
+const usualNearCache = 2 ** 15;
+/** Tasks per core that even out the end of a launch. */
+const tasksPerCore = 2;
+/** Outputs that each weight is used for at least, where weights must be laid out at every run. */
+const leastUses = 64;
+
+interface Tile {
+  readonly vectors: number;
+  readonly outputs: number;
+  readonly lines: number;
+  readonly cost: number;
+}
+
+const waste = (extent: number, tile: number): number => (Math.ceil(extent / tile) * tile) / extent;
+
+/** Tiles whose accumulators, weights and one input stay in registers; the cheapest of them. */
+function cheapestTile(target: Target, lanes: number, rows: number, out: readonly number[]): Tile {
+  const [width = 1, height = 1] = [out.at(-1), out.at(-2)];
+  let best: Tile | undefined;
+  for (const vectors of target.vectorRegisters >= 32 ? [2, 3, 4, 1] : [2, 1]) {
+    const free = target.vectorRegisters - vectors - 1;
+    const most = Math.floor((target.vectorBytes === 16 ? Math.min(free, 8) : free) / vectors);
+    for (let lines = 1; lines <= Math.min(most, height); lines++) {
+      const fits = Math.floor(most / lines);
+      // Whole rows in one tile, or else rows cut evenly.
+      if (lines > 1 && fits < width) break;
+      const outputs = Math.min(width, evenHeight(width, fits));
+      const spoilt = waste(rows, vectors * lanes) * waste(width, outputs) * waste(height, lines);
+      const cost = spoilt * (1 + 1 / vectors / 4 + 1 / (lines * outputs) / 2);
+      if (best === undefined || cost < best.cost - 1e-9) best = { vectors, outputs, lines, cost };
+    }
+  }
+  return best as Tile;
+}
+
+/** The plan; undefined where sizes are unknown, or where vectors along a row do better. */
+export function planChannels(plan: WindowPlan, target: Target): ChannelPlan | undefined {
+  const { weights, step, spatial, accumulate, tile: other } = plan;
+  const type = computeType(accumulate);
+  const bytes = /64$/.test(type) ? 8 : 4;
+  const lanes = target.vectorBytes / bytes;
+  if (weights === undefined || lanes < 4 || accumulate === 'bool') return undefined;
+  const { rows, depth } = plan;
+  const kernel = product(spatial.map((s) => s.kernel));
+  const out = spatial.map((s) => s.out);
+  const sizes = [rows, depth, kernel, ...out];
+  if (sizes.some((size) => typeof size !== 'number' || size < 1)) return undefined;
+  if (Number(rows) < lanes / 2) return undefined;
+  const tile = cheapestTile(target, lanes, Number(rows), out.map(Number));
+  const last = Number(out.at(-1));
+  const rowCost =
+    waste(Number(rows), other.rows) *
+    waste(last, other.columns) *
+    (1 + lanes / other.columns / 4 + 1 / other.rows / 2);
+  if (rowCost < tile.cost) return undefined;
+  const constant = isConstantValue(step, weights);
+  const places = Number(product(out));
+  if (!constant && places < leastUses) return undefined;
+  const columns = tile.vectors * lanes;
+  const blocks = Math.ceil(Number(rows) / columns);
+  const steps = Number(depth) * Number(kernel);
+  const budget = (target.cacheBytes[1] ?? usualCache) * bandShare;
+  const cores = Math.max(1, target.cores);
+  const batch = typeof plan.batch === 'number' ? plan.batch : 1;
+  const wanted = cores === 1 ? 1 : Math.ceil((tasksPerCore * cores) / (batch * plan.groups));
+  const tiles = out.map((_, i) =>
+    i === out.length - 1 ? tile.outputs : i === out.length - 2 ? tile.lines : 1,
+  );
+  // Weights that weigh more than the input are read once: tasks share out blocks of channels.
+  const isHeavy = steps * columns * blocks > Number(depth) * places;
+  const band = planBand(spatial, Number(depth), tiles, bytes, budget, isHeavy ? 1 : wanted);
+  if (band === undefined) return undefined;
+  const parts = band.axes.reduce((count, axis) => count * axis.blocks, 1);
+  const shares = Math.min(blocks, Math.max(1, Math.ceil(wanted / parts)));
+  const taskBlocks = Math.ceil(blocks / shares);
+  // A tile's inputs of one channel: lines of the cache, each begun in the middle.
+  const reach = (tile.outputs - 1) * (spatial.at(-1)?.stride ?? 1) + 1;
+  const near = (target.cacheBytes[0] ?? usualNearCache) * chunkShare;
+  const most = Math.max(1, Math.floor(near / (tile.lines * (reach * bytes + lineBytes))));
+  const chunk = evenHeight(Number(depth), most);
+  return {
+    lanes,
+    columns,
+    outputs: tile.outputs,
+    lines: tile.lines,
+    blocks,
+    taskBlocks,
+    chunk,
+    steps,
+    band,
+    constant,
+  };
+}
