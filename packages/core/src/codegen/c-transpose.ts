@@ -1,7 +1,7 @@
 /** Square blocks of vectors turned in registers. */
-import type { MemoryType } from '../base/target.js';
+import { bytesOfMemory, type MemoryType } from '../base/memory-type.js';
 import { listLanes } from './c-lanes.js';
-import { elementBytes, type Prelude } from './c-prelude.js';
+import type { Prelude } from './c-prelude.js';
 
 /**
  * Turns `lanes` vectors in place, by log₂ steps: each swaps the off-diagonal quarters of all
@@ -10,7 +10,7 @@ import { elementBytes, type Prelude } from './c-prelude.js';
  */
 export function transposeBlock(p: Prelude, element: MemoryType, lanes: number): string {
   const type = p.type(element, lanes);
-  const index = p.type(elementBytes[element] === 8 ? 'i64' : 'i32', lanes);
+  const index = p.type(bytesOfMemory[element] === 8 ? 'i64' : 'i32', lanes);
   return p.define('void', `transpose_${type}`, `${type} *row`, () => {
     const steps: string[] = [];
     for (let size = 1; size < lanes; size *= 2) {

@@ -113,7 +113,7 @@ interface PackedWeights {
   readonly workspace: Workspace;
 }
 
-/** [group, block of channels, input channel, …kernel, channels of a block], zero beyond the last. */
+/** [group, block of channels, step, channels of a block], zero beyond the last channel. */
 function packWeights(
   plan: WindowPlan,
   channels: ChannelPlan,
