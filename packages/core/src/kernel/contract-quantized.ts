@@ -1,12 +1,13 @@
 /**
- * Few rows times constant weights of one byte: levels and scales laid out once in panels of
- * columns, [panel, depth, columns] and [panel, group, columns]; a group's sum is scaled at its end.
+ * Few rows times constant weights of one byte or half of one: levels and scales laid out once in
+ * panels of columns, [panel, depth, columns] and [panel, group, columns]; a group's sum is scaled
+ * at its end. Levels of four bits come eight steps of a column in a word, so that a vector of words
+ * gives eight vectors of levels by shifts.
  */
 import {
   add,
-  ceilDivide,
   type Expression,
-  minimum,
+  floorDivide,
   multiply,
   type Size,
   substitute,
@@ -32,6 +33,10 @@ const mostRows = 4;
 const vectorsPerPanel = 4;
 const tasksPerCore = 4;
 
+/** Steps of the depth whose levels of four bits share a word. */
+const stepsPerWord = 8;
+const nibble = 4;
+
 interface Sizes {
   readonly lanes: number;
   readonly columns: number;
@@ -54,7 +59,7 @@ export function lowerQuantized(
   const operand = quantizedRight(plan, target);
   if (operand === undefined) return undefined;
   const { panels, steps, columns } = sizes;
-  const levels: Workspace = space(0, panels * steps * columns);
+  const levels: Workspace = space(0, (panels * steps * columns * operand.bits) / 8);
   const scales: Workspace = space(1, panels * (steps / operand.group) * columns * 4);
   return [
     writePanels(plan, target, names, sizes, operand, levels, 'levels'),
@@ -87,7 +92,7 @@ function sizesOf(plan: ContractPlan, groups: MergedGroups, target: Target): Size
   return { lanes, columns: wide, panels, depth: step, steps: step.extent, rows: count, column };
 }
 
-/** Levels as bytes or scales as f32, in panels; zeros beyond the last column. */
+/** Levels or scales as f32, in panels; zeros beyond the last column. */
 function writePanels(
   plan: ContractPlan,
   target: Target,
@@ -100,8 +105,9 @@ function writePanels(
   const frame = new KernelFrame(plan.step, target);
   const { builder: b } = frame;
   const { columns, column, depth } = sizes;
-  const buffer = frame.workspace(to, what === 'levels' ? 'i8' : 'f32', 'write');
-  const each = what === 'levels' ? 1 : operand.group;
+  const isWords = what === 'levels' && operand.bits === nibble;
+  const buffer = frame.workspace(to, what === 'scales' ? 'f32' : isWords ? 'i32' : 'i8', 'write');
+  const each = what === 'scales' ? operand.group : isWords ? stepsPerWord : 1;
   const bindings = new Bindings();
   const tasks: Axis[] = [{ name: 'panel', extent: sizes.panels, reduced: false }];
   const line: Axis = { name: 'line', extent: sizes.steps / each, reduced: false };
@@ -111,10 +117,17 @@ function writePanels(
     const first = multiply(panel, columns);
     writeLoops(b, [line], bindings, () => {
       const at = bindings.get('line') as Expression;
+      const row = add(multiply(panel, sizes.steps / each), at);
+      const access = { buffer, address: multiply(row, columns), strides: [1] };
+      if (what === 'scales') b.store(access, valueAt(multiply(at, each)));
+      else if (isWords) b.store(access, wordAt(multiply(at, each)));
+      else b.store(access, b.convert(valueAt(at), 'i32'));
+    });
+
+    function valueAt(step: Expression): Value {
       const lanes: TileAxis = { name: laneName, count: columns };
       const isWhole = (column.extent as number) % columns === 0;
       const tail = subtract(column.extent, first);
-      const axis = isWhole ? lanes : { ...lanes, tail };
       const values: ValueLowering = new ValueLowering({
         builder: b,
         target,
@@ -122,9 +135,9 @@ function writePanels(
         finish: (e) =>
           substitute(e, (name) => {
             if (name === column.name) return add(first, variable(laneName, columns));
-            return name === depth.name ? multiply(at, each) : undefined;
+            return name === depth.name ? step : undefined;
           }),
-        tile: [axis],
+        tile: [isWhole ? lanes : { ...lanes, tail }],
         known: (node, index) =>
           node.id === operand.product.id ? values.value(source, index) : undefined,
         failBase: names.failBase,
@@ -132,11 +145,20 @@ function writePanels(
       const value = values.value(plan.right.node, plan.right.index);
       const mask = values.tailMask();
       const kept = mask === undefined ? value : b.select(mask, value, b.literal('f32', 0));
-      const wide = b.broadcast(kept, [columns]);
-      const stored = what === 'levels' ? b.convert(wide, 'i32') : wide;
-      const row = add(multiply(panel, sizes.steps / each), at);
-      b.store({ buffer, address: multiply(row, columns), strides: [1] }, stored);
-    });
+      return b.broadcast(kept, [columns]);
+    }
+
+    /** Levels of eight steps from `step` on, the first in the lowest bits. */
+    function wordAt(step: Expression): Value {
+      let word: Value | undefined;
+      for (let i = 0; i < stepsPerWord; i++) {
+        const level = b.convert(valueAt(add(step, i)), 'i32');
+        const low = b.and(level, b.literal('i32', 2 ** nibble - 1));
+        const placed = b.binary('shiftLeft', low, b.literal('i32', nibble * i));
+        word = word === undefined ? placed : b.or(word, placed);
+      }
+      return word as Value;
+    }
   });
   const packNames = { ...names, name: `${names.name}_${what}` };
   const cost = { flops: 0, bytes: multiply(2, to.bytes) };
@@ -158,34 +180,43 @@ function writeProduct(
   const { builder: b } = frame;
   const { columns, rows, steps, panels } = sizes;
   const { group } = operand;
-  const from = frame.workspace(levels, 'i8', 'read');
+  const isWords = operand.bits === nibble;
+  const from = frame.workspace(levels, isWords ? 'i32' : 'i8', 'read');
   const factors = frame.workspace(scales, 'f32', 'read');
   const outputs = plan.step.outputs.map((node) => frame.output(node));
   const bindings = new Bindings();
   const site: ContractSite = { plan, groups, frame, names, bindings, outputs };
-  const perTask = Math.max(1, Math.floor(panels / (tasksPerCore * target.cores)));
-  const block: Axis = { name: 'panelBlock', extent: ceilDivide(panels, perTask), reduced: false };
+  const count = Math.min(panels, tasksPerCore * target.cores);
+  const task: Axis = { name: 'panelBlock', extent: count, reduced: false };
   const type = { dtype: 'f32' as const, shape: [rows, columns] };
   const nothing = (): Value => b.broadcast(b.literal('f32', 0), type.shape);
-  const grid = writeTasks(b, [block], 1, bindings, () => {
-    const start = multiply(bindings.get('panelBlock') as Expression, perTask);
-    b.for(start, minimum(add(start, perTask), panels), 1, (panel) => {
+  // Bytes come one step at a time, words eight.
+  const stride = isWords ? stepsPerWord : 1;
+  const grid = writeTasks(b, [task], 1, bindings, () => {
+    const number = bindings.get('panelBlock') as Expression;
+    // Tasks differ by one panel at most.
+    const start = floorDivide(multiply(number, panels), count);
+    const end = floorDivide(multiply(add(number, 1), panels), count);
+    b.for(start, end, 1, (panel) => {
       const total = b.variable(nothing(), type);
       b.for(0, steps / group, 1, (number) => {
         const sum = b.variable(nothing(), type);
         const from0 = multiply(number, group);
+        const options = isWords ? {} : { unroll: 4 };
         b.for(
           from0,
           add(from0, group),
-          1,
+          stride,
           (step) => {
-            const address = multiply(add(multiply(panel, steps), step), columns);
-            const access = { buffer: from, address, strides: [0, 1] };
+            const row = floorDivide(add(multiply(panel, steps), step), stride);
+            const access = { buffer: from, address: multiply(row, columns), strides: [0, 1] };
             const raw = b.load({ dtype: 'i32', shape: [1, columns] }, access);
-            const right = b.convert(raw, 'f32');
-            b.assign(sum, b.dot(leftAt(step), right, b.read(sum)));
+            for (let i = 0; i < stride; i++) {
+              const right = b.convert(isWords ? levelOf(raw, i) : raw, 'f32');
+              b.assign(sum, b.dot(leftAt(add(step, i)), right, b.read(sum)));
+            }
           },
-          { unroll: 4 },
+          options,
         );
         const address = multiply(add(multiply(panel, steps / group), number), columns);
         const access = { buffer: factors, address, strides: [1] };
@@ -205,6 +236,14 @@ function writeProduct(
     });
   });
   return frame.finish(names, { lanes: sizes.lanes, group: 1, grid });
+
+  /** Level of one of the steps of a word: its bits up to the sign, then down with it. */
+  function levelOf(word: Value, step: number): Value {
+    const highest = stepsPerWord - 1;
+    const up = b.literal('i32', nibble * (highest - step));
+    const raised = step === highest ? word : b.binary('shiftLeft', word, up);
+    return b.binary('shiftRight', raised, b.literal('i32', nibble * highest));
+  }
 
   function rowBound() {
     const value = rows === 1 ? 0 : variable(rowName, rows);

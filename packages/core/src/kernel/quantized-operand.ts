@@ -20,6 +20,8 @@ export interface QuantizedOperand {
   readonly scales: Node;
   /** Steps of the depth that share a scale. */
   readonly group: number;
+  /** Bits that hold every level as a signed integer. */
+  readonly bits: 4 | 8;
 }
 
 const views: ReadonlySet<string> = new Set('reshape permute expand slice flip'.split(' '));
@@ -108,9 +110,11 @@ export function quantizedRight(plan: ContractPlan, target: Target): QuantizedOpe
     const [levels, scales] = [product.inputs[a] as Node, product.inputs[b] as Node];
     const range = wholeRange(plan, levels);
     if (range === undefined || range[0] < -128 || range[1] > 127) continue;
-    const operand = { product, levels, scales, group: 1 };
+    const operand = { product, levels, scales, group: 1, bits: 8 } as const;
     const group = groupOf(scaleAddresses(plan, target, operand), depth.name, depth.extent);
-    if (group >= shortestGroup) return { ...operand, group };
+    if (group < shortestGroup) continue;
+    const isShort = range[0] >= -8 && range[1] <= 7 && group % shortestGroup === 0;
+    return { ...operand, group, bits: isShort ? 4 : 8 };
   }
   return undefined;
 }
