@@ -5,8 +5,11 @@
  */
 import { type Expression, multiply } from '../base/expression.js';
 import type { Target } from '../base/target.js';
+import type { NodeOf } from '../graph/node.js';
+import { hasFewQueries } from '../schedule/key-pieces.js';
 import type { KernelStep } from '../schedule/step.js';
 import { writeAttentionColumns } from './attention-columns.js';
+import { writeAttentionFew } from './attention-few.js';
 import { writeAttentionGroup } from './attention-group.js';
 import { type AttentionPlan, planAttention } from './attention-plan.js';
 import type { KernelNames } from './frame.js';
@@ -18,9 +21,14 @@ export function lowerAttention(
   names: KernelNames,
 ): readonly LoweredKernel[] {
   const plan = planAttention(step);
-  const write = target.execution === 'threads' ? writeAttentionGroup : writeAttentionColumns;
-  const kernel = write(plan, target, names);
+  const kernel = writerOf(step, target)(plan, target, names);
   return [{ ...kernel, flops: flopsOf(plan) }];
+}
+
+function writerOf(step: KernelStep, target: Target): typeof writeAttentionColumns {
+  if (target.execution === 'threads') return writeAttentionGroup;
+  const isFew = hasFewQueries(step.anchor as NodeOf<'composite'>, target);
+  return isFew ? writeAttentionFew : writeAttentionColumns;
 }
 
 /** Both products in full; causality halves what is done. */

@@ -7,6 +7,7 @@ import type { Target } from '../base/target.js';
 import type { Graph, Node } from '../graph/node.js';
 import { type Group, groupOf } from './group.js';
 import type { HostPlan } from './host.js';
+import { attentionOperands } from './key-pieces.js';
 import { isInlineable, kindOf, workOf } from './kinds.js';
 import { isOfConstants, packsOperands, shiftedBytes } from './operands.js';
 import type { Order } from './order.js';
@@ -92,7 +93,8 @@ function forcedValues(
     if (fromMemory) for (const input of node.inputs) forced.add(input);
     if (node.op === 'gather') forced.add(node.inputs[0] as Node);
     if (node.op === 'contract' || node.op === 'window' || whole) {
-      node.inputs.forEach((operand, i) => {
+      const apart = node.op === 'composite' ? attentionOperands(node, target) : undefined;
+      (apart ?? node.inputs).forEach((operand, i) => {
         const isPacked = packsOperands(target) && node.op === 'contract';
         if (isPacked && i === 1 && isOfConstants(operand)) return;
         const base = isPacked ? shiftedBytes(operand) : operand;
