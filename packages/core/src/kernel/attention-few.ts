@@ -64,6 +64,8 @@ class FewWriter {
   private readonly lanes: number;
   /** Queries of a task: of all heads that share one head of keys. */
   private readonly rows: number;
+  /** Keys of one tile of scores: a vector of them, or one where registers are few. */
+  private readonly keys: number;
   /** Columns of values that one tile of sums covers. */
   private readonly columns: number;
   /** Elements of a row of q and of the sums. */
@@ -86,6 +88,7 @@ class FewWriter {
     this.values = new AttentionValues(plan, this.frame, names.failBase);
     this.output = this.frame.output(plan.step.outputs[0] as Node);
     this.lanes = Math.floor(target.vectorBytes / 4);
+    this.keys = target.vectorRegisters >= 2 * this.lanes ? this.lanes : 1;
     this.rows = plan.each * (plan.queries as number);
     const up = (size: number, to: number): number => Math.ceil(size / to) * to;
     const vectors = Math.max(1, Math.floor(mostVectors / this.rows));
@@ -219,71 +222,81 @@ class FewWriter {
 
   /** Scores [row, block] of a block of keys, −∞ where a key may not be seen or is none. */
   private multiplyKeys(piece: Piece, from: Expression, count: Expression): void {
-    const { b, lanes } = this;
-    const tiles = b.bind(ceilDivide(count, lanes));
-    b.for(0, tiles, 1, (tile) => {
-      const first = multiply(tile, lanes);
+    const { b, lanes, keys } = this;
+    if (keys === 1) {
+      const last = b.bind(multiply(floorDivide(subtract(count, 1), lanes), lanes));
+      const none = b.broadcast(b.literal('f32', Number.NEGATIVE_INFINITY), [lanes]);
+      this.eachRow((row) => this.store(this.scores, this.scoreAt(row, last), none));
+    }
+    b.for(0, b.bind(ceilDivide(count, keys)), 1, (tile) => {
+      const first = multiply(tile, keys);
+      if (keys === 1) {
+        this.scoreTile(piece, from, first, undefined);
+        return;
+      }
       const left = b.bind(subtract(count, first));
       b.if(
-        floorDivide(left, lanes),
+        floorDivide(left, keys),
         () => this.scoreTile(piece, from, first, undefined),
         () => this.scoreTile(piece, from, first, left),
       );
     });
   }
 
-  /** Scores of as many keys as a vector has lanes. */
+  private scoreAt(row: Expression, key: Expression): Expression {
+    return add(multiply(row, blockKeys), key);
+  }
+
   private scoreTile(
     piece: Piece,
     from: Expression,
     first: Expression,
     tail: Expression | undefined,
   ): void {
-    const { b, lanes, values } = this;
+    const { b, lanes, keys, values } = this;
     const cut = tail === undefined ? {} : { tail };
-    const keys: TileAxis = { name: keyName, count: lanes, ...cut };
-    const shape = [lanes, lanes];
-    const start = this.values.causalStart(this.batch, this.placeOf(0).head);
+    const start = values.causalStart(this.batch, this.placeOf(0).head);
+    // A tile of one key has no axis of keys.
+    const keyLane = keys === 1 ? 0 : variable(keyName, keys);
+    const shape = keys === 1 ? [lanes] : [keys, lanes];
     this.eachRow((row) => {
       const sum = b.variable(b.broadcast(b.literal('f32', 0), shape));
       this.eachVector((d, axis) => {
-        const key = add(from, first, variable(keyName, lanes));
+        const key = add(from, first, keyLane);
         const index = [this.batch, this.shared, key, add(d, variable(laneName, lanes))];
-        const row0 = add(multiply(row, this.depth), d);
-        const query = b.broadcast(this.load(this.q, row0, lanes), shape, 1);
-        const tile = values.single([keys, axis], piece.k, index);
+        const part = this.load(this.q, add(multiply(row, this.depth), d), lanes);
+        const query = keys === 1 ? part : b.broadcast(part, shape, 1);
+        const axes = keys === 1 ? [axis] : [{ name: keyName, count: keys, ...cut }, axis];
+        const tile = values.single(axes, piece.k, index);
         b.assign(sum, b.multiplyAdd(tile, query, b.read(sum)));
       });
       const { head, query } = this.placeOf(row);
       const key = add(piece.start, from, first);
-      const lane: TileAxis = { name: laneName, count: lanes, ...cut };
-      const index: ScoreIndex = {
-        batch: this.batch,
-        head,
-        query,
-        key: add(key, variable(laneName, lanes)),
-      };
+      const axes: TileAxis[] = keys === 1 ? [] : [{ name: laneName, count: keys, ...cut }];
+      const at = keys === 1 ? 0 : variable(laneName, keys);
+      const index: ScoreIndex = { batch: this.batch, head, query, key: add(key, at) };
       const visible = this.visible(tail, start && subtract(add(start, query), key));
-      const score = values.score([lane], b.reduce('add', b.read(sum), 1), index, visible);
-      this.store(this.scores, add(multiply(row, blockKeys), first), score);
+      const scaled = keys === 1 ? b.reduceAll('add', b.read(sum)) : b.reduce('add', b.read(sum), 1);
+      const score = values.score(axes, scaled, index, visible);
+      this.store(this.scores, this.scoreAt(row, first), score);
     });
   }
 
   /** Lanes below both limits; undefined where there is none. */
   private visible(tail: Expression | undefined, causal: Expression | undefined): Value | undefined {
-    const { b, lanes } = this;
+    const { b, keys } = this;
     if (tail === undefined && causal === undefined) return undefined;
-    const own = maximum(0, minimum(lanes, causal ?? lanes));
+    const own = maximum(0, minimum(keys, causal ?? keys));
     const limit = tail === undefined ? own : minimum(tail, own);
-    return b.less(b.convert(b.iota(lanes), 'i32'), b.convert(b.scalar(limit), 'i32'));
+    const lanes = keys === 1 ? b.scalar(0) : b.iota(keys);
+    return b.less(b.convert(lanes, 'i32'), b.convert(b.scalar(limit), 'i32'));
   }
 
   /** Scores of a row become weights; what was summed before shrinks by e^(old top − new top). */
   private weigh(row: Expression, count: Expression): void {
     const { b, lanes, values } = this;
     const tiles = b.bind(ceilDivide(count, lanes));
-    const at = (tile: Expression): Expression =>
-      add(multiply(row, blockKeys), multiply(tile, lanes));
+    const at = (tile: Expression): Expression => this.scoreAt(row, multiply(tile, lanes));
     const least = b.literal('f32', Number.NEGATIVE_INFINITY);
     const best = b.variable(b.broadcast(least, [lanes]));
     b.for(0, tiles, 1, (tile) => {

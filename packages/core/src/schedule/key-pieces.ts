@@ -10,7 +10,7 @@ const mostRows = 8;
 export function hasFewQueries({ inputs }: NodeOf<'composite'>, target: Target): boolean {
   const [q, k] = inputs as [Node, Node];
   const [, heads, queries] = q.shape;
-  if (target.execution !== 'vector' || typeof queries !== 'number') return false;
+  if (target.execution !== 'vector' || typeof queries !== 'number' || queries < 1) return false;
   return (queries * (heads as number)) / (k.shape[1] as number) <= mostRows;
 }
 
