@@ -5,7 +5,8 @@
 import { elementCount, emptyTensor, type HostTensor } from '../base/host-tensor.js';
 import type { Buffer, Procedure } from '../codegen/program.js';
 import { ownResults } from '../codegen/segments.js';
-import type { Device, Memory, MemoryArgument } from './contract.js';
+import type { MemoryArgument } from './contract.js';
+import type { KeptArrays } from './kept-arrays.js';
 import { tensorBytes } from './session.js';
 import { type Environment, evaluatorOf, isKnown, shapeOf } from './sizes.js';
 
@@ -17,7 +18,6 @@ export interface Wrapped {
   readonly places: ReadonlyMap<number, MemoryArgument>;
   /** Results that are written where they are wanted, by index: the caller's arrays or new ones. */
   readonly results: ReadonlyMap<number, HostTensor>;
-  readonly memories: readonly Memory[];
   /** Bytes of the new arrays: they count against the program's limit while it runs. */
   readonly newBytes: number;
 }
@@ -30,7 +30,7 @@ type Into = readonly (HostTensor | undefined)[];
  * nobody gave an array for get a new one, if it fits into the bytes that are left.
  */
 export function wrapArrays(
-  device: Device,
+  arrays: KeptArrays | undefined,
   procedure: Procedure,
   inputs: readonly HostTensor[],
   into: Into,
@@ -39,13 +39,11 @@ export function wrapArrays(
 ): Wrapped {
   const places = new Map<number, MemoryArgument>();
   const results = new Map<number, HostTensor>();
-  const memories: Memory[] = [];
   let newBytes = 0;
-  if (device.wrap === undefined) return { places, results, memories, newBytes };
+  if (arrays === undefined) return { places, results, newBytes };
   const add = (id: number, bytes: Uint8Array): boolean => {
-    const memory = bytes.byteLength < leastBytes ? undefined : device.wrap?.(bytes);
+    const memory = bytes.byteLength < leastBytes ? undefined : arrays.wrap(bytes);
     if (memory === undefined) return false;
-    memories.push(memory);
     places.set(id, { memory, offset: 0, bytes: bytes.byteLength, access: 'readWrite' });
     return true;
   };
@@ -68,7 +66,7 @@ export function wrapArrays(
     results.set(i, tensor);
     if (into[i] === undefined) newBytes += bytes.byteLength;
   }
-  return { places, results, memories, newBytes };
+  return { places, results, newBytes };
 }
 
 /** Of a large result whose size is known; undefined over the limit, which the plan then names. */

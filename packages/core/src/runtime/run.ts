@@ -13,6 +13,7 @@ import { Constants } from './constants.js';
 import type { Device } from './contract.js';
 import type { Outcome } from './frame.js';
 import { type Wrapped, wrapArrays } from './given.js';
+import { KeptArrays } from './kept-arrays.js';
 import { ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
 import { type Resident, type ResidentOptions, runResident } from './resident.js';
@@ -110,6 +111,8 @@ class DeviceExecutable implements LoadedExecutable {
   private readonly program: Program;
   private readonly constants: Constants;
   private readonly runner: ProcedureRunner;
+  /** Where the device can use arrays of the host. */
+  private readonly arrays: KeptArrays | undefined;
   private shortcut: Shortcut | undefined;
   private isReleased = false;
 
@@ -118,6 +121,8 @@ class DeviceExecutable implements LoadedExecutable {
     this.program = program;
     this.constants = constants;
     this.runner = new ProcedureRunner(session, program.main, constants.places);
+    const { device } = session.opened;
+    this.arrays = device.wrap === undefined ? undefined : new KeptArrays(device);
   }
 
   get inputs(): readonly Parameter[] {
@@ -194,6 +199,7 @@ class DeviceExecutable implements LoadedExecutable {
     if (this.isReleased) return;
     this.isReleased = true;
     await inTurn(this.session.opened.device, async () => {
+      this.arrays?.release();
       this.runner.release();
       this.constants.release();
       this.session.release();
@@ -209,11 +215,11 @@ class DeviceExecutable implements LoadedExecutable {
     const { session, program } = this;
     const environment = bindInputs(program.main, inputs);
     const { into = [] } = options;
-    const { device } = session.opened;
     session.begin(options);
     await session.breathe();
     const free = session.limit - session.usedBytes;
-    const wrapped = wrapArrays(device, program.main, inputs, into, environment, free);
+    let isWhole = false;
+    const wrapped = wrapArrays(this.arrays, program.main, inputs, into, environment, free);
     session.take(wrapped.newBytes);
     try {
       const { parameters } = program.main;
@@ -223,6 +229,7 @@ class DeviceExecutable implements LoadedExecutable {
       const outcomes = await this.runner.run(environment, host, wrapped);
       const outputs = await this.download(outcomes, wrapped);
       await session.settle();
+      isWhole = true;
       return outputs.map((tensor, i) =>
         wrapped.results.has(i) ? tensor : deliver(tensor, i, into[i]),
       );
@@ -232,7 +239,7 @@ class DeviceExecutable implements LoadedExecutable {
       for (const tensor of wrapped.results.values()) tensorBytes(tensor).fill(0);
       throw error;
     } finally {
-      for (const memory of wrapped.memories) device.free(memory);
+      this.arrays?.end(isWhole);
       session.give(wrapped.newBytes);
     }
   }

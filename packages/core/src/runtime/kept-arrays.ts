@@ -1,0 +1,62 @@
+/**
+ * The caller's arrays as device memory from one run to the next: where the same arrays come again,
+ * launches, and a recording of them, stay as they are. Kept are only arrays that came before, so
+ * that results nobody gives again are not held.
+ */
+import type { Device, Memory } from './contract.js';
+
+interface Kept {
+  readonly memory: Memory;
+  readonly offset: number;
+  readonly length: number;
+  isUsed: boolean;
+}
+
+export class KeptArrays {
+  private readonly device: Device;
+  /** By their buffer; one that is detached has no bytes left and matches nothing. */
+  private readonly kept = new Map<ArrayBufferLike, Kept[]>();
+  private readonly seen = new WeakSet<ArrayBufferLike>();
+  private single: Memory[] = [];
+
+  constructor(device: Device) {
+    this.device = device;
+  }
+
+  /** Memory for this run; undefined where the device cannot use the array. */
+  wrap(bytes: Uint8Array): Memory | undefined {
+    const { buffer, byteOffset: offset, byteLength: length } = bytes;
+    const list = this.kept.get(buffer) ?? [];
+    const known = list.find((each) => each.offset === offset && each.length === length);
+    if (known !== undefined) {
+      known.isUsed = true;
+      return known.memory;
+    }
+    const memory = this.device.wrap?.(bytes);
+    if (memory === undefined) return undefined;
+    if (this.seen.has(buffer)) {
+      this.kept.set(buffer, [...list, { memory, offset, length, isUsed: true }]);
+    } else {
+      this.seen.add(buffer);
+      this.single.push(memory);
+    }
+    return memory;
+  }
+
+  /** After a run: what it did not use is let go; all where it failed. */
+  end(isWhole: boolean): void {
+    for (const memory of this.single) this.device.free(memory);
+    this.single = [];
+    for (const [buffer, list] of [...this.kept]) {
+      const stays = list.filter((each) => isWhole && each.isUsed);
+      for (const each of list) if (!stays.includes(each)) this.device.free(each.memory);
+      for (const each of stays) each.isUsed = false;
+      if (stays.length === 0) this.kept.delete(buffer);
+      else if (stays.length < list.length) this.kept.set(buffer, stays);
+    }
+  }
+
+  release(): void {
+    this.end(false);
+  }
+}
