@@ -16,6 +16,7 @@ import * as reference from './reference.mjs';
  * @property {number} [flops]
  * @property {number} [bytes] that must move at least
  * @property {'flops' | 'copy' | 'read' | 'none'} limit what the work meets first
+ * @property {readonly [string, string]} [operands] element types that a matrix unit would take
  * @property {number} [batch] calls that are timed as one sample
  * @property {string} [note]
  */
@@ -66,6 +67,7 @@ const halfMatmul = {
     reference.product(numbers(inputs, 'a'), numbers(inputs, 'b'), 1024, Math.sqrt(1024) * 1e-2),
   flops: 2 * 1024 ** 3,
   limit: 'flops',
+  operands: ['bf16', 'bf16'],
   note: 'casts from f32 and back are inside; peers compute the f32 product',
 };
 
@@ -85,6 +87,7 @@ const integerMatmul = {
   reference: (inputs) => reference.product(numbers(inputs, 'a'), integerRight(), 1024, 0, 128),
   flops: 2 * 1024 ** 3,
   limit: 'flops',
+  operands: ['u8', 'i8'],
 };
 
 /** @type {Case} */

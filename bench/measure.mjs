@@ -131,10 +131,13 @@ function statistics(times, { flops, bytes, limit }) {
  * @param {import('@open-claw/openclaw/bench').Peaks} limits
  * @param {Result} result
  */
-function shareOf({ limit: kind }, limits, { rate = 0 }) {
+function shareOf({ limit: kind, operands }, limits, { rate = 0 }) {
+  const unit = limits.units.find(
+    ({ left, right }) => left === operands?.[0] && right === operands[1],
+  );
   const [perSecond, limitName] =
     kind === 'flops'
-      ? [limits.flops, limits.flopsName]
+      ? [unit?.flops ?? limits.flops, unit === undefined ? limits.flopsName : unit.name]
       : kind === 'read'
         ? [limits.readBandwidth, 'reading']
         : [limits.bandwidth, limits.bandwidthName];

@@ -22,6 +22,7 @@ describe('measuring', () => {
       bandwidth: 1e10,
       bandwidthName: 'B',
       readBandwidth: 1e10,
+      units: [],
     };
     expect(shareOf({ flops: 1e9, bytes: 1e6 }, peaks, 2)).toEqual({
       rate: 500,

@@ -12,10 +12,8 @@ import {
   negate,
   sum,
 } from '@open-claw/core/internal';
-
-type TileProgram = Parameters<OpenDevice['plugin']['language']['emit']>[0][number];
-type Memory = Awaited<ReturnType<OpenDevice['device']['allocate']>>;
-type Statement = TileProgram['body'][number];
+import { measuredRuns, type Statement, type TileProgram, timeProgram } from './tile-run.js';
+import { measureUnits, type UnitPeak } from './unit-peak.js';
 
 export interface Peaks {
   /** Floating-point operations per second, a multiply-add counting two; f32. */
@@ -26,11 +24,12 @@ export interface Peaks {
   readonly bandwidthName: string;
   /** Bytes read per second by a kernel that only reads an array of this working set. */
   readonly readBandwidth: number;
+  /** What each matrix unit reaches; empty where there is none. */
+  readonly units: readonly UnitPeak[];
 }
 
 /** Chains of multiply-adds that hide the latency of one on every CPU of today. */
 const chains = 12;
-const measuredRuns = 5;
 
 const { variable } = expressions;
 
@@ -100,46 +99,20 @@ function peakProgram(target: OpenDevice['target'], reads: boolean): TileProgram 
   };
 }
 
-/** Least time of some runs, in milliseconds. */
-async function leastTime(work: () => Promise<unknown>): Promise<number> {
-  await work();
-  let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < measuredRuns; i++) {
-    const start = performance.now();
-    await work();
-    least = Math.min(least, performance.now() - start);
-  }
-  return least;
-}
-
 /** Runs that program; `bytes` is what its array holds where it reads one. Gives milliseconds. */
 async function timeRounds(opened: OpenDevice, rounds: number, bytes: number): Promise<number> {
-  const { device, plugin, target } = opened;
+  const { target } = opened;
   const program = peakProgram(target, bytes > 0);
-  const source = plugin.language.emit([program], target);
-  const module = await device.load(await plugin.compile(source, target));
   const { lanes } = program;
-  const sizes = [lanes * 8, target.cores * chains * lanes * 4, ...(bytes > 0 ? [bytes] : [])];
-  const memories: Awaited<ReturnType<typeof device.allocate>>[] = [];
-  try {
-    for (const size of sizes) memories.push(await device.allocate(size));
-    // x · 1 + 0 stays as it is: no run meets infinities or denormals.
-    const factors = new Float32Array(lanes * 2).fill(1, 0, lanes);
-    await device.write(memories[0] as Memory, 0, new Uint8Array(factors.buffer));
-    // Pages that were never written may all be the same page of zeros.
-    if (bytes > 0) await device.write(memories[2] as Memory, 0, new Uint8Array(bytes).fill(1));
-    const buffers = memories.map((memory, i) => {
-      const access = i === 1 ? ('write' as const) : ('read' as const);
-      return { memory, offset: 0, bytes: memory.bytes, access };
-    });
-    const facts = { entry: program.name, grid: [target.cores], sizes: [rounds] };
-    return await leastTime(async () => {
-      device.submit([{ kind: 'launch', module, ...facts, buffers, microseconds: 10_000 }]);
-      await device.sync();
-    });
-  } finally {
-    for (const handle of [...memories, module]) device.free(handle);
-  }
+  // x · 1 + 0 stays as it is: no run meets infinities or denormals.
+  const factors = new Float32Array(lanes * 2).fill(1, 0, lanes);
+  const given = new Map([['a', new Uint8Array(factors.buffer)]]);
+  // Pages that were never written may all be the same page of zeros.
+  if (bytes > 0) given.set('x', new Uint8Array(bytes).fill(1));
+  return timeProgram(opened, program, given, {
+    outputBytes: target.cores * chains * lanes * 4,
+    size: rounds,
+  });
 }
 
 async function measureFlops(opened: OpenDevice): Promise<readonly [number, string]> {
@@ -232,5 +205,6 @@ export async function measurePeaks(opened: OpenDevice, bytes: number): Promise<P
     bandwidth,
     bandwidthName: `reading and writing ${size}`,
     readBandwidth,
+    units: await measureUnits(opened),
   };
 }
