@@ -1,6 +1,6 @@
 /** The devices of this repository that are there; tests run on each. */
 import { type DevicePlugin, listDevices, use } from '@open-claw/core';
-import { plugin as native } from '@open-claw/device-native';
+import { plugin as native, nativeDevice } from '@open-claw/device-native';
 import { plugin as template } from '@open-claw/device-template';
 import { plugin as wasm, wasmDevice } from '@open-claw/device-wasm';
 
@@ -36,5 +36,16 @@ export function threadedWasm(name: string, threads: number): DevicePlugin {
         },
       });
     },
+  };
+}
+
+/** The CPU as if it had so many cores, under a name of its own. */
+export function manyCores(name: string, threads: number): DevicePlugin {
+  const plugin = nativeDevice({ threads });
+  return {
+    ...plugin,
+    name,
+    probe: async () => (await plugin.probe()).map((found) => ({ ...found, id: name })),
+    open: () => plugin.open('native'),
   };
 }
