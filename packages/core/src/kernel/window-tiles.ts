@@ -1,0 +1,185 @@
+/**
+ * Tiles of a convolution with vectors along the output channels: neighbouring outputs by a block
+ * of channels in registers, then turned, so that rows of outputs are stored side by side.
+ */
+import { add, type Expression, lessThan, minimum, multiply, subtract } from '../base/expression.js';
+import type { ComputeType, MemoryType } from '../base/target.js';
+import type { KernelBuilder, Value, Variable } from './builder.js';
+import { computeType } from './elementwise.js';
+import { laneName } from './fused.js';
+import { writeTiles } from './nest.js';
+import type { TileAxis } from './value.js';
+import { type Band, type BandAxis, bandAddress } from './window-band.js';
+import type { ChannelPlan } from './window-channel-plan.js';
+import { type Spatial, spatialName } from './window-plan.js';
+import { storeWindow, type WindowSite } from './window-store.js';
+import { type Step, walkSteps } from './window-weights.js';
+
+/** Weights of the block of channels at a step: a tile [1, columns]. */
+export type WeightsAt = (step: Step) => Value;
+
+/** Number of the block of channels among the bindings. */
+export const blockName = 'block';
+
+/** Outputs of a block that are there, along an axis. */
+export function countOf(
+  site: WindowSite,
+  band: Band,
+  starts: readonly Expression[],
+  at: number,
+): Expression {
+  const { block, blocks } = band.axes[at] as BandAxis;
+  const out = site.plan.spatial[at]?.out as number;
+  return blocks * block === out ? block : minimum(block, subtract(out, starts[at] as Expression));
+}
+
+export class ChannelTiles {
+  private readonly site: WindowSite;
+  private readonly channels: ChannelPlan;
+  private readonly b: KernelBuilder;
+  private readonly type: ComputeType;
+  private readonly input: string;
+  private readonly weightsAt: WeightsAt;
+  /** A line of a tile as it is summed up, and rows of all channels of a block. */
+  private readonly sums: string;
+  private readonly turned: string;
+  /** Outputs of a tile, in whole vectors. */
+  private readonly wide: number;
+  /** Elements from a row of one channel to that of the next, once turned. */
+  private readonly pitch: number;
+
+  /** `input` is the scratch array of the band. */
+  constructor(site: WindowSite, channels: ChannelPlan, input: string, weightsAt: WeightsAt) {
+    const { frame, plan } = site;
+    this.site = site;
+    this.channels = channels;
+    this.b = frame.builder;
+    this.type = computeType(plan.accumulate);
+    this.input = input;
+    this.weightsAt = weightsAt;
+    const { lanes, columns, outputs, lines, band } = channels;
+    const memory = this.type as MemoryType;
+    this.wide = Math.ceil(outputs / lanes) * lanes;
+    const block = band.axes.at(-1)?.block ?? 0;
+    this.pitch = Math.max(block + this.wide - outputs, Math.ceil(block / lanes) * lanes);
+    this.sums = frame.scratch(memory, this.wide * columns);
+    this.turned = frame.scratch(memory, lines * columns * this.pitch);
+  }
+
+  /** All outputs of the bound block of channels in the task's block, which begins at `starts`. */
+  write(starts: readonly Expression[]): void {
+    this.walk(starts, []);
+  }
+
+  /** Rows of the task's outputs; `local` are positions within the block. */
+  private walk(starts: readonly Expression[], local: readonly Expression[]): void {
+    const at = local.length;
+    if (at === this.site.plan.spatial.length - 1) {
+      this.writeLines(starts, local);
+      return;
+    }
+    const { tile } = this.channels.band.axes[at] as BandAxis;
+    this.b.for(0, countOf(this.site, this.channels.band, starts, at), tile, (position) => {
+      this.walk(starts, [...local, position]);
+    });
+  }
+
+  /** All tiles of a row of the task's outputs, or of several lines of them; then their stores. */
+  private writeLines(starts: readonly Expression[], local: readonly Expression[]): void {
+    const { b, channels } = this;
+    const { plan, bindings } = this.site;
+    const last = plan.spatial.length - 1;
+    const count = countOf(this.site, channels.band, starts, last);
+    b.for(0, count, channels.outputs, (column) => {
+      this.accumulate([...local, column]).forEach((sum, down) => {
+        this.turn(sum, down, column);
+      });
+    });
+    const place = local.map((at, i) => add(starts[i] as Expression, at));
+    place.forEach((at, i) => {
+      bindings.set(spatialName(i), at);
+    });
+    const first = starts[last] as Expression;
+    for (let down = 0; down < channels.lines; down++) {
+      const store = (): void => this.storeLine(down, first, count);
+      const out = plan.spatial[last - 1]?.out;
+      if (down === 0 || typeof out !== 'number') {
+        store();
+        continue;
+      }
+      const at = add(place[last - 1] as Expression, down);
+      bindings.set(spatialName(last - 1), at);
+      if (out % channels.lines === 0) store();
+      else b.if(lessThan(at, out), store);
+    }
+  }
+
+  /** One variable [outputs, columns] for each line of the tile. */
+  private accumulate(local: readonly Expression[]): readonly Variable[] {
+    const { b, channels } = this;
+    const { outputs, columns, lines } = channels;
+    const type = { dtype: this.type, shape: [outputs, columns] };
+    const zero = b.broadcast(b.literal(this.type, 0), type.shape);
+    const sums = Array.from({ length: lines }, () => b.variable(zero, type));
+    walkSteps(b, this.site.plan, channels, (step) => {
+      const weights = this.weightsAt(step);
+      sums.forEach((sum, down) => {
+        const x = this.inputs(step, local, down);
+        b.assign(sum, b.dot(x, weights, b.read(sum)));
+      });
+    });
+    return sums;
+  }
+
+  /** Inputs of neighbouring outputs for one kernel element: [outputs, 1]. */
+  private inputs({ depth, taps }: Step, local: readonly Expression[], down: number): Value {
+    const { b, channels } = this;
+    const { plan } = this.site;
+    const last = plan.spatial.length - 1;
+    const padded = plan.spatial.map((s, i) => {
+      const moved = add(local[i] as Expression, i === last - 1 ? down : 0);
+      return add(multiply(moved, s.stride), multiply(taps[i] as Expression, s.kernelDilation));
+    });
+    const address = bandAddress(channels.band, depth, padded);
+    const strides = [(plan.spatial[last] as Spatial).stride, 0];
+    const type = { dtype: this.type, shape: [channels.outputs, 1] };
+    return b.load(type, { buffer: this.input, address, strides }, { volatile: true });
+  }
+
+  /** Turns a line of a tile: [outputs, channels] to a part of [channels, outputs of a row]. */
+  private turn(sum: Variable, down: number, column: Expression): void {
+    const { b, channels, wide, pitch } = this;
+    const { lanes, columns } = channels;
+    b.store({ buffer: this.sums, address: 0, strides: [columns, 1] }, b.read(sum));
+    const square = { dtype: this.type, shape: [lanes, lanes] };
+    for (let across = 0; across < columns; across += lanes) {
+      for (let at = 0; at < wide; at += lanes) {
+        const from = { buffer: this.sums, address: at * columns + across, strides: [columns, 1] };
+        const address = add(column, (down * columns + across) * pitch + at);
+        const to = { buffer: this.turned, address, strides: [pitch, 1] };
+        // Lanes beyond the tile hold anything: the next tile, or nothing, takes their place.
+        b.store(to, b.transpose(b.load(square, from, { volatile: true })));
+      }
+    }
+  }
+
+  /** Stores a row of every channel of the block. */
+  private storeLine(down: number, column: Expression, count: Expression): void {
+    const { b, site, channels, pitch } = this;
+    const { lanes, columns } = channels;
+    const rows = site.plan.rows as number;
+    const first = multiply(site.bindings.get(blockName) ?? 0, columns);
+    const there = rows % columns === 0 ? columns : minimum(columns, subtract(rows, first));
+    b.for(0, there, 1, (channel) => {
+      writeTiles(b, 0, count, lanes, (at, tail) => {
+        const address = add(multiply(add(channel, down * columns), pitch), at);
+        const access = { buffer: this.turned, address, strides: [1] };
+        const type = { dtype: this.type, shape: [lanes] };
+        const content = b.load(type, access, { volatile: true });
+        const lane: TileAxis = { name: laneName, count: lanes };
+        const axes = [tail === undefined ? lane : { ...lane, tail }];
+        storeWindow(site, content, axes, add(first, channel), add(column, at));
+      });
+    });
+  }
+}
