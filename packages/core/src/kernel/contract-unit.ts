@@ -31,7 +31,7 @@ export interface UnitChoice extends UnitBlocks {
  * In the order of growing products, so that small ones are not lost; each step changes one
  * operand, so that tiles are loaded 7 times and not 12.
  */
-const productsOf: Readonly<Record<1 | 2 | 3, UnitChoice['products']>> = {
+export const productsOf: Readonly<Record<1 | 2 | 3, UnitChoice['products']>> = {
   1: [[0, 0]],
   2: [
     [1, 0],
@@ -52,7 +52,7 @@ const productsOf: Readonly<Record<1 | 2 | 3, UnitChoice['products']>> = {
 const leastTiles = 32;
 
 /** A unit for operands of these types that it loads from memory. */
-const unitFor = (target: Target, left: DType, right: DType, accumulate: DType) =>
+export const unitFor = (target: Target, left: DType, right: DType, accumulate: DType) =>
   target.matrixUnits.find(
     (unit) =>
       unit.operands === 'global' &&

@@ -12,7 +12,7 @@ export interface RegisterTile {
 const bytesOfType = (type: ComputeType): number => (/64$/.test(type) ? 8 : 4);
 
 /** Accumulators that leave registers for the operands of a tile of so many vectors. */
-function accumulatorsOf(target: Target, vectors: number): number {
+export function accumulatorsOf(target: Target, vectors: number): number {
   if (target.vectorRegisters < 16) return Math.max(1, target.vectorRegisters - 2);
   // Measured on a software adapter: 8 × 8 scalars take half the time of 4 × 4.
   if (target.vectorBytes === 0) return target.vectorRegisters >= 64 ? 64 : 16;

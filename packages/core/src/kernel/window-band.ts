@@ -37,7 +37,9 @@ export interface BandAxis {
 /** Laid out as [… outer positions, channels, row]: what a step reads lies close to the last. */
 export interface Band {
   readonly axes: readonly BandAxis[];
+  /** Channels that there is room for, and how many of them are copied. */
   readonly channels: number;
+  readonly copied: number;
   /** Elements from a row of one channel to that of the next. */
   readonly pitch: number;
   readonly elements: number;
@@ -74,24 +76,37 @@ function pitchOf(extent: number, bytes: number): number {
   return (extent * bytes) % crowdedBytes === 0 ? extent + lineBytes / bytes : extent;
 }
 
-function bandOf(axes: readonly BandAxis[], channels: number, bytes: number): Band {
-  const pitch = pitchOf(axes.at(-1)?.extent ?? 1, bytes);
+/** What a band shall hold. */
+export interface BandWish {
+  readonly channels: number;
+  readonly bytes: number;
+  /** Bytes that it may take. */
+  readonly budget: number;
+  /** Tasks that there shall be. */
+  readonly wanted: number;
+  /** Channels and elements of a row are multiples of these. */
+  readonly channelStep?: number;
+  readonly rowStep?: number;
+}
+
+function bandOf(axes: readonly BandAxis[], wish: BandWish): Band {
+  const { bytes, channels: copied, channelStep = 1, rowStep = 1 } = wish;
+  const up = (count: number, step: number): number => Math.ceil(count / step) * step;
+  const pitch = pitchOf(up(axes.at(-1)?.extent ?? 1, rowStep), bytes);
   const rows = axes.slice(0, -1).reduce((count, { extent }) => count * extent, 1);
-  return { axes, channels, pitch, elements: rows * channels * pitch };
+  const channels = up(copied, channelStep);
+  return { axes, channels, copied, pitch, elements: rows * channels * pitch };
 }
 
 /**
- * Blocks of outputs whose inputs fit `budget` bytes, outer axes cut first, and enough of them for
- * `wanted` tasks where a block keeps several times its overlap with the next; undefined where a
+ * Blocks of outputs whose inputs fit the budget, outer axes cut first, and enough of them for the
+ * tasks wanted where a block keeps several times its overlap with the next; undefined where a
  * size is not known. `tiles`: outputs along every axis that a block holds a multiple of.
  */
 export function planBand(
   spatial: readonly Spatial[],
-  channels: number,
   tiles: readonly number[],
-  bytes: number,
-  budget: number,
-  wanted: number,
+  wish: BandWish,
 ): Band | undefined {
   const known = spatial.map(knownOf).filter((s) => s !== undefined);
   if (known.length < spatial.length) return undefined;
@@ -103,13 +118,13 @@ export function planBand(
     const { block, tile } = axes[at] as BandAxis;
     const blocks = axes.reduce((count, axis) => count * axis.blocks, 1);
     const { stride, reach } = known[at] as KnownSpatial;
-    if (bandOf(axes, channels, bytes).elements * bytes > budget) return block > tile;
-    return blocks < wanted && block >= 2 * tile && block * stride >= 3 * (reach - stride);
+    if (bandOf(axes, wish).elements * wish.bytes > wish.budget) return block > tile;
+    return blocks < wish.wanted && block >= 2 * tile && block * stride >= 3 * (reach - stride);
   };
   known.forEach((_, at) => {
     while (isCut(at)) parts[at] = (parts[at] as number) + 1;
   });
-  return bandOf(made(), channels, bytes);
+  return bandOf(made(), wish);
 }
 
 /** Position of an element in a band. */
@@ -148,6 +163,7 @@ export function copyBand(
   const origin = plan.spatial.map((s, i) =>
     subtract(multiply(start.outputs[i] as Expression, s.stride), s.low),
   );
+  const length = band.axes.at(-1)?.extent ?? 1;
   const walk = (channel: Expression, local: readonly Expression[]): void => {
     if (local.length < spatial.length) {
       const { extent } = band.axes[local.length] as BandAxis;
@@ -164,15 +180,14 @@ export function copyBand(
       origin: origin.at(-1) as Expression,
       address,
     });
-    const { extent } = band.axes.at(-1) as BandAxis;
     ifElse(
       b,
       inside,
-      () => row.copy(extent),
-      () => row.fill(extent),
+      () => row.copy(length),
+      () => row.fill(length),
     );
   };
-  b.for(0, band.channels, 1, (channel) => walk(channel, []));
+  b.for(0, band.copied, 1, (channel) => walk(channel, []));
 }
 
 /** Whether a position without padding is one of an axis, as an expression. */

@@ -1,10 +1,11 @@
 /** Whether a convolution runs with vectors along its output channels, and in what tiles. */
 import { product } from '../base/expression.js';
 import type { Target } from '../base/target.js';
+import type { Node } from '../graph/node.js';
 import { isConstantValue } from './contract.js';
 import { computeType } from './elementwise.js';
-import { evenHeight } from './register-tile.js';
-import { type Band, lineBytes, planBand } from './window-band.js';
+import { accumulatorsOf, evenHeight } from './register-tile.js';
+import { type Band, type BandWish, lineBytes, planBand } from './window-band.js';
 import type { WindowPlan } from './window-plan.js';
 
 export interface ChannelPlan {
@@ -46,15 +47,19 @@ interface Tile {
   readonly cost: number;
 }
 
-const waste = (extent: number, tile: number): number => (Math.ceil(extent / tile) * tile) / extent;
+export const waste = (extent: number, tile: number): number =>
+  (Math.ceil(extent / tile) * tile) / extent;
 
 /** Tiles whose accumulators, weights and one input stay in registers; the cheapest of them. */
-function cheapestTile(target: Target, lanes: number, rows: number, out: readonly number[]): Tile {
+function cheapestTile(
+  target: Target,
+  { lanes, rows, out }: Sizes,
+  widths: readonly number[] = target.vectorRegisters >= 32 ? [2, 3, 4, 1] : [2, 1],
+): Tile {
   const [width = 1, height = 1] = [out.at(-1), out.at(-2)];
   let best: Tile | undefined;
-  for (const vectors of target.vectorRegisters >= 32 ? [2, 3, 4, 1] : [2, 1]) {
-    const free = target.vectorRegisters - vectors - 1;
-    const most = Math.floor((target.vectorBytes === 16 ? Math.min(free, 8) : free) / vectors);
+  for (const vectors of widths) {
+    const most = Math.floor(accumulatorsOf(target, vectors) / vectors);
     for (let lines = 1; lines <= Math.min(most, height); lines++) {
       const fits = Math.floor(most / lines);
       // Whole rows in one tile, or else rows cut evenly.
@@ -68,33 +73,73 @@ function cheapestTile(target: Target, lanes: number, rows: number, out: readonly
   return best as Tile;
 }
 
-/** The plan; undefined where sizes are unknown, or where vectors along a row do better. */
-export function planChannels(plan: WindowPlan, target: Target): ChannelPlan | undefined {
-  const { weights, step, spatial, accumulate, tile: other } = plan;
-  const type = computeType(accumulate);
-  const bytes = /64$/.test(type) ? 8 : 4;
+/** Sizes of a convolution that are all known. */
+export interface Sizes {
+  readonly lanes: number;
+  readonly bytes: number;
+  /** Output and input channels of a group, and kernel elements. */
+  readonly rows: number;
+  readonly depth: number;
+  readonly taps: number;
+  readonly out: readonly number[];
+}
+
+/** The sizes, where they are known and vectors can lie along channels. */
+export function sizesOf(plan: WindowPlan, target: Target): Sizes | undefined {
+  const { weights, spatial, accumulate, rows, depth } = plan;
+  const bytes = /64$/.test(computeType(accumulate)) ? 8 : 4;
   const lanes = target.vectorBytes / bytes;
   if (weights === undefined || lanes < 4 || accumulate === 'bool') return undefined;
-  const { rows, depth } = plan;
-  const kernel = product(spatial.map((s) => s.kernel));
+  const taps = product(spatial.map((s) => s.kernel));
   const out = spatial.map((s) => s.out);
-  const sizes = [rows, depth, kernel, ...out];
-  if (sizes.some((size) => typeof size !== 'number' || size < 1)) return undefined;
-  if (Number(rows) < lanes / 2) return undefined;
-  const tile = cheapestTile(target, lanes, Number(rows), out.map(Number));
-  const last = Number(out.at(-1));
+  if ([rows, depth, taps, ...out].some((size) => typeof size !== 'number' || size < 1)) {
+    return undefined;
+  }
+  const numbers = { rows: Number(rows), depth: Number(depth), taps: Number(taps) };
+  return { lanes, bytes, ...numbers, out: out.map(Number) };
+}
+
+/** The plan; undefined where sizes are unknown, or where vectors along a row do better. */
+export function planChannels(plan: WindowPlan, target: Target): ChannelPlan | undefined {
+  const { tile: other } = plan;
+  const sizes = sizesOf(plan, target);
+  if (sizes === undefined || sizes.rows < sizes.lanes / 2) return undefined;
+  const { rows, lanes, out } = sizes;
+  const tile = cheapestTile(target, sizes);
   const rowCost =
-    waste(Number(rows), other.rows) *
-    waste(last, other.columns) *
+    waste(rows, other.rows) *
+    waste(out.at(-1) ?? 1, other.columns) *
     (1 + lanes / other.columns / 4 + 1 / other.rows / 2);
   if (rowCost < tile.cost) return undefined;
-  const constant = isConstantValue(step, weights);
-  const places = Number(product(out));
-  if (!constant && places < leastUses) return undefined;
+  const made = channelPlan(plan, target, sizes, tile, { share: bandShare });
+  const places = out.reduce((count, each) => count * each, 1);
+  return made === undefined || made.constant || places >= leastUses ? made : undefined;
+}
+
+/** Tiles of one vector of channels by a band that a matrix unit reads as well. */
+export const planBeside = (
+  plan: WindowPlan,
+  target: Target,
+  sizes: Sizes,
+  wish: Wish,
+): ChannelPlan | undefined =>
+  channelPlan(plan, target, sizes, cheapestTile(target, sizes, [1]), wish);
+
+interface Wish extends Pick<BandWish, 'channelStep' | 'rowStep'> {
+  /** Part of the second cache for the band. */
+  readonly share: number;
+}
+
+function channelPlan(
+  { step, weights, spatial, ...plan }: WindowPlan,
+  target: Target,
+  sizes: Sizes,
+  tile: Tile,
+  { share, ...steps }: Wish,
+): ChannelPlan | undefined {
+  const { lanes, bytes, rows, depth, taps, out } = sizes;
   const columns = tile.vectors * lanes;
-  const blocks = Math.ceil(Number(rows) / columns);
-  const steps = Number(depth) * Number(kernel);
-  const budget = (target.cacheBytes[1] ?? usualCache) * bandShare;
+  const blocks = Math.ceil(rows / columns);
   const cores = Math.max(1, target.cores);
   const batch = typeof plan.batch === 'number' ? plan.batch : 1;
   const wanted = cores === 1 ? 1 : Math.ceil((tasksPerCore * cores) / (batch * plan.groups));
@@ -102,27 +147,31 @@ export function planChannels(plan: WindowPlan, target: Target): ChannelPlan | un
     i === out.length - 1 ? tile.outputs : i === out.length - 2 ? tile.lines : 1,
   );
   // Weights that weigh more than the input are read once: tasks share out blocks of channels.
-  const isHeavy = steps * columns * blocks > Number(depth) * places;
-  const band = planBand(spatial, Number(depth), tiles, bytes, budget, isHeavy ? 1 : wanted);
+  const isHeavy = taps * columns * blocks > out.reduce((count, each) => count * each, 1);
+  const band = planBand(spatial, tiles, {
+    channels: depth,
+    bytes,
+    budget: (target.cacheBytes[1] ?? usualCache) * share,
+    wanted: isHeavy ? 1 : wanted,
+    ...steps,
+  });
   if (band === undefined) return undefined;
   const parts = band.axes.reduce((count, axis) => count * axis.blocks, 1);
   const shares = Math.min(blocks, Math.max(1, Math.ceil(wanted / parts)));
-  const taskBlocks = Math.ceil(blocks / shares);
   // A tile's inputs of one channel: lines of the cache, each begun in the middle.
   const reach = (tile.outputs - 1) * (spatial.at(-1)?.stride ?? 1) + 1;
   const near = (target.cacheBytes[0] ?? usualNearCache) * chunkShare;
   const most = Math.max(1, Math.floor(near / (tile.lines * (reach * bytes + lineBytes))));
-  const chunk = evenHeight(Number(depth), most);
   return {
     lanes,
     columns,
     outputs: tile.outputs,
     lines: tile.lines,
     blocks,
-    taskBlocks,
-    chunk,
-    steps,
+    taskBlocks: Math.ceil(blocks / shares),
+    chunk: evenHeight(depth, most),
+    steps: depth * taps,
     band,
-    constant,
+    constant: isConstantValue(step, weights as Node),
   };
 }

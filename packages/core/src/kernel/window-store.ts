@@ -1,10 +1,11 @@
 /** What follows a window: its epilogue on a tile of sums, and the stores of its outputs. */
-import { add, type Expression, substitute, variable } from '../base/expression.js';
-import type { Value } from './builder.js';
+import { add, type Expression, multiply, substitute, variable } from '../base/expression.js';
+import type { ComputeType } from '../base/target.js';
+import type { KernelBuilder, Value } from './builder.js';
 import { lowerCast, settle } from './elementwise.js';
 import type { KernelFrame, KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
-import type { Bindings } from './nest.js';
+import { type Bindings, writeTiles } from './nest.js';
 import { type Place, type TileAxis, ValueLowering } from './value.js';
 import { rowAxisName, spatialName, type WindowPlan } from './window-plan.js';
 
@@ -55,4 +56,66 @@ export function storeWindow(
   plan.roots.forEach(({ node: root, index }, i) => {
     storeAt(place, outputs[i] as string, root, index, values.value(root, index));
   });
+}
+
+/** Rows of outputs in scratch memory, one for each of some output channels. */
+export interface TurnedRows {
+  readonly buffer: string;
+  readonly dtype: ComputeType;
+  /** Elements from one channel's row to the next, and vectors that rows are read by. */
+  readonly pitch: number;
+  readonly lanes: number;
+  /** First element of the first row. */
+  readonly address: Expression;
+}
+
+/** Stores `count` outputs from `column` on of `channels` output channels from `first` on. */
+export function storeTurned(
+  site: WindowSite,
+  rows: TurnedRows,
+  [first, channels]: readonly [Expression, Expression],
+  [column, count]: readonly [Expression, Expression],
+): void {
+  const b = site.frame.builder;
+  const { buffer, dtype, pitch, lanes } = rows;
+  b.for(0, channels, 1, (channel) => {
+    writeTiles(b, 0, count, lanes, (at, tail) => {
+      const address = add(rows.address, multiply(channel, pitch), at);
+      const access = { buffer, address, strides: [1] };
+      const content = b.load({ dtype, shape: [lanes] }, access, { volatile: true });
+      const lane: TileAxis = { name: laneName, count: lanes };
+      const axes = [tail === undefined ? lane : { ...lane, tail }];
+      storeWindow(site, content, axes, add(first, channel), add(column, at));
+    });
+  });
+}
+
+/** A tile in scratch memory. */
+export interface TilePlace {
+  readonly buffer: string;
+  readonly address: Expression;
+  readonly pitch: number;
+}
+
+/** Turns [rows, columns], multiples of `lanes`, from one place to another. */
+export function turnTile(
+  b: KernelBuilder,
+  dtype: ComputeType,
+  lanes: number,
+  [rows, columns]: readonly [number, number],
+  from: TilePlace,
+  to: TilePlace,
+): void {
+  const type = { dtype, shape: [lanes, lanes] };
+  const access = ({ buffer, address, pitch }: TilePlace, row: number, column: number) => ({
+    buffer,
+    address: add(address, row * pitch + column),
+    strides: [pitch, 1],
+  });
+  for (let across = 0; across < columns; across += lanes) {
+    for (let down = 0; down < rows; down += lanes) {
+      const square = b.load(type, access(from, down, across), { volatile: true });
+      b.store(access(to, across, down), b.transpose(square));
+    }
+  }
 }

@@ -6,13 +6,10 @@ import { add, type Expression, lessThan, minimum, multiply, subtract } from '../
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { computeType } from './elementwise.js';
-import { laneName } from './fused.js';
-import { writeTiles } from './nest.js';
-import type { TileAxis } from './value.js';
 import { type Band, type BandAxis, bandAddress } from './window-band.js';
 import type { ChannelPlan } from './window-channel-plan.js';
 import { type Spatial, spatialName } from './window-plan.js';
-import { storeWindow, type WindowSite } from './window-store.js';
+import { storeTurned, turnTile, type WindowSite } from './window-store.js';
 import { type Step, walkSteps } from './window-weights.js';
 
 /** Weights of the block of channels at a step: a tile [1, columns]. */
@@ -151,35 +148,22 @@ export class ChannelTiles {
     const { b, channels, wide, pitch } = this;
     const { lanes, columns } = channels;
     b.store({ buffer: this.sums, address: 0, strides: [columns, 1] }, b.read(sum));
-    const square = { dtype: this.type, shape: [lanes, lanes] };
-    for (let across = 0; across < columns; across += lanes) {
-      for (let at = 0; at < wide; at += lanes) {
-        const from = { buffer: this.sums, address: at * columns + across, strides: [columns, 1] };
-        const address = add(column, (down * columns + across) * pitch + at);
-        const to = { buffer: this.turned, address, strides: [pitch, 1] };
-        // Lanes beyond the tile hold anything: the next tile, or nothing, takes their place.
-        b.store(to, b.transpose(b.load(square, from, { volatile: true })));
-      }
-    }
+    const from = { buffer: this.sums, address: 0, pitch: columns };
+    const address = add(column, down * columns * pitch);
+    // Lanes beyond the tile hold anything: the next tile, or nothing, takes their place.
+    const to = { buffer: this.turned, address, pitch };
+    turnTile(b, this.type, lanes, [wide, columns], from, to);
   }
 
   /** Stores a row of every channel of the block. */
   private storeLine(down: number, column: Expression, count: Expression): void {
-    const { b, site, channels, pitch } = this;
+    const { site, channels, pitch } = this;
     const { lanes, columns } = channels;
     const rows = site.plan.rows as number;
     const first = multiply(site.bindings.get(blockName) ?? 0, columns);
     const there = rows % columns === 0 ? columns : minimum(columns, subtract(rows, first));
-    b.for(0, there, 1, (channel) => {
-      writeTiles(b, 0, count, lanes, (at, tail) => {
-        const address = add(multiply(add(channel, down * columns), pitch), at);
-        const access = { buffer: this.turned, address, strides: [1] };
-        const type = { dtype: this.type, shape: [lanes] };
-        const content = b.load(type, access, { volatile: true });
-        const lane: TileAxis = { name: laneName, count: lanes };
-        const axes = [tail === undefined ? lane : { ...lane, tail }];
-        storeWindow(site, content, axes, add(first, channel), add(column, at));
-      });
-    });
+    const address = down * columns * pitch;
+    const rowsAt = { buffer: this.turned, dtype: this.type, pitch, lanes, address };
+    storeTurned(site, rowsAt, [first, there], [column, count]);
   }
 }

@@ -17,7 +17,7 @@ import type { Axis } from './axes.js';
 import { convertsLeft } from './contract.js';
 import type { KernelNames } from './frame.js';
 import { type LeftPanels, writeLeftPack } from './left-pack.js';
-import type { LoweredKernel } from './lowered.js';
+import type { Choices, LoweredKernel } from './lowered.js';
 import { flatten } from './view-index.js';
 import { planChannels } from './window-channel-plan.js';
 import { writeWindowChannels } from './window-channels.js';
@@ -32,16 +32,24 @@ import {
   type WindowPlan,
 } from './window-plan.js';
 import { writeWindowRegister } from './window-register.js';
+import { writeWindowUnit } from './window-unit.js';
+import { planWindowUnit } from './window-unit-plan.js';
 
 export function lowerWindow(
   step: KernelStep,
   target: Target,
   names: KernelNames,
+  { precision }: Pick<Choices, 'precision'>,
 ): readonly LoweredKernel[] {
   const plan = planWindow(step, target);
   const flops = flopsOf(plan);
   if (target.execution === 'threads') {
     return [{ ...writeWindowGroup(plan, target, names), flops }];
+  }
+  const unit = planWindowUnit(plan, target, precision);
+  if (unit !== undefined) {
+    const [weights, main] = writeWindowUnit(plan, unit, target, names);
+    return [weights as LoweredKernel, { ...(main as LoweredKernel), flops }];
   }
   const channels = planChannels(plan, target);
   if (channels !== undefined) {
