@@ -27,6 +27,7 @@ import { joinBits, RangeOf, splitBits } from './unit-operand.js';
 import { type TileAxis, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 import { groupName, inGraphOrder, type WindowPlan } from './window-plan.js';
+import type { WindowSite } from './window-store.js';
 import { blockName } from './window-tiles.js';
 import type { WindowUnitPlan } from './window-unit-plan.js';
 
@@ -162,4 +163,26 @@ export function weightsOfTiles(
     return b.binary('shiftLeft', half, b.literal('u32', 16));
   });
   return joinBits(b, bits);
+}
+
+/** Weights [1, unit.n] at an index whose first axis runs with the lane, from `channel` on. */
+export function weightsInPlace(
+  { frame, plan, names }: WindowSite,
+  { unit }: WindowUnitPlan,
+  index: readonly Expression[],
+  channel: Expression,
+): Value {
+  const rows = plan.rows as number;
+  const lane: TileAxis = { name: laneName, count: unit.n };
+  const cut = rows % unit.n === 0 ? lane : { ...lane, tail: subtract(rows, channel) };
+  const values = new ValueLowering({
+    builder: frame.builder,
+    target: frame.target,
+    bufferOf: (node) => frame.input(node),
+    finish: (e) => e,
+    tile: [{ name: 'one', count: 1 }, cut],
+    known: () => undefined,
+    failBase: names.failBase,
+  });
+  return frame.builder.broadcast(values.value(plan.weights as Node, index), [1, unit.n]);
 }

@@ -32,10 +32,11 @@ export interface WindowUnitPlan extends Pick<UnitChoice, 'parts' | 'splits' | 'p
 const bandShare = 1 / 8;
 const columnTiles = 2;
 /**
- * Multiply-adds of f32 by plain code in the time of a product of two tiles on the unit: measured
- * on one whose products take 16 cycles, beside two vectors of 16 multiply-adds a cycle.
+ * Cycles of a product for each row of its left tile, loads and stores with them, and vectors of
+ * multiply-adds that plain code does in a cycle: measured on units with 16 rows beside two ports.
  */
-const plainInProduct = 750;
+const cyclesOfRow = 1.7;
+const plainVectors = 1.7;
 
 /** How the unit would do it; undefined where it cannot or where it does not pay. */
 export function planWindowUnit(
@@ -75,7 +76,8 @@ export function planWindowUnit(
     waste(rows, wide) *
     waste(depth, unit.k);
   const products = productsOf[parts];
-  if (spoilt * products.length * plainInProduct > unit.m * unit.n * unit.k) return undefined;
+  const plainInRow = cyclesOfRow * plainVectors * lanes;
+  if (spoilt * products.length * plainInRow > unit.n * unit.k) return undefined;
   const blocks = Math.ceil(rows / wide);
   const shares = Math.ceil(plain.blocks / plain.taskBlocks);
   const outer = band.axes.slice(0, -1).reduce((count, { extent }) => count * extent, 1);

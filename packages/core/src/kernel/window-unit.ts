@@ -12,25 +12,35 @@ import {
   modulo,
   multiply,
   subtract,
+  variable,
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { KernelFrame, type KernelNames } from './frame.js';
+import { laneName } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings } from './nest.js';
 import { highHalf, RangeOf, rangesFit, splitParts } from './unit-operand.js';
 import { type BandAxis, copyBand } from './window-band.js';
 import { bandStart, writeBandTasks } from './window-channels.js';
-import { groupName, type Spatial, spatialName, type WindowPlan } from './window-plan.js';
+import {
+  groupName,
+  inGraphOrder,
+  type Spatial,
+  spatialName,
+  type WindowPlan,
+} from './window-plan.js';
 import { storeTurned, turnTile, type WindowSite } from './window-store.js';
 import { blockName, ChannelTiles, countOf } from './window-tiles.js';
 import {
   packUnitWeights,
   type UnitWeights,
+  weightsInPlace,
   weightsOfTiles,
   weightTile,
 } from './window-unit-pack.js';
 import type { WindowUnitPlan } from './window-unit-plan.js';
+import type { Step } from './window-weights.js';
 
 export function writeWindowUnit(
   plan: WindowPlan,
@@ -89,12 +99,23 @@ class UnitWindow implements WindowSite {
     this.side = this.frame.scratch('f32', chosen.plain.lanes * unit.k);
     this.sums = this.frame.scratch('f32', tall * wide);
     this.turned = this.frame.scratch('f32', wide * this.pitch);
-    this.plain = new ChannelTiles(this, chosen.plain, this.input, ({ depth, taps }) => {
-      const number = this.bindings.get(blockName) ?? 0;
-      const block = add(this.firstBlock, floorDivide(number, columnTiles));
-      const tile = modulo(number, columnTiles);
-      return weightsOfTiles(this.b, plan, chosen, this.weights, { block, tile, taps, depth });
-    });
+    this.plain = new ChannelTiles(this, chosen.plain, this.input, (step) => this.weightsAt(step));
+  }
+
+  /** Weights of plain code: from the unit's tiles where these tell all of them, else in place. */
+  private weightsAt({ depth, taps }: Step): Value {
+    const { b, plan, chosen, bindings } = this;
+    const number = bindings.get(blockName) ?? 0;
+    if (chosen.parts === 3 || !chosen.splits) {
+      const block = add(this.firstBlock, floorDivide(number, chosen.columnTiles));
+      const tile = modulo(number, chosen.columnTiles);
+      return weightsOfTiles(b, plan, chosen, this.weights, { block, tile, taps, depth });
+    }
+    const { n: count } = chosen.unit;
+    const first = multiply(number, count);
+    const out = add(multiply(bindings.get(groupName) ?? 0, plan.rows), first);
+    const channel = add(out, variable(laneName, count));
+    return weightsInPlace(this, chosen, [channel, depth, ...inGraphOrder(plan.order, taps)], first);
   }
 
   /** Number of the bound group's first block. */
