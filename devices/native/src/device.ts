@@ -36,7 +36,7 @@ import { reasonOf } from './reasons.js';
 import type { Address, Runtime } from './runtime.js';
 
 /** Work estimated below this runs on the caller's thread: handing it over would cost more. */
-const inlineMicroseconds = 100;
+const inlineMicroseconds = 600;
 /** Copies up to this run on the caller's thread, well below a millisecond. */
 const inlineBytes = 2 ** 20;
 

@@ -268,9 +268,12 @@ function isMadeFor(made: Made, { step, symbols }: ReadyLaunch, frame: Frame): bo
   );
 }
 
-/** A rough cost for one core: 4 operations and 8 bytes per nanosecond. */
+/**
+ * A rough cost for one core: 8 bytes and 4 operations per nanosecond, and 64 where there are many
+ * for a byte, as only products have.
+ */
 const microsecondsOf = (flops: number, bytes: number): number =>
-  Math.ceil(Math.max(flops / 4000, bytes / 8000)) + 1;
+  Math.ceil(Math.max(flops / (flops > 4 * bytes ? 64_000 : 4000), bytes / 8000)) + 1;
 
 /** Steps between binds, each with the memory that is first needed there. */
 function segmentsOf(session: Session, procedure: Procedure): Segment[] {
