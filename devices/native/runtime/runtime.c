@@ -113,6 +113,7 @@ EXPORT int claw_features(void) {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     bits |= 2;
+    if (__builtin_cpu_supports("avx512vnni")) bits |= 16;
     if (amx_allowed()) bits |= 4;
   }
 #elif defined(__aarch64__)

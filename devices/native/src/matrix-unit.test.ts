@@ -133,6 +133,43 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
     if (value < 1) expect(row(own.data, 40).some((x) => x !== 0)).toBe(true);
   });
 
+  it.each([
+    ['u8', 0, 'i8', 70, 300, 90],
+    ['u8', 128, 'i8', 33, 67, 45],
+    ['u8', 100, 'i8', 16, 64, 32],
+    ['i8', 0, 'i8', 9, 1000, 200],
+    ['u8', 3, 'u8', 40, 70, 50],
+  ] as const)('%s less %i by %s, %i × %i × %i, is exact on vectors', async (...facts) => {
+    const [leftType, zero, rightType, m, k, n] = facts;
+    const bytes = (dtype: 'u8' | 'i8', count: number) =>
+      Array.from(
+        { length: count },
+        () => Math.floor((random() + 1) * 128) - (dtype === 'i8' ? 128 : 0),
+      );
+    const tensor = (dtype: 'u8' | 'i8', shape: number[]): HostTensor => {
+      const data = bytes(dtype, (shape[0] as number) * (shape[1] as number));
+      return hostTensor(
+        dtype,
+        shape,
+        dtype === 'u8' ? Uint8Array.from(data) : Int8Array.from(data),
+      );
+    };
+    const [a, b] = [tensor(leftType, [m, k]), tensor(rightType, [k, n])];
+    const x = core.input('a', a);
+    for (const y of [core.input('b', b), core.constant(b)]) {
+      const left = core.subtract(core.cast(x, 'i32'), core.scalar('i32', zero));
+      const right = core.cast(y, 'i32');
+      const shifted = rightType === 'u8' ? core.subtract(right, core.scalar('i32', 128)) : right;
+      const inputs = y.op === 'input' ? [x, y] : [x];
+      const graph = core.graphOf(inputs as never, [core.matmul(left, shifted)]);
+      const wanted = core.interpret(graph, y.op === 'input' ? [a, b] : [a]);
+      const text = compile(graph, vectors.target, vectors.plugin.language).source?.text ?? '';
+      expect(text.includes('multiply_bytes_u32x16')).toBe(true);
+      const got = await run(vectors, graph, y.op === 'input' ? [a, b] : [a]);
+      expect(got.data).toEqual(((await wanted)[0] as HostTensor).data);
+    }
+  });
+
   const byConstant = (a: HostTensor, b: HostTensor): core.Graph => {
     const x = core.input('a', a);
     return core.graphOf([x], [core.matmul(x, core.constant(b))]);

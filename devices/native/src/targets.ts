@@ -8,7 +8,7 @@ import {
 
 export interface NativeRow {
   /** Second part of the target's id; chooses the tokens of the C language. */
-  readonly name: 'amx' | 'avx512' | 'avx2' | 'neon' | 'generic';
+  readonly name: 'amx' | 'avx512' | 'avx512f' | 'avx2' | 'neon' | 'generic';
   /** Bit of claw_features that must be set; 0 where any CPU will do. */
   readonly feature: number;
   readonly vectorBytes: number;
@@ -40,6 +40,19 @@ const tileUnit = (name: string, left: DType, right: DType, accumulate: DType): M
   return { name, left, right, accumulate, operands: 'global', ...shape };
 };
 
+/** Words of four bytes, multiplied by vectors: on what a word holds, m and n are any tile's. */
+const byteUnit: MatrixUnit = {
+  name: 'dot-u8-i8',
+  left: 'u8',
+  right: 'i8',
+  accumulate: 'i32',
+  operands: 'register',
+  m: 1,
+  n: 1,
+  k: 4,
+  interleave: 4,
+};
+
 /** Best first. */
 export const rows: readonly NativeRow[] = [
   {
@@ -47,7 +60,7 @@ export const rows: readonly NativeRow[] = [
     feature: 4,
     vectorBytes: 64,
     vectorRegisters: 32,
-    flags: [...avx512Flags, '-mamx-tile', '-mamx-bf16', '-mamx-int8'],
+    flags: [...avx512Flags, '-mavx512vnni', '-mamx-tile', '-mamx-bf16', '-mamx-int8'],
     fusedMultiplyAdd: true,
     math: ['scaleByPower', 'nearDivide'],
     streams: true,
@@ -57,10 +70,23 @@ export const rows: readonly NativeRow[] = [
       tileUnit('amx-i8-u8', 'i8', 'u8', 'i32'),
       tileUnit('amx-u8-i8', 'u8', 'i8', 'i32'),
       tileUnit('amx-u8-u8', 'u8', 'u8', 'i32'),
+      byteUnit,
     ],
   },
   {
     name: 'avx512',
+    feature: 16,
+    vectorBytes: 64,
+    vectorRegisters: 32,
+    flags: [...avx512Flags, '-mavx512vnni'],
+    fusedMultiplyAdd: true,
+    math: ['scaleByPower', 'nearDivide'],
+    streams: true,
+    matrixUnits: [byteUnit],
+  },
+  {
+    // The first chips with vectors of 512 bits do not multiply bytes.
+    name: 'avx512f',
     feature: 2,
     vectorBytes: 64,
     vectorRegisters: 32,

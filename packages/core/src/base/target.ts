@@ -35,8 +35,11 @@ export interface MatrixUnit {
    * [k / interleave, n · interleave]. 1 where rows lie as they are.
    */
   readonly interleave: number;
-  /** Class of the memory that the operands are loaded from. */
-  readonly operands: 'global' | 'shared' | 'scratch';
+  /**
+   * Class of the memory that the operands are loaded from. `register`: they are vectors of 32-bit
+   * words that hold neighbours of the depth, and m and n are any tile's.
+   */
+  readonly operands: 'global' | 'shared' | 'scratch' | 'register';
   /** Tiles of operands and accumulators that one task can hold; absent where that is no limit. */
   readonly tiles?: number;
 }

@@ -84,8 +84,13 @@ export function createPrelude(tokens: Tokens): Prelude {
         const token = tokens[name];
         const head = `INLINE ${result} ${name}(${parameters}) {`;
         if (token === undefined) return `${head}\n  ${plain()}\n}`;
-        const test = `#if __has_builtin(${token.builtin})`;
-        return `${head}\n${test}\n  ${token.body}\n#else\n  ${plain()}\n#endif\n}`;
+        const { otherwise } = token;
+        const first = `#if __has_builtin(${token.builtin})\n  ${token.body}\n`;
+        const second =
+          otherwise === undefined
+            ? ''
+            : `#elif __has_builtin(${otherwise.builtin})\n  ${otherwise.body}\n`;
+        return `${head}\n${first}${second}#else\n  ${plain()}\n#endif\n}`;
       }),
     declared,
   };

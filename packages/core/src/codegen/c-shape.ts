@@ -234,11 +234,18 @@ export function dotParts(
   for (let step = 0; step < depth; step++) {
     for (let row = 0; row < m; row++) {
       const left = `${name}_a${step}_${row}`;
-      k.line(`const ${type} ${left} = ${spread(k, dtype, laneText(a, row, step), width)};`);
+      const leftType = partType(k, a.type.dtype, width);
+      const spreadLeft = spread(k, a.type.dtype, laneText(a, row, step), width);
+      k.line(`const ${leftType} ${left} = ${spreadLeft};`);
       for (let part = 0; part < parts; part++) {
         const local = names[row * parts + part] as string;
         const right = b.parts[step * parts + part] as string;
-        k.line(`${local} = ${multiplyAddText(k, dtype, width, left, right, local)};`);
+        const operands = `${left}, ${right}, ${local}`;
+        const sum =
+          operation.unit === undefined
+            ? multiplyAddText(k, dtype, width, left, right, local)
+            : `${functions.multiplyBytes(k.prelude, operation.unit, width)}(${operands})`;
+        k.line(`${local} = ${sum};`);
       }
     }
   }

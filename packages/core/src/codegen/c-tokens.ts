@@ -10,6 +10,8 @@ export interface Token {
   readonly builtin: string;
   /** Statements over the parameter names of the plain function. */
   readonly body: string;
+  /** The same for compilers that have another function. */
+  readonly otherwise?: Token;
 }
 
 export type Tokens = Readonly<Record<string, Token>>;
@@ -258,6 +260,9 @@ const nearDivide512: Entries = [
   ],
 ];
 
+const multiplyBytes = (call: string): string =>
+  `return (i32x16)${call}((i32x16)sum, (i32x16)a, (i32x16)b);`;
+
 const avx512: Entries = [
   ...maskedAccess('f32 i32 u32', 16, 'i32', words512),
   ...maskedAccess('f64 i64 u64', 8, 'i64', longs512),
@@ -270,6 +275,13 @@ const avx512: Entries = [
   ['fma_f64x8', token('vfmaddpd512_mask', (f) => `return ${f}(a, b, c, (u8)-1, 4);`)],
   ...multiplyAdd256,
   ...nearDivide512,
+  [
+    'multiply_bytes_u32x16',
+    {
+      ...token('vpdpbusd_v16si', multiplyBytes),
+      otherwise: token('vpdpbusd512', multiplyBytes),
+    },
+  ],
   ['scale_f32x16', token('scalefps512_mask', (f) => `return ${f}(a, b, a, (u16)-1, 4);`)],
   ['scale_f64x8', token('scalefpd512_mask', (f) => `return ${f}(a, b, a, (u8)-1, 4);`)],
   ...functions512('f32x16', 'ps', 'u16'),
@@ -343,6 +355,7 @@ const fixedLength: Entries = ['f32x4', 'f32x8', 'f32x16', 'f64x2', 'f64x4', 'f64
 const rows: Readonly<Record<string, Tokens>> = {
   amx: Object.fromEntries(avx512),
   avx512: Object.fromEntries(avx512),
+  avx512f: Object.fromEntries(avx512),
   avx2: Object.fromEntries(avx2),
   neon: Object.fromEntries(fixedLength),
   sve: Object.fromEntries(fixedLength),

@@ -36,6 +36,7 @@ import { laneName } from './fused.js';
 import { dividesBy, type LeftPanels } from './left-pack.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
+import type { Operands, RightElements, WordOperands } from './register-operands.js';
 import type { RegisterTile } from './register-tile.js';
 import { eachRow } from './tile-epilogue.js';
 import { type Place, type TileAxis, ValueLowering } from './value.js';
@@ -63,11 +64,28 @@ export function writeRegisterContract(
   const given = frame.workspaceOf(panels, panelType(plan));
   const leftBuffer = frame.workspaceOf(left?.workspace, panelType(plan));
   const outputs = plan.step.outputs.map((node) => frame.output(node));
-  return new RegisterWriter({ ...site, outputs }, tile, given, left, leftBuffer).write();
+  return new RegisterWriter({ ...site, outputs }, tile, {
+    panels: given,
+    left,
+    leftBuffer,
+  }).write();
 }
 
-/** Elements [1, columns of the tile] of the right operand at the bound depth, by their panel. */
-export type RightElements = (panel: Expression) => Value;
+/** As writeRegisterContract, from words. */
+export function writeWordContract(
+  plan: ContractPlan,
+  groups: MergedGroups,
+  target: Target,
+  names: KernelNames,
+  tile: RegisterTile,
+  operands: (site: Omit<ContractSite, 'outputs'>) => WordOperands,
+): LoweredKernel {
+  const frame = new KernelFrame(plan.step, target);
+  const site = { plan, groups, names, frame, bindings: new Bindings() };
+  const words = operands(site);
+  const outputs = plan.step.outputs.map((node) => frame.output(node));
+  return new RegisterWriter({ ...site, outputs }, tile, { words }).write();
+}
 
 /**
  * Writes the tiles of some rows and columns, from operands in place: no packing. `right` is where
@@ -80,7 +98,7 @@ export function writePlainTiles(
   panels: readonly [Expression, Expression],
   right?: RightElements,
 ): void {
-  new RegisterWriter(site, tile, undefined, undefined, undefined, right).walk(rows, panels);
+  new RegisterWriter(site, tile, { right }).walk(rows, panels);
 }
 
 class RegisterWriter implements ContractSite {
@@ -96,16 +114,14 @@ class RegisterWriter implements ContractSite {
   private readonly left: LeftPanels | undefined;
   private readonly leftBuffer: string | undefined;
   private readonly right: RightElements | undefined;
+  private readonly words: WordOperands | undefined;
   private readonly rowExtent: Expression;
   private readonly columnExtent: Expression;
 
   constructor(
     site: ContractSite,
     tile: RegisterTile,
-    panels: string | undefined,
-    left: LeftPanels | undefined,
-    leftBuffer: string | undefined,
-    right?: RightElements,
+    { panels, left, leftBuffer, right, words }: Operands,
   ) {
     this.plan = site.plan;
     this.groups = site.groups;
@@ -119,6 +135,7 @@ class RegisterWriter implements ContractSite {
     this.left = left;
     this.leftBuffer = leftBuffer;
     this.right = right;
+    this.words = words;
     this.rowExtent = this.groups.rows.at(-1)?.extent ?? 1;
     this.columnExtent = this.groups.columns.at(-1)?.extent ?? 1;
   }
@@ -158,7 +175,7 @@ class RegisterWriter implements ContractSite {
   }
 
   private panelsPerTask(panelCount: Expression): number {
-    const depth = extentOf(this.plan.groups.depth);
+    const depth = this.words?.steps ?? extentOf(this.plan.groups.depth);
     const panelBytes = (typeof depth === 'number' ? depth : 512) * this.tile.columns * 4;
     const most = Math.max(1, Math.floor(panelBudget / Math.max(panelBytes, 1)));
     return typeof panelCount === 'number' ? Math.max(1, Math.min(most, panelCount)) : most;
@@ -227,7 +244,7 @@ class RegisterWriter implements ContractSite {
     const whole = typeof this.columnExtent === 'number' && this.columnExtent % tile.columns === 0;
     const tail = whole ? undefined : subtract(this.columnExtent, first);
     // Panels have zeros beyond the last column.
-    if (this.panels !== undefined || this.right !== undefined) {
+    if ([this.panels, this.right, this.words].some((each) => each !== undefined)) {
       const accumulators = this.accumulate(row, height, panel, undefined);
       this.store(accumulators, row, height, first, tail);
       return;
@@ -256,6 +273,15 @@ class RegisterWriter implements ContractSite {
     const { builder: b, tile, plan } = this;
     const dtype = computeType(plan.node.attributes.accumulate);
     const type = { dtype, shape: [height, tile.columns] };
+    const { words } = this;
+    if (words !== undefined) {
+      const sums = b.variable(b.broadcast(words.initial(panel), type.shape), type);
+      b.for(0, words.steps, 1, (step) => {
+        const [a, c] = [words.left(row, height, step), words.right(panel, step)];
+        b.assign(sums, b.dot(a, c, b.read(sums), words.unit));
+      });
+      return sums;
+    }
     const zero = b.broadcast(b.literal(dtype, 0), type.shape);
     const accumulator = b.variable(zero, type);
     const base =

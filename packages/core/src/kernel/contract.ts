@@ -20,6 +20,7 @@ import type { Node } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import { memoryRoot } from '../schedule/views.js';
 import type { Axis } from './axes.js';
+import { chooseBytes, lowerBytes } from './contract-bytes.js';
 import { writeGroupContract } from './contract-group.js';
 import { writePack } from './contract-pack.js';
 import {
@@ -97,13 +98,21 @@ export function lowerContract(
   }
   const unit = chooseUnit(plan, unpacked, target, choices.precision);
   if (unit !== undefined) return lowerOnUnit(plan, unpacked, target, names, unit, cost);
+  const constant = isConstantValue(step, plan.right.node);
+  const bytes = chooseBytes(plan, unpacked, target, constant);
+  if (bytes !== undefined) {
+    const [row, column] = [unpacked.rows, unpacked.columns].map((all) => all.at(-1) ?? one);
+    const tile = registerTile(target, 'i32', row?.extent ?? 1, column?.extent ?? 1);
+    const once = { left: isConstantValue(step, plan.left.node), right: constant };
+    const kernels = lowerBytes(plan, unpacked, target, names, tile, bytes, once);
+    return kernels.map((kernel, i) => (i === kernels.length - 1 ? { ...kernel, ...cost } : kernel));
+  }
   const columns = unpacked.columns.at(-1) ?? one;
   const rows = extentOf(plan.groups.rows);
   const sideBySide = rightSeen.every((e) => {
     const linear = linearIn(e, columns.name);
     return linear !== undefined && (equal(linear.coefficient, 1) || equal(linear.coefficient, 0));
   });
-  const constant = isConstantValue(step, plan.right.node);
   const few = equal(rows, 1) || (typeof rows === 'number' && rows < 4);
   const pays = constant || (!few && (!sideBySide || provablyAtLeast(rows, 32)));
   const packsRight = pays && target.vectorBytes > 0;

@@ -7,8 +7,8 @@ export type Range = readonly [number, number];
 
 const views: ReadonlySet<string> = new Set('reshape permute expand slice flip'.split(' '));
 
-/** Elements of a constant that are looked at. */
-const mostElements = 4096;
+/** Elements of a constant that are looked at: of a longer one no operation is folded either. */
+const mostElements = 2 ** 16;
 
 function rangeOfType(node: Node): Range | undefined {
   const { bits, kind } = dtypeFacts[node.dtype];
@@ -40,6 +40,11 @@ function rangeOfOperation(step: KernelStep, node: Node): Range | undefined {
 function rangeOfConstant(node: Extract<Node, { op: 'constant' }>): Range | undefined {
   const { data } = node.attributes.tensor;
   if (data.length === 0 || data.length > mostElements) return undefined;
-  const numbers = Array.from(data as ArrayLike<number | bigint>, Number);
-  return [Math.min(...numbers), Math.max(...numbers)];
+  let [least, greatest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let i = 0; i < data.length; i++) {
+    const number = Number(data[i]);
+    least = Math.min(least, number);
+    greatest = Math.max(greatest, number);
+  }
+  return [least, greatest];
 }

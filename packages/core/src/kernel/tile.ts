@@ -169,7 +169,8 @@ export type Operation =
    * multiples of the unit's; a and b hold elements' raw bits as memory holds them (bf16 and f16 as
    * u32, int8 as i32 or u32), which the unit decodes; b is as memory holds it, too:
    * [k / interleave, n · interleave]; the accumulator is of the unit's type. The order of the
-   * unit's additions is its own, and it may take denormal numbers as zero.
+   * unit's additions is its own, and it may take denormal numbers as zero. Of a unit with operands
+   * in registers a and b are words of 32 bits, each with several elements of the depth, low first.
    */
   | {
       readonly kind: 'dot';

@@ -232,9 +232,9 @@ export function elementsOfPanels(
 }
 
 /** Elements of the right operand at one depth and `count` columns, zero beyond the edges. */
-function elementsAt(
+export function elementsAt(
   site: ContractSite,
-  sizes: UnitSizes,
+  sizes: Pick<UnitSizes, 'depth' | 'panelColumns'>,
   depth: Expression,
   column: Expression,
   count: number,
