@@ -64,6 +64,8 @@ export interface Target {
   /** Bytes of a vector register; 0 where code is scalar. */
   readonly vectorBytes: number;
   readonly vectorRegisters: number;
+  /** Whether all operands of a step are in registers before the first is used. */
+  readonly operandsAhead?: boolean;
   /** Tasks that run at the same time. */
   readonly cores: number;
   /** Data-cache bytes per core, nearest first; empty where unknown. */

@@ -55,8 +55,8 @@ interface Loop {
   readonly index: string;
   readonly start: Expression;
   readonly step: Expression;
-  /** Offset that each pointer began with, by key. */
-  readonly pointers: Map<string, { readonly code: Code; readonly constant: number }>;
+  /** Pointers by key, each with the offset that it began with. */
+  readonly pointers: Map<string, readonly { readonly code: Code; readonly constant: number }[]>;
 }
 
 /**
@@ -149,8 +149,10 @@ export class IndexBuilder {
   }
 
   private pointer(base: Base, moving: Expression, constant: number, loop: Loop, depth: number) {
-    const key = `${base.name}:${keyOf(moving)}`;
-    const seen = loop.pointers.get(key);
+    const place = `${base.name}:${keyOf(moving)}`;
+    const all = loop.pointers.get(place) ?? [];
+    // What lies too far for the offset of an instruction gets a pointer of its own.
+    const seen = all.find((each) => isOffset(constant - each.constant));
     if (seen !== undefined) return seen;
     const linear = linearIn(moving, loop.index);
     if (linear === undefined) return undefined;
@@ -165,7 +167,7 @@ export class IndexBuilder {
     scope.before.push(...setLocal(local, start));
     scope.after.push(...setLocal(local, instruction('i32.add', getLocal(local), advance)));
     const made = { code: getLocal(local), constant };
-    loop.pointers.set(key, made);
+    loop.pointers.set(place, [...all, made]);
     return made;
   }
 
@@ -312,8 +314,10 @@ const isSimple = (code: Code): boolean => {
   return (code[0] === getter && code.length <= 4) || code.length <= 2;
 };
 
+const isOffset = (offset: number): boolean => offset >= 0 && offset < lowestAddress;
+
 function withConstant(code: Code, offset: number): Address {
-  if (offset >= 0 && offset < lowestAddress) return { code, offset };
+  if (isOffset(offset)) return { code, offset };
   return { code: instruction('i32.add', code, constant32(offset)), offset: 0 };
 }
 

@@ -37,7 +37,7 @@ import { dividesBy, type LeftPanels } from './left-pack.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
 import type { Operands, RightElements, WordOperands } from './register-operands.js';
-import type { RegisterTile } from './register-tile.js';
+import { fewTiles, type RegisterTile } from './register-tile.js';
 import { eachRow } from './tile-epilogue.js';
 import { type Place, type TileAxis, ValueLowering } from './value.js';
 
@@ -178,7 +178,8 @@ class RegisterWriter implements ContractSite {
     const depth = this.words?.steps ?? extentOf(this.plan.groups.depth);
     const panelBytes = (typeof depth === 'number' ? depth : 512) * this.tile.columns * 4;
     const most = Math.max(1, Math.floor(panelBudget / Math.max(panelBytes, 1)));
-    return typeof panelCount === 'number' ? Math.max(1, Math.min(most, panelCount)) : most;
+    // Blocks of equal size: a last one of a few panels would read all rows again for them.
+    return typeof panelCount === 'number' ? fewTiles(panelCount, most) : most;
   }
 
   /** Multiple of the tile's rows; fewer where there would not be enough tasks. */

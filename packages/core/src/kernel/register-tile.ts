@@ -18,9 +18,23 @@ export function accumulatorsOf(target: Target, vectors: number): number {
   if (target.vectorBytes === 0) return target.vectorRegisters >= 64 ? 64 : 16;
   // One register for each vector of the right operand, and one for an element of the left.
   if (target.vectorRegisters >= 32) return target.vectorRegisters - vectors - 1;
-  // Measured on wasm: beyond 4 × 2 vectors of 128 bits engines spill.
   return target.vectorBytes === 16 ? 8 : 12;
 }
+
+/**
+ * Tile shapes where all operands of a step lie in registers before its first multiplication, and
+ * one register is the engine's own; a product that is rounded on its own takes another.
+ */
+function tilesAhead(target: Target): readonly { vectors: number; height: number }[] {
+  const free = target.vectorRegisters - 1 - (target.fusedMultiplyAdd ? 0 : 1);
+  return [3, 2, 1].map((vectors) => ({
+    vectors,
+    height: Math.max(1, Math.floor((free - vectors) / (vectors + 1))),
+  }));
+}
+
+/** Sums that run at once so that two units of four steps are always busy. */
+const busySums = 9;
 
 /**
  * A tile whose accumulators stay in registers. `rows` and `columns` are the sizes of the problem
@@ -36,15 +50,22 @@ export function registerTile(
   const widest = target.vectorRegisters >= 32 || lanes === 1 ? [2, 1, 3, 4] : [2, 1];
   const wanted = typeof columns === 'number' ? Math.max(columns, 1) : Number.POSITIVE_INFINITY;
   const scalar = lanes === 1 ? (accumulatorsOf(target, 1) > 16 ? [8, 4, 2, 1] : [4, 2, 1]) : widest;
+  const shapes =
+    target.operandsAhead === true && lanes > 1
+      ? tilesAhead(target).map((shape) => ({ ...shape, height: fewTiles(rows, shape.height) }))
+      : scalar.map((vectors) => {
+          const most = Math.floor(accumulatorsOf(target, vectors) / vectors);
+          return { vectors, height: evenHeight(rows, most) };
+        });
   let best: RegisterTile | undefined;
   let bestCost = Number.POSITIVE_INFINITY;
-  for (const vectors of scalar) {
+  for (const { vectors, height } of shapes) {
     const width = vectors * lanes;
-    const height = evenHeight(rows, Math.floor(accumulatorsOf(target, vectors) / vectors));
     const covered =
       wanted === Number.POSITIVE_INFINITY ? 1 : (Math.ceil(wanted / width) * width) / wanted;
+    const waits = target.operandsAhead === true && vectors * height < busySums ? 1 / 12 : 0;
     // Loads per accumulation: one per vector and one per row.
-    const cost = covered * (1 + 1 / vectors / 4 + 1 / height / 2);
+    const cost = covered * (1 + 1 / vectors / 4 + 1 / height / 2 + waits);
     if (cost < bestCost - 1e-9) {
       best = { rows: height, columns: width, lanes };
       bestCost = cost;
@@ -67,11 +88,15 @@ export function tileWithin(
   return { rows, columns, lanes };
 }
 
+/** A height of which as few tiles as of `most` cover the rows. */
+export const fewTiles = (rows: Expression, most: number): number =>
+  typeof rows !== 'number' || rows <= 0 ? most : Math.ceil(rows / Math.ceil(rows / most));
+
 /** The largest height up to `most` that cuts the rows into tiles of (nearly) equal size. */
 export function evenHeight(rows: Expression, most: number): number {
   if (typeof rows !== 'number') return most;
   if (rows <= 0) return 1;
   // No short tile at all is worth a few accumulators.
   for (let height = most; height * 3 >= most * 2; height--) if (rows % height === 0) return height;
-  return Math.ceil(rows / Math.ceil(rows / most));
+  return fewTiles(rows, most);
 }

@@ -4,6 +4,7 @@
  *   Program ─ load ─▶ Executable ─ run(inputs) ─▶ outputs
  */
 import { debug, trace } from '../base/debug.js';
+import type { DType } from '../base/dtype.js';
 import { failure } from '../base/errors.js';
 import { elementCount, emptyTensor, type HostTensor } from '../base/host-tensor.js';
 import type { Parameter, Program, Result } from '../codegen/program.js';
@@ -221,13 +222,15 @@ class DeviceExecutable implements LoadedExecutable {
     let isWhole = false;
     const wrapped = wrapArrays(this.arrays, program.main, inputs, into, environment, free);
     session.take(wrapped.newBytes);
+    // The caller's arrays that this run began to write.
+    const touched = [...wrapped.results.values()];
     try {
       const { parameters } = program.main;
       const host = new Map<Node, HostTensor>(
         parameters.map(({ node }, i) => [node, inputs[i] as HostTensor]),
       );
       const outcomes = await this.runner.run(environment, host, wrapped);
-      const outputs = await this.download(outcomes, wrapped);
+      const outputs = await this.download(outcomes, wrapped, into, touched);
       await session.settle();
       isWhole = true;
       return outputs.map((tensor, i) =>
@@ -236,7 +239,7 @@ class DeviceExecutable implements LoadedExecutable {
     } catch (error) {
       await session.recover();
       // What was partly written to the caller's arrays must not be taken for a result.
-      for (const tensor of wrapped.results.values()) tensorBytes(tensor).fill(0);
+      for (const tensor of touched) tensorBytes(tensor).fill(0);
       throw error;
     } finally {
       this.arrays?.end(isWhole);
@@ -244,16 +247,23 @@ class DeviceExecutable implements LoadedExecutable {
     }
   }
 
-  /** Reads into arrays of its own: a failed run leaves nothing readable. */
+  /** Reads into the arrays that fit and into new ones; the caller's are added to `touched`. */
   private async download(
     outcomes: readonly Outcome[],
     { results }: Wrapped,
+    into: readonly (HostTensor | undefined)[],
+    touched: HostTensor[],
   ): Promise<HostTensor[]> {
     const tensors = outcomes.map((outcome, i) => {
       if ('tensor' in outcome) return outcome.tensor;
+      const { shape } = outcome;
       const direct = results.get(i);
-      if (direct !== undefined) return { ...direct, shape: outcome.shape };
-      return emptyTensor((this.outputs[i] as Result).dtype, outcome.shape);
+      if (direct !== undefined) return { ...direct, shape };
+      const { dtype } = this.outputs[i] as Result;
+      const given = into[i];
+      if (given === undefined || !takes(given, dtype, shape)) return emptyTensor(dtype, shape);
+      touched.push(given);
+      return { dtype, shape, data: given.data };
     });
     const parts = outcomes.flatMap((outcome, i) =>
       'place' in outcome && !results.has(i)
@@ -268,6 +278,9 @@ class DeviceExecutable implements LoadedExecutable {
 const printTime = ({ operator, entry, milliseconds }: StepTime): string =>
   `${milliseconds.toFixed(3).padStart(10)} ms  ${entry}  ${operator}`;
 
+const takes = ({ dtype, shape, data }: HostTensor, of: DType, like: readonly number[]): boolean =>
+  dtype === of && elementCount(shape) === elementCount(like) && ArrayBuffer.isView(data);
+
 function deliver(tensor: HostTensor, index: number, into: HostTensor | undefined): HostTensor {
   if (into === undefined) return tensor;
   const isSame =
@@ -276,6 +289,6 @@ function deliver(tensor: HostTensor, index: number, into: HostTensor | undefined
     const text = ({ dtype, shape }: HostTensor): string => `${dtype}[${shape}]`;
     throw failure('OC-RUN-09', { index, given: text(into), expected: text(tensor) });
   }
-  tensorBytes(into).set(tensorBytes(tensor));
+  if (tensor.data !== into.data) tensorBytes(into).set(tensorBytes(tensor));
   return { ...tensor, data: into.data };
 }
