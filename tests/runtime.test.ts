@@ -86,6 +86,21 @@ describe('a failing run', () => {
     expect([...into.data]).toEqual([7, 7, 7]);
   });
 
+  it('writes a large one in place, and only where no task failed', async () => {
+    const [x, indices] = [input('x', 'f32', 4), input('indices', 'i64', 20_000)];
+    const graph = core.graphOf([x, indices], [core.gather(x, indices, 0)]);
+    const executable = await loadOn(await openTemplate(), graph);
+    const into = core.hostTensor('f32', [20_000], new Array<number>(20_000).fill(7));
+    const at = (last: number): HostTensor =>
+      i64(...Array.from({ length: 20_000 }, (_, i) => (i === 19_999 ? last : i % 4)));
+    const values = f32(1, 2, 3, 4);
+    await expect(executable.run([values, at(9)], { into: [into] })).rejects.toThrow('OC-RUN-03');
+    expect(new Set(into.data as Float32Array)).toEqual(new Set([7]));
+    const [y] = await executable.run([values, at(2)], { into: [into] });
+    expect(y?.data).toBe(into.data);
+    expect([...(into.data as Float32Array).slice(-3)]).toEqual([2, 3, 3]);
+  });
+
   it('reports an integer division by zero', async () => {
     const [a, b] = [input('a', 'i32', 2), input('b', 'i32', 2)];
     const executable = await loadOn(

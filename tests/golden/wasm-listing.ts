@@ -56,7 +56,7 @@ class Reader {
   }
 }
 
-const threeOperands = /select|bitselect|relaxed_madd|cmpxchg/;
+const threeOperands = /select|relaxed_madd|cmpxchg/;
 const oneOperand = new RegExp(
   [
     /\.(eqz|abs|neg|ceil|floor|trunc|nearest|sqrt|splat|not|any_true|all_true)$/,

@@ -206,13 +206,18 @@ function compareMasks(name: TileCompare, a: Code, b: Code): Code {
 export const selectScalar = (condition: Code, a: Code, b: Code): Code =>
   instruction('select', a, b, condition);
 
-export const selectVector = (
+/** A mask has all bits of a lane or none, so the relaxed instruction has one answer too. */
+export function selectVector(
   dtype: ComputeType,
   lanes: Lanes,
-  condition: Code,
-  a: Code,
-  b: Code,
-): Code => instruction('v128.bitselect', a, b, maskFor(dtype, lanes, condition));
+  relaxed: boolean,
+  [condition, a, b]: readonly [Code, Code, Code],
+): Code {
+  const mask = maskFor(dtype, lanes, condition);
+  const wide = dtype === 'bool' ? lanes === 2 : isWide(dtype);
+  if (!relaxed) return instruction('v128.bitselect', a, b, mask);
+  return instruction(`${wide ? 'i64x2' : 'i32x4'}.relaxed_laneselect`, a, b, mask);
+}
 
 export function multiplyAddVector(
   dtype: ComputeType,

@@ -16,7 +16,7 @@ export interface Context {
   readonly f: FunctionBuilder;
   readonly index: IndexBuilder;
   readonly lanes: Lanes;
-  /** multiplyAdd rounds once. */
+  /** The relaxed instructions are there; multiplyAdd rounds once. */
   readonly fused: boolean;
   readonly buffers: ReadonlyMap<string, Buffer>;
   readonly values: Map<ValueId, Value>;

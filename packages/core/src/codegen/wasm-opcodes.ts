@@ -251,6 +251,8 @@ const vector = {
   'f32x4.div': 231,
   'f32x4.min': 232,
   'f32x4.max': 233,
+  'f32x4.pmin': 234,
+  'f32x4.pmax': 235,
   'f64x2.abs': 236,
   'f64x2.neg': 237,
   'f64x2.sqrt': 239,
@@ -260,6 +262,8 @@ const vector = {
   'f64x2.div': 243,
   'f64x2.min': 244,
   'f64x2.max': 245,
+  'f64x2.pmin': 246,
+  'f64x2.pmax': 247,
   'i32x4.trunc_sat_f32x4_s': 248,
   'i32x4.trunc_sat_f32x4_u': 249,
   'f32x4.convert_i32x4_s': 250,
@@ -270,6 +274,8 @@ const vector = {
   'f64x2.convert_low_i32x4_u': 255,
   'f32x4.relaxed_madd': 261,
   'f64x2.relaxed_madd': 263,
+  'i32x4.relaxed_laneselect': 267,
+  'i64x2.relaxed_laneselect': 268,
 } as const;
 
 /** After the prefix 0xfe. */

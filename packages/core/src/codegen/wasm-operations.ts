@@ -27,12 +27,14 @@ import {
   elementwise,
   fromElements,
   hold,
+  isFloat,
   isVector,
   pieceCount,
   scalarType,
   splat,
   type Value,
   vectorConstant,
+  vectorInstruction,
 } from './wasm-value.js';
 
 const range = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
@@ -61,16 +63,14 @@ export function operation(c: Context, id: ValueId, type: TileType, o: Operation)
       return binary(c, type, o.name, value(o.a), value(o.b));
     case 'compare': {
       const [a, b] = [value(o.a), value(o.b)];
-      return elementwise(f, type, lanes, [a, b], {
+      const compared = elementwise(f, type, lanes, [a, b], {
         vector: (x, y) => compareVector(o.name, a.type.dtype, lanes, x as Code, y as Code),
         scalar: (x, y) => compareScalar(o.name, a.type.dtype, x as Code, y as Code),
       });
+      return o.name === 'less' ? { ...compared, less: [a, b] } : compared;
     }
     case 'select':
-      return elementwise(f, type, lanes, [value(o.condition), value(o.a), value(o.b)], {
-        vector: (m, x, y) => selectVector(dtype, lanes, m as Code, x as Code, y as Code),
-        scalar: (m, x, y) => selectScalar(m as Code, x as Code, y as Code),
-      });
+      return select(c, type, value(o.condition), value(o.a), value(o.b));
     case 'multiplyAdd':
       return elementwise(f, type, lanes, [value(o.a), value(o.b), value(o.c)], {
         vector: (x, y, z) =>
@@ -97,6 +97,31 @@ export function operation(c: Context, id: ValueId, type: TileType, o: Operation)
       throw internal(`unknown tile operation ${(o as { kind: string }).kind}`);
   }
 }
+
+/** x < y ? x : y is one instruction; so is x < y ? y : x. */
+function select(c: Context, type: TileType, condition: Value, a: Value, b: Value): Value {
+  const { dtype } = type;
+  const [x, y] = condition.less ?? [];
+  const picks = isFloat(dtype) && x !== undefined && y !== undefined && x.type.dtype === dtype;
+  const least = picks && isSame(a, x) && isSame(b, y);
+  const most = picks && isSame(a, y) && isSame(b, x);
+  return elementwise(c.f, type, c.lanes, [condition, a, b], {
+    vector: (m, p, q) => {
+      const operands = [m, p, q] as readonly [Code, Code, Code];
+      if (least) return vectorInstruction(dtype, c.lanes, 'pmin', operands[2], operands[1]);
+      if (most) return vectorInstruction(dtype, c.lanes, 'pmax', operands[2], operands[1]);
+      return selectVector(dtype, c.lanes, c.fused, operands);
+    },
+    scalar: (m, p, q) => selectScalar(m as Code, p as Code, q as Code),
+  });
+}
+
+/** Whether two values are known to be the same: all code of pieces is pure. */
+const isSame = (a: Value, b: Value): boolean =>
+  a === b ||
+  (a.form === b.form &&
+    a.pieces.length === b.pieces.length &&
+    a.pieces.every((piece, i) => `${piece}` === `${b.pieces[i]}`));
 
 function literal(c: Context, type: TileType, number: number | bigint): Value {
   const one = constantOf(type.dtype, number);

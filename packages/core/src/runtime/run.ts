@@ -247,7 +247,10 @@ class DeviceExecutable implements LoadedExecutable {
     }
   }
 
-  /** Reads into the arrays that fit and into new ones; the caller's are added to `touched`. */
+  /**
+   * Reads into new arrays, and into large ones of the caller once it is known that no task failed:
+   * a failed run leaves nothing readable. The caller's are added to `touched`.
+   */
   private async download(
     outcomes: readonly Outcome[],
     { results }: Wrapped,
@@ -262,9 +265,13 @@ class DeviceExecutable implements LoadedExecutable {
       const { dtype } = this.outputs[i] as Result;
       const given = into[i];
       if (given === undefined || !takes(given, dtype, shape)) return emptyTensor(dtype, shape);
-      touched.push(given);
       return { dtype, shape, data: given.data };
     });
+    const direct = into.filter(
+      (given, i) => given !== undefined && tensors[i]?.data === given.data,
+    );
+    if (direct.length > results.size) await this.session.read([]);
+    touched.push(...(direct as readonly HostTensor[]));
     const parts = outcomes.flatMap((outcome, i) =>
       'place' in outcome && !results.has(i)
         ? [{ from: outcome.place, into: tensorBytes(tensors[i] as HostTensor) }]
@@ -278,8 +285,15 @@ class DeviceExecutable implements LoadedExecutable {
 const printTime = ({ operator, entry, milliseconds }: StepTime): string =>
   `${milliseconds.toFixed(3).padStart(10)} ms  ${entry}  ${operator}`;
 
+/** Bytes from which an array of the caller is read into at once. */
+const largeBytes = 2 ** 16;
+
+/** Whether an array of the caller is large and holds such a value. */
 const takes = ({ dtype, shape, data }: HostTensor, of: DType, like: readonly number[]): boolean =>
-  dtype === of && elementCount(shape) === elementCount(like) && ArrayBuffer.isView(data);
+  dtype === of &&
+  elementCount(shape) === elementCount(like) &&
+  ArrayBuffer.isView(data) &&
+  data.byteLength >= largeBytes;
 
 function deliver(tensor: HostTensor, index: number, into: HostTensor | undefined): HostTensor {
   if (into === undefined) return tensor;
