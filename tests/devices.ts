@@ -14,8 +14,8 @@ export async function useDevices(): Promise<readonly string[]> {
  * WebAssembly on so many threads under a name of its own; every kernel counts as large, so that
  * workers take part in small ones too.
  */
-export function threadedWasm(name: string, threads: number): DevicePlugin {
-  const plugin = wasmDevice({ threads });
+export function threadedWasm(name: string, threads: number, target: string): DevicePlugin {
+  const plugin = wasmDevice({ threads, target });
   return {
     ...plugin,
     name,

@@ -1,5 +1,5 @@
 /** Facts about WebAssembly as a target: one row per set of vector instructions. */
-import { dtypes, type Target } from '@open-claw/core/device/contract';
+import { dtypes, type MatrixUnit, type Target } from '@open-claw/core/device/contract';
 import { maxBindings } from './launch.js';
 
 /** All that 32-bit addresses reach. */
@@ -9,6 +9,19 @@ const reservedBytes = 65536;
 
 const kibibyte = 2 ** 10;
 const usableBytes = addressableBytes - reservedBytes;
+
+/** Words of two signed halves, multiplied by vectors: m and n are any tile's. */
+const pairUnit: MatrixUnit = {
+  name: 'dot-i16',
+  left: 'i16',
+  right: 'i16',
+  accumulate: 'i32',
+  operands: 'register',
+  m: 1,
+  n: 1,
+  k: 2,
+  interleave: 2,
+};
 
 /** 128-bit vectors; multiply-add rounds twice. */
 export const simdTarget: Target = {
@@ -41,7 +54,7 @@ export const simdTarget: Target = {
       copiesTo: ['global', 'scratch'],
     },
   ],
-  matrixUnits: [],
+  matrixUnits: [pairUnit],
   compute: ['f32', 'f64', 'i32', 'u32', 'i64', 'u64', 'bool'],
   storage: dtypes.filter((dtype) => dtype !== 'string'),
   math: [],
@@ -63,7 +76,12 @@ export const relaxedTarget: Target = {
 };
 
 /** Engines without vector instructions. */
-export const scalarTarget: Target = { ...simdTarget, id: 'wasm/scalar', vectorBytes: 0 };
+export const scalarTarget: Target = {
+  ...simdTarget,
+  id: 'wasm/scalar',
+  vectorBytes: 0,
+  matrixUnits: [],
+};
 
 /** Fastest last. */
 export const targets: readonly Target[] = [scalarTarget, simdTarget, relaxedTarget];

@@ -238,6 +238,7 @@ const vector = {
   'i64x2.add': 206,
   'i64x2.sub': 209,
   'i64x2.mul': 213,
+  'i32x4.dot_i16x8_s': 186,
   'i64x2.eq': 214,
   'i64x2.ne': 215,
   'i64x2.lt_s': 216,

@@ -90,7 +90,7 @@ export function operation(c: Context, id: ValueId, type: TileType, o: Operation)
     case 'transpose':
       return transpose(c, type, value(o.a));
     case 'dot':
-      return dot(c, type, value(o.a), value(o.b), value(o.accumulator));
+      return dot(c, type, value(o.a), value(o.b), value(o.accumulator), o.unit);
     case 'read':
       return read(c, type, o.variable);
     default:

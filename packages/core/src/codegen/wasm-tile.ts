@@ -1,5 +1,5 @@
 /** Tile operations that move values between lanes and rows: broadcast, reduce, scan, dot. */
-import { internal } from '../base/errors.js';
+import { internal, refused } from '../base/errors.js';
 import type { ComputeType } from '../base/target.js';
 import type { TileReduction, TileType } from '../kernel/tile.js';
 import {
@@ -224,12 +224,23 @@ function transposeBlock(c: Context, rows: readonly Code[]): readonly Code[] {
   ];
 }
 
+/** Words of two signed halves; see target.matrixUnits. */
+const pairUnit = 'dot-i16';
+
 /** accumulator[m, n] + a[m, k] · b[k, n], fully unrolled. */
-export function dot(c: Context, type: TileType, a: Value, b: Value, accumulator: Value): Value {
+export function dot(
+  c: Context,
+  type: TileType,
+  a: Value,
+  b: Value,
+  accumulator: Value,
+  unit?: string,
+): Value {
   const [rows, depth] = a.type.shape as readonly [number, number];
   const columns = type.shape.at(-1) as number;
   const { dtype } = type;
-  if (a.type.dtype !== dtype || b.type.dtype !== dtype) throw internal('dot of unequal dtypes');
+  const isPlain = a.type.dtype === dtype && b.type.dtype === dtype;
+  if (unit === undefined ? !isPlain : unit !== pairUnit) throw internal('dot of unequal dtypes');
   const vector = isVector(type, c.lanes);
   const perRow = vector ? columns / c.lanes : columns;
   let sums = range(rows * perRow).map((i) =>
@@ -239,6 +250,7 @@ export function dot(c: Context, type: TileType, a: Value, b: Value, accumulator:
     sums = sums.map((sum, i) => {
       const row = Math.floor(i / perRow);
       if (!vector) {
+        if (unit !== undefined) throw refused('products of pairs', 'columns are no whole vectors');
         const left = elementOf(a, c.lanes, row * depth + k);
         const right = elementOf(b, c.lanes, k * columns + (i % perRow));
         const code = multiplyAddScalar(dtype, c.fused, [left, right, sum]);
@@ -246,6 +258,10 @@ export function dot(c: Context, type: TileType, a: Value, b: Value, accumulator:
       }
       const left = splatOf(c.f, a, c.lanes, row * depth + k);
       const right = vectorOf(c.f, b, c.lanes, k * perRow + (i % perRow));
+      if (unit !== undefined) {
+        const products = instruction('i32x4.dot_i16x8_s', left, right);
+        return c.f.define('v128', instruction('i32x4.add', sum, products));
+      }
       return c.f.define('v128', multiplyAddVector(dtype, c.lanes, c.fused, [left, right, sum]));
     });
   }

@@ -1,9 +1,10 @@
 /**
- * Contractions of small integers where vectors multiply bytes: words of four elements of the depth,
- * unsigned ones of the left operand by signed ones of the right. A left operand of another range is
- * moved into that of unsigned bytes, and the sums begin with what that takes away:
- * a · b = (a − low) · b + low · Σ b.
+ * Contractions of small integers where vectors multiply parts of words: bytes, four elements of the
+ * depth in a word, unsigned ones of the left operand by signed ones of the right; or signed halves,
+ * two in a word. A left operand of another range is moved into that of unsigned bytes, and the sums
+ * begin with what that takes away: a · b = (a − low) · b + low · Σ b.
  */
+import { bytesOf } from '../base/dtype.js';
 import {
   add,
   type Expression,
@@ -19,9 +20,10 @@ import { panelsOf } from './contract-panels.js';
 import type { ContractPlan, MergedGroups } from './contract-plan.js';
 import { writeWordContract } from './contract-register.js';
 import { type ContractSite, placeIn } from './contract-store.js';
+import { rawType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
-import { integerRange } from './integer-range.js';
+import { integerRange, type Range } from './integer-range.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
 import type { RegisterTile } from './register-tile.js';
@@ -29,10 +31,10 @@ import { joinRows } from './unit-operand.js';
 import { elementsAt, outerPosition } from './unit-pack.js';
 import { type TileAxis, ValueLowering } from './value.js';
 
-/** Elements of a word. */
-const perWord = 4;
-/** Bytes of a packed row are a multiple of this, so that whole tiles are stored. */
-const rowBytes = 64;
+/** Elements of a packed row are a multiple of this, so that whole tiles are stored. */
+const rowElements = 64;
+
+const wordBytes = 4;
 
 export interface ByteChoice {
   readonly unit: MatrixUnit;
@@ -50,21 +52,32 @@ export function chooseBytes(
   isConstant: boolean,
 ): ByteChoice | undefined {
   if (plan.node.attributes.accumulate !== 'i32') return undefined;
-  const unit = target.matrixUnits.find(
-    ({ operands, left, right, accumulate }) =>
-      operands === 'register' && left === 'u8' && right === 'i8' && accumulate === 'i32',
-  );
   const [depth] = groups.depth;
   const extent = depth?.extent;
-  if (unit === undefined || depth === undefined || groups.depth.length > 1) return undefined;
-  if (typeof extent !== 'number' || extent < rowBytes / 4) return undefined;
+  if (depth === undefined || groups.depth.length > 1) return undefined;
+  if (typeof extent !== 'number' || extent < rowElements / 4) return undefined;
   const rows = groups.rows.at(-1)?.extent ?? 1;
   if (!isConstant && !(typeof rows === 'number' && rows >= 8)) return undefined;
   const [left, right] = [plan.left.node, plan.right.node].map((n) => integerRange(plan.step, n));
   if (left === undefined || right === undefined) return undefined;
+  const words = target.matrixUnits.filter(
+    ({ operands, accumulate }) => operands === 'register' && accumulate === 'i32',
+  );
+  for (const unit of words) {
+    const low = lowestFor(unit, left, right);
+    if (low !== undefined) return { unit, low, depth, extent };
+  }
+  return undefined;
+}
+
+/** What moves the left operand into the unit's range, 0 for nothing; undefined where none does. */
+function lowestFor(unit: MatrixUnit, left: Range, right: Range): number | undefined {
+  if (unit.left === 'i16' && unit.right === 'i16') {
+    return [left, right].every(([from, to]) => from >= -(2 ** 15) && to < 2 ** 15) ? 0 : undefined;
+  }
+  if (unit.left !== 'u8' || unit.right !== 'i8') return undefined;
   if (right[0] < -128 || right[1] > 127 || left[1] - left[0] > 255) return undefined;
-  const low = left[0] >= 0 && left[1] <= 255 ? 0 : left[0];
-  return { unit, low, depth, extent };
+  return left[0] >= 0 && left[1] <= 255 ? 0 : left[0];
 }
 
 /** Packed operands, then the product. `constant`: which operands are constants. */
@@ -78,10 +91,10 @@ export function lowerBytes(
   constant: { readonly left: boolean; readonly right: boolean },
 ): readonly LoweredKernel[] {
   const { unit, extent } = choice;
-  const steps = Math.ceil(extent / perWord);
+  const steps = Math.ceil(extent / unit.k);
   const left = packRows(plan, groups, target, names, choice, constant.left);
   const right = packPanels(plan, groups, target, names, tile, choice, constant.right);
-  const rowWords = bytesOfRow(extent) / perWord;
+  const rowWords = lengthOfRow(extent) / unit.k;
   const kernel = writeWordContract(plan, groups, target, names, tile, (site) => {
     const { frame, bindings } = site;
     const b = frame.builder;
@@ -133,26 +146,26 @@ const rightOuter = (groups: MergedGroups): readonly Axis[] => [
   ...groups.batch,
   ...groups.columns.slice(0, -1),
 ];
-const bytesOfRow = (extent: number): number => Math.ceil(extent / rowBytes) * rowBytes;
+const lengthOfRow = (extent: number): number => Math.ceil(extent / rowElements) * rowElements;
 const countOf = (axes: readonly Axis[]): Size => product(axes.map((axis) => axis.extent));
 
-/** The left operand as unsigned bytes [outer, row, depth], rows of whole tiles. */
+/** The left operand in the unit's type [outer, row, depth], rows of whole tiles. */
 function packRows(
   plan: ContractPlan,
   groups: MergedGroups,
   target: Target,
   names: KernelNames,
-  { low, depth, extent }: ByteChoice,
+  { unit, low, depth, extent }: ByteChoice,
   constant: boolean,
 ): { readonly kernel: LoweredKernel; readonly workspace: Workspace } {
   const frame = new KernelFrame(plan.step, target);
   const b = frame.builder;
   const outer = leftOuter(groups);
   const row = groups.rows.at(-1);
-  const wide = bytesOfRow(extent);
-  const bytes = multiply(countOf(outer), row?.extent ?? 1, wide);
+  const wide = lengthOfRow(extent);
+  const bytes = multiply(countOf(outer), row?.extent ?? 1, wide, bytesOf(unit.left));
   const workspace: Workspace = { kind: 'workspace', id: 1, bytes, constant };
-  const to = frame.workspace(workspace, 'u8', 'write');
+  const to = frame.workspace(workspace, unit.left, 'write');
   const bindings = new Bindings();
   const site: ContractSite = { plan, groups, frame, names, bindings, outputs: [] };
   const line: Axis = row ?? { name: 'none', extent: 1, reduced: false };
@@ -162,19 +175,19 @@ function packRows(
       bindings.get(line.name) ?? 0,
     );
     const store = (first: Expression, tail: Expression | undefined): void => {
-      const lanes: TileAxis = { name: laneName, count: rowBytes };
+      const lanes: TileAxis = { name: laneName, count: rowElements };
       const axis = tail === undefined ? lanes : { ...lanes, tail };
-      const bounds = [{ axis: depth.name, value: add(first, variable(laneName, rowBytes)) }];
+      const bounds = [{ axis: depth.name, value: add(first, variable(laneName, rowElements)) }];
       const values = new ValueLowering(placeIn(site, [axis], bounds));
       const value = values.value(plan.left.node, plan.left.index);
       const moved = low === 0 ? value : b.subtract(value, b.literal('i32', low));
       const mask = values.tailMask();
       const edged = mask === undefined ? moved : b.select(mask, moved, b.literal('i32', 0));
-      const bits = b.convert(b.broadcast(edged, [rowBytes]), 'u32');
+      const bits = b.convert(b.broadcast(edged, [rowElements]), rawType(unit.left));
       b.store({ buffer: to, address: add(multiply(at, wide), first), strides: [1] }, bits);
     };
-    const whole = extent - (extent % rowBytes);
-    b.for(0, whole, rowBytes, (first) => store(first, undefined));
+    const whole = extent - (extent % rowElements);
+    b.for(0, whole, rowElements, (first) => store(first, undefined));
     if (whole < extent) store(whole, extent - whole);
   });
   const shape = { lanes: tileLanes(target), group: 1, grid };
@@ -192,21 +205,21 @@ function packPanels(
   target: Target,
   names: KernelNames,
   tile: RegisterTile,
-  { low, depth, extent }: ByteChoice,
+  { unit, low, depth, extent }: ByteChoice,
   constant: boolean,
 ) {
   const frame = new KernelFrame(plan.step, target);
   const b = frame.builder;
   const outer = rightOuter(groups);
   const panels = panelsOf(groups.columns.at(-1), tile.columns);
-  const steps = Math.ceil(extent / perWord);
+  const steps = Math.ceil(extent / unit.k);
   const lines = multiply(countOf(outer), panels);
-  const bytes = multiply(lines, steps, tile.columns * perWord);
+  const bytes = multiply(lines, steps, tile.columns * wordBytes);
   const workspace: Workspace = { kind: 'workspace', id: 0, bytes, constant };
   const sums: Workspace | undefined =
     low === 0
       ? undefined
-      : { kind: 'workspace', id: 2, bytes: multiply(lines, tile.columns * 4), constant };
+      : { kind: 'workspace', id: 2, bytes: multiply(lines, tile.columns * wordBytes), constant };
   const to = frame.workspace(workspace, 'u32', 'write');
   const sumsTo = sums === undefined ? undefined : frame.workspace(sums, 'i32', 'write');
   const bindings = new Bindings();
@@ -219,9 +232,9 @@ function packPanels(
     const column = multiply(panel, tile.columns);
     const sum = b.variable(b.broadcast(b.literal('i32', 0), [tile.columns]));
     b.for(0, steps, 1, (step) => {
-      const rows = Array.from({ length: perWord }, (_, r): Value => {
-        const at = add(multiply(step, perWord), r);
-        return elementsAt(site, sizes, at, column, tile.columns, perWord);
+      const rows = Array.from({ length: unit.k }, (_, r): Value => {
+        const at = add(multiply(step, unit.k), r);
+        return elementsAt(site, sizes, at, column, tile.columns, unit.k);
       });
       const address = multiply(add(multiply(line, steps), step), tile.columns);
       b.store({ buffer: to, address, strides: [1] }, joinRows(b, rows));

@@ -25,8 +25,12 @@ export function accumulatorsOf(target: Target, vectors: number): number {
  * Tile shapes where all operands of a step lie in registers before its first multiplication, and
  * one register is the engine's own; a product that is rounded on its own takes another.
  */
-function tilesAhead(target: Target): readonly { vectors: number; height: number }[] {
-  const free = target.vectorRegisters - 1 - (target.fusedMultiplyAdd ? 0 : 1);
+function tilesAhead(
+  target: Target,
+  type: ComputeType,
+): readonly { vectors: number; height: number }[] {
+  const isFused = target.fusedMultiplyAdd && (type === 'f32' || type === 'f64');
+  const free = target.vectorRegisters - 1 - (isFused ? 0 : 1);
   return [3, 2, 1].map((vectors) => ({
     vectors,
     height: Math.max(1, Math.floor((free - vectors) / (vectors + 1))),
@@ -52,7 +56,10 @@ export function registerTile(
   const scalar = lanes === 1 ? (accumulatorsOf(target, 1) > 16 ? [8, 4, 2, 1] : [4, 2, 1]) : widest;
   const shapes =
     target.operandsAhead === true && lanes > 1
-      ? tilesAhead(target).map((shape) => ({ ...shape, height: fewTiles(rows, shape.height) }))
+      ? tilesAhead(target, type).map((shape) => ({
+          ...shape,
+          height: fewTiles(rows, shape.height),
+        }))
       : scalar.map((vectors) => {
           const most = Math.floor(accumulatorsOf(target, vectors) / vectors);
           return { vectors, height: evenHeight(rows, most) };
