@@ -59,7 +59,7 @@ export class NativeDevice implements Device {
   private yielded = 0;
   private tail: Promise<void> = Promise.resolve();
   private failed: OpenClawError | undefined;
-  private times: readonly number[] = [];
+  private times: BigInt64Array[] = [];
   private readonly validity = new Validity();
 
   constructor(options: DeviceOptions) {
@@ -230,7 +230,8 @@ export class NativeDevice implements Device {
 
   async time(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'host' }> {
     await this.tail;
-    return { nanoseconds: this.times, clock: 'host' };
+    const nanoseconds = this.times.flatMap((times) => Array.from(times, Number));
+    return { nanoseconds, clock: 'host' };
   }
 
   async status(): Promise<{ readonly freeBytes: number }> {
@@ -268,8 +269,7 @@ export class NativeDevice implements Device {
     stop: Stop,
     commands: readonly Command[],
   ): boolean {
-    const nanoseconds = [...times.subarray(0, piece.packed.count)].map(Number);
-    this.times = [...this.times, ...nanoseconds];
+    this.times.push(times.subarray(0, piece.packed.count));
     if (code === 0) return true;
     const command = piece.first + (piece.whole ? 0 : Math.floor(code / 8));
     const error = reasonOf(code % 8, command, stop);

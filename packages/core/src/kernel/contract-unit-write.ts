@@ -295,10 +295,13 @@ class UnitWriter {
   }
 
   private multiplyBlock(block: Block): void {
-    const { b } = this;
-    b.for(block.firstPanel, block.lastPanel, 1, (panel) => {
-      b.for(0, block.groups, 1, (group) => this.multiplyTiles(block, panel, group));
-    });
+    const { b, choice } = this;
+    const panels = (inner: (panel: Expression) => void): void =>
+      b.for(block.firstPanel, block.lastPanel, 1, inner);
+    const groups = (inner: (group: Expression) => void): void => b.for(0, block.groups, 1, inner);
+    if (choice.panelsInside) {
+      groups((group) => panels((panel) => this.multiplyTiles(block, panel, group)));
+    } else panels((panel) => groups((group) => this.multiplyTiles(block, panel, group)));
   }
 
   private multiplyTiles(block: Block, panel: Expression, group: Expression): void {

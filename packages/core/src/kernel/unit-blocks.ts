@@ -12,6 +12,11 @@ export interface UnitBlocks {
   /** Rows and panels of columns of a task. */
   readonly taskRows: number;
   readonly taskPanels: number;
+  /**
+   * Whether a group of rows walks all panels, which then stay in the second cache, so that the
+   * output is written row by row; otherwise a panel walks all groups of rows.
+   */
+  readonly panelsInside: boolean;
 }
 
 export interface UnitWork {
@@ -37,6 +42,8 @@ const leftBudget = 768 * 1024;
 /** Bytes of one row's part in a block of the depth, and what is worth an own block. */
 const mostBlockBytes = 2048;
 const leastBlockBytes = 1024;
+/** Bytes of panels that stay in the second cache. */
+const panelBudget = 1024 * 1024;
 /** Columns of a task: a block of sums is read and written once per block of the depth. */
 const mostColumns = 1024;
 
@@ -63,7 +70,13 @@ export function unitBlocks(work: UnitWork, tile: UnitTile): UnitBlocks {
   const rowBytes = unit.k * bytesOf(unit.left);
   const mostSteps = mostBlockBytes / rowBytes;
   const leastSteps = Math.min(steps, leastBlockBytes / rowBytes);
-  let best: UnitBlocks = { blockSteps: mostSteps, taskRows: tall, taskPanels: 1 };
+  const panelBytes = unit.n * rowBytes * columnTiles * parts;
+  let best: UnitBlocks = {
+    blockSteps: mostSteps,
+    taskRows: tall,
+    taskPanels: 1,
+    panelsInside: false,
+  };
   let bestCycles = Number.POSITIVE_INFINITY;
   for (let rowBlocks = 1; rowBlocks <= high; rowBlocks = nextCount(rowBlocks, high)) {
     const taskRows = tall * up(high, rowBlocks);
@@ -83,7 +96,8 @@ export function unitBlocks(work: UnitWork, tile: UnitTile): UnitBlocks {
         const turns = up(tasks, cores) + (cores > 1 ? unevenShare : 0);
         const cycles = (all / tasks) * turns;
         if (cycles < bestCycles) {
-          best = { blockSteps, taskRows, taskPanels };
+          const panelsInside = panelBytes * blockSteps * taskPanels <= panelBudget;
+          best = { blockSteps, taskRows, taskPanels, panelsInside };
           bestCycles = cycles;
         }
       }
