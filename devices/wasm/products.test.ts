@@ -51,6 +51,22 @@ const whole = (dtype: core.DType, low: number, count: number, shape: readonly nu
     Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => low + below(count)),
   );
 
+it('adds up a long line on one core with little drift', async () => {
+  const row = rows[1] as (typeof rows)[number];
+  const length = 2 ** 22;
+  const data = Float32Array.from({ length }, () => below(2 ** 24) / 2 ** 24);
+  const x = core.input('x', { dtype: 'f32', shape: [length] });
+  const graph = core.graphOf([x], [core.cumulate('sum', x, 0)]);
+  const one = { ...row, target: row.target && { ...row.target, cores: 1 } };
+  const { data: got } = await run(one, graph, [hostTensor('f32', [length], data)]);
+  let [total, most] = [0, 0];
+  data.forEach((value, i) => {
+    total += value;
+    most = Math.max(most, Math.abs(Number(got[i]) - total));
+  });
+  expect(most).toBeLessThan(6);
+});
+
 describe.each(rows.filter(has))('$id', (row) => {
   it.each([
     ['u8', 0, 256, 'i8', -128, 256, 70, 300, 90],

@@ -43,6 +43,11 @@ const tileTypes: ReadonlySet<string> = new Set('f32 f64 i32 u32 i64 u64 f16 bf16
 const shortestBlock = 2 ** 14;
 /** Blocks per core, so that all end together. */
 const blocksPerCore = 8;
+/**
+ * Elements whose sum is made on its own before it is added to a line's: so a long line's total is
+ * rounded seldom.
+ */
+const sumLength = 2 ** 12;
 /** Vectors of a tile: its own prefix is off the path from total to total. */
 const vectorsPerTile = 4;
 
@@ -264,6 +269,8 @@ function alongLine(plan: Plan, block: Size): LoweredKernel {
     );
   };
   const total: Variable = b.variable(initial());
+  // The sum since then, where rounding is to be kept small.
+  const recent = kind === 'sum' && isFloat(node.dtype) ? b.variable(identity(plan, b)) : undefined;
   // Results that move by one element are never whole lines.
   const streaming = exclusive ? 0 : b.bind(streamingOf(step, output, target, length));
   if (exclusive) {
@@ -273,14 +280,15 @@ function alongLine(plan: Plan, block: Size): LoweredKernel {
   }
   const body = (base: Expression, tail: Expression | undefined): void => {
     const value = loadTile(plan, b, from, add(task.line, base), [tile], tail);
-    const before = b.read(total);
+    const earlier = b.read(recent ?? total);
+    const before = recent === undefined ? earlier : combine(b.read(total), earlier);
     const after = combine(b.scan(tileReductions[kind], value), before);
     const address = add(task.line, base, exclusive ? 1 : 0);
     // The first result of the next block is the next task's.
     const left = subtract(subtract(task.end, 1), base);
     const limit = exclusive ? { high: left } : tail === undefined ? undefined : { high: tail };
     storeTile(plan, b, to, address, after, limit, streaming);
-    b.assign(total, combine(before, b.reduce(tileReductions[kind], value)));
+    b.assign(recent ?? total, combine(earlier, b.reduce(tileReductions[kind], value)));
   };
   let start = task.start;
   if (streaming !== 0) {
@@ -289,6 +297,13 @@ function alongLine(plan: Plan, block: Size): LoweredKernel {
     b.if(first, () => body(task.start, first));
     start = b.bind(add(task.start, first));
   }
-  writeTiles(b, start, task.end, tile, body);
+  if (recent === undefined) writeTiles(b, start, task.end, tile, body);
+  else {
+    b.for(start, task.end, sumLength, (first) => {
+      writeTiles(b, first, minimum(add(first, sumLength), task.end), tile, body);
+      b.assign(total, combine(b.read(total), b.read(recent)));
+      b.assign(recent, identity(plan, b));
+    });
+  }
   return frame.finish(names, { lanes, group: 1, grid: task.grid });
 }
