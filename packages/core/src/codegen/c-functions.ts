@@ -253,6 +253,18 @@ export function loadMask(p: Prelude, element: MemoryType, lanes: number, mask: M
   });
 }
 
+/** Elements two apart out of two vectors that overlap in one, so that none beyond is touched. */
+function everySecond(p: Prelude, element: MemoryType, lanes: number): string {
+  const memory = p.memoryType(element, lanes);
+  const bytes = bytesOfMemory[element];
+  if (bytes < 4) return '';
+  const index = p.type(bytes === 8 ? 'i64' : 'i32', lanes);
+  const order = listLanes(lanes, (i) => String(2 * i < lanes ? 2 * i : 2 * i + 1));
+  const load = (at: number) => `*(const ${memory} *)(p + ${at})`;
+  const pair = `${load(0)}, ${load(lanes - 1)}`;
+  return `if (stride == 2) return SHUFFLE2(${pair}, ${index}, ${order});\n  `;
+}
+
 /** Every stride-th element. */
 export function loadStride(p: Prelude, element: MemoryType, lanes: number): string {
   const type = p.type(element, lanes);
@@ -264,6 +276,7 @@ export function loadStride(p: Prelude, element: MemoryType, lanes: number): stri
     parameters,
     () =>
       `if (stride == 1) return *(const ${memory} *)p;\n  ` +
+      everySecond(p, element, lanes) +
       `return (${type}){${listLanes(lanes, (i) => `p[${i} * stride]`)}};`,
   );
 }

@@ -32,6 +32,7 @@ import {
   type WindowPlan,
 } from './window-plan.js';
 import { writeWindowRegister } from './window-register.js';
+import { planRows, writeWindowRows } from './window-rows.js';
 import { writeWindowUnit } from './window-unit.js';
 import { planWindowUnit } from './window-unit-plan.js';
 
@@ -56,6 +57,8 @@ export function lowerWindow(
     const [weights, main] = writeWindowChannels(plan, channels, target, names);
     return [weights as LoweredKernel, { ...(main as LoweredKernel), flops }];
   }
+  const rows = planRows(plan, target);
+  if (rows !== undefined) return [{ ...writeWindowRows(plan, rows, target, names), flops }];
   const panels = packWeights(plan, target, names);
   const copy = readsInPlace(plan) ? undefined : writeWindowCopy(plan, target, names);
   const kernel = writeWindowRegister(plan, target, names, copy, panels);
