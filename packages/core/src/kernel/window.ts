@@ -1,6 +1,8 @@
 /**
- * Windows: convolution and pooling. Vector targets read a padded copy in shifted tiles, never an
- * unfolded one; targets with threads give every thread one output and mask the padding.
+ * Windows: convolution and pooling, in shifted tiles, never unfolded. Tasks of vector targets copy
+ * the band of the input that they read, with its padding: on a matrix unit, with vectors along the
+ * output channels, or along rows of one channel. Where sizes are unknown, or rows do better, a
+ * padded copy is made before. Targets with threads give every thread one output and mask padding.
  */
 import {
   add,
