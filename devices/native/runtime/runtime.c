@@ -183,12 +183,14 @@ static void run_chunks(struct job *job) {
     atomic_store(&job->reason, NO_SCRATCH);
     return;
   }
+  /* Chunks of `grain` tasks or one less: a short last one would leave its thread idle. */
+  const int64_t chunks = (job->tasks + job->grain - 1) / job->grain;
+  const int64_t size = job->tasks / chunks, longer = job->tasks % chunks;
   while (atomic_load_explicit(&job->reason, memory_order_relaxed) == DONE) {
-    int64_t begin = atomic_fetch_add_explicit(&job->next, job->grain, memory_order_relaxed);
-    if (begin >= job->tasks) return;
-    int64_t left = job->tasks - begin;
-    job->entry(job->buffers, job->sizes, own, begin,
-               begin + (left < job->grain ? left : job->grain));
+    int64_t chunk = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+    if (chunk >= chunks) return;
+    int64_t begin = chunk * size + (chunk < longer ? chunk : longer);
+    job->entry(job->buffers, job->sizes, own, begin, begin + size + (chunk < longer));
     if (job->stop != NULL && atomic_load_explicit(job->stop, memory_order_relaxed) != 0) {
       atomic_store(&job->reason, ABORTED);
     } else if (job->deadline != 0 && claw_now() > job->deadline) {

@@ -175,6 +175,8 @@ class RegisterWriter implements ContractSite {
   }
 
   private panelsPerTask(panelCount: Expression): number {
+    // One tile of rows reads a panel once: nothing would find it in a cache.
+    if (typeof this.rowExtent === 'number' && this.rowExtent <= this.tile.rows) return 1;
     const depth = this.words?.steps ?? extentOf(this.plan.groups.depth);
     const panelBytes = (typeof depth === 'number' ? depth : 512) * this.tile.columns * 4;
     const most = Math.max(1, Math.floor(panelBudget / Math.max(panelBytes, 1)));

@@ -10,8 +10,9 @@ import type { KeptArrays } from './kept-arrays.js';
 import { tensorBytes } from './session.js';
 import { type Environment, evaluatorOf, isKnown, shapeOf } from './sizes.js';
 
-/** Below this a copy costs less than the handle. */
+/** Below this a copy costs less than the handle; of an array that came before, less than that. */
 const leastBytes = 2 ** 16;
+const leastAgain = 2 ** 10;
 
 /** Arrays of the host as device memory. */
 export interface Wrapped {
@@ -42,7 +43,9 @@ export function wrapArrays(
   let newBytes = 0;
   if (arrays === undefined) return { places, results, newBytes };
   const add = (id: number, bytes: Uint8Array): boolean => {
-    const memory = bytes.byteLength < leastBytes ? undefined : arrays.wrap(bytes);
+    const comesAgain = arrays.comesAgain(bytes);
+    const memory =
+      bytes.byteLength < (comesAgain ? leastAgain : leastBytes) ? undefined : arrays.wrap(bytes);
     if (memory === undefined) return false;
     places.set(id, { memory, offset: 0, bytes: bytes.byteLength, access: 'readWrite' });
     return true;

@@ -17,10 +17,22 @@ export class KeptArrays {
   /** By their buffer; one that is detached has no bytes left and matches nothing. */
   private readonly kept = new Map<ArrayBufferLike, Kept[]>();
   private readonly seen = new WeakSet<ArrayBufferLike>();
+  /** Buffers of this run that no earlier run had. */
+  private met: ArrayBufferLike[] = [];
   private single: Memory[] = [];
+  private isNew = false;
+  /** Whether the last run took only arrays that were there already. */
+  isSteady = false;
 
   constructor(device: Device) {
     this.device = device;
+  }
+
+  /** Whether an earlier run was given the array's buffer. */
+  comesAgain({ buffer }: Uint8Array): boolean {
+    if (this.seen.has(buffer)) return true;
+    this.met.push(buffer);
+    return false;
   }
 
   /** Memory for this run; undefined where the device cannot use the array. */
@@ -34,17 +46,19 @@ export class KeptArrays {
     }
     const memory = this.device.wrap?.(bytes);
     if (memory === undefined) return undefined;
-    if (this.seen.has(buffer)) {
+    this.isNew = true;
+    if (this.comesAgain(bytes)) {
       this.kept.set(buffer, [...list, { memory, offset, length, isUsed: true }]);
-    } else {
-      this.seen.add(buffer);
-      this.single.push(memory);
-    }
+    } else this.single.push(memory);
     return memory;
   }
 
   /** After a run: what it did not use is let go; all where it failed. */
   end(isWhole: boolean): void {
+    this.isSteady = isWhole && !this.isNew;
+    this.isNew = false;
+    for (const buffer of this.met) this.seen.add(buffer);
+    this.met = [];
     for (const memory of this.single) this.device.free(memory);
     this.single = [];
     for (const [buffer, list] of [...this.kept]) {

@@ -89,8 +89,10 @@ export class ProcedureRunner implements Runner {
       if (segment.first === 0) this.fillInputs(frame, given);
       for (let at = segment.first; at < segment.end; at++) {
         const step = procedure.steps[at] as ProgramStep;
-        if (step.kind === 'launch') await this.launch(step, frame);
-        else await this.other(step, frame);
+        if (step.kind === 'launch') {
+          // Most launches are made already: nothing to wait for.
+          if (!this.repeat(step, frame)) await this.launch(step, frame);
+        } else await this.other(step, frame);
         if (at % 256 === 255) await session.breathe();
       }
       open = checkRequirements(open, environment);
@@ -101,9 +103,12 @@ export class ProcedureRunner implements Runner {
 
   /**
    * The launches of a run where they are all that it does and none may fail, with the places that
-   * they use; they stay right while `isCurrent`.
+   * they use beside those given; they stay right while `isCurrent`.
    */
-  async launchesOnly(environment: Map<string, number>): Promise<LaunchesOnly | undefined> {
+  async launchesOnly(
+    environment: Map<string, number>,
+    given: ReadonlyMap<number, MemoryArgument> = new Map(),
+  ): Promise<LaunchesOnly | undefined> {
     const { session, procedure } = this;
     const [segment, more] = this.segments;
     if (segment === undefined || more !== undefined) return undefined;
@@ -111,7 +116,7 @@ export class ProcedureRunner implements Runner {
     if (steps.length < procedure.steps.length || steps.some(({ mayFail }) => mayFail)) {
       return undefined;
     }
-    const places = new Map(this.fixed);
+    const places = new Map([...this.fixed, ...given]);
     await segment.arena.place(environment, places);
     const { generation } = segment.arena;
     const commands: Command[] = [];
@@ -134,6 +139,16 @@ export class ProcedureRunner implements Runner {
         this.session.write(to, tensorBytes(host.get(node) as HostTensor));
       }
     }
+  }
+
+  /** Gives the command of the last run once more; false where another is needed. */
+  private repeat(step: LaunchStep, frame: Frame): boolean {
+    const { session } = this;
+    const made = this.made.get(step);
+    if (made === undefined || session.times !== undefined) return false;
+    if (!isMadeFor(made, this.launches.get(step) as ReadyLaunch, frame)) return false;
+    if (made.command !== undefined) session.command(made.command);
+    return true;
   }
 
   private async launch(step: LaunchStep, frame: Frame): Promise<void> {

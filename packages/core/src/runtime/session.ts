@@ -137,6 +137,13 @@ export class Session {
     });
   }
 
+  /** Submits what is recorded. */
+  repeat(commands: readonly Command[]): void {
+    this.flush();
+    this.check();
+    this.opened.device.submit(commands);
+  }
+
   /** Whether a program may run without letting the caller's timers have a turn first. */
   get isRested(): boolean {
     return this.lost === undefined && Date.now() - this.breathed < longestBreath;

@@ -1,0 +1,101 @@
+/** Runs with the same arrays again and again: the same answers as runs with new ones. */
+import { closeDevices, compile, type HostTensor, load, openDevice } from '@open-claw/core';
+import * as core from '@open-claw/core/internal';
+import { afterAll, describe, expect, it } from 'vitest';
+import { useDevices } from './devices.js';
+
+const ids = (await useDevices()).filter((id) => id === 'native' || id.startsWith('wasm'));
+
+afterAll(closeDevices);
+
+const size = 20000;
+const [rows, columns] = [300, 80];
+
+/** Long and short inputs and results, and a constant. */
+function graphOf(): core.Graph {
+  const f32 = (name: string, shape: readonly number[]): core.Node =>
+    core.input(name, { dtype: 'f32', shape });
+  const [x, y, z] = [f32('x', [size]), f32('y', [4]), f32('z', [rows, columns])] as const;
+  const weight = core.constant(
+    core.hostTensor(
+      'f32',
+      [columns, rows],
+      Float32Array.from({ length: rows * columns }, (_, i) => (i % 7) - 3),
+    ),
+  );
+  const total = core.sum(x, [0]);
+  const outputs = [core.multiply(x, 2), core.add(y, total), core.matmul(z, weight), y];
+  return core.graphOf([x, y, z], outputs);
+}
+
+const random = (seed: number, shape: readonly number[]): HostTensor =>
+  core.hostTensor(
+    'f32',
+    shape,
+    Float32Array.from({ length: core.elementCount(shape) }, (_, i) => ((i * seed) % 11) - 5),
+  );
+const inputsOf = (seed: number): HostTensor[] => [
+  random(seed, [size]),
+  random(seed + 1, [4]),
+  random(seed + 2, [rows, columns]),
+];
+const numbers = (tensor: HostTensor | undefined): number[] =>
+  Array.from((tensor as HostTensor).data as Float32Array);
+
+describe.each(ids)('on %s', (id) => {
+  it('sees what the arrays hold at each call, and other arrays', async () => {
+    const opened = await openDevice(id);
+    const graph = graphOf();
+    const executable = await load(compile(graph, opened.target, opened.plugin.language), opened);
+    const expectRight = (results: readonly HostTensor[], inputs: readonly HostTensor[]): void => {
+      const expected = core.interpret(graph, [...inputs]);
+      results.forEach((result, i) => {
+        expect(result.shape).toEqual(expected[i]?.shape);
+        expect(numbers(result)).toEqual(numbers(expected[i]));
+      });
+    };
+    const inputs = inputsOf(3);
+    let into = await executable.run(inputs);
+    expectRight(into, inputs);
+    const first = into.map(({ data }) => data);
+    for (let run = 0; run < 6; run++) {
+      for (const [i, fresh] of inputsOf(run + 4).entries()) {
+        (inputs[i]!.data as Float32Array).set(fresh.data as Float32Array);
+      }
+      into = await executable.run(inputs, { into });
+      expectRight(into, inputs);
+      for (const [i, { data }] of into.entries()) expect(data).toBe(first[i]);
+    }
+    const others = inputsOf(20);
+    expectRight(await executable.run(others), others);
+    expectRight(await executable.run(inputs, { into }), inputs);
+    // Another input among the same ones, and a result that lies in an input.
+    const mixed = [inputs[0], others[1], inputs[2]] as HostTensor[];
+    for (let run = 0; run < 4; run++) {
+      expectRight(await executable.run(mixed, { into }), mixed);
+    }
+    const over = [inputs[0], ...into.slice(1)] as HostTensor[];
+    const before = inputs.map((tensor) => ({ ...tensor, data: tensor.data.slice() }) as HostTensor);
+    for (let run = 0; run < 4; run++) {
+      (inputs[0]!.data as Float32Array).set(before[0]!.data as Float32Array);
+      expectRight(await executable.run(inputs, { into: over }), before);
+    }
+    await executable.dispose();
+  });
+
+  it('refuses an array that was transferred', async () => {
+    const opened = await openDevice(id);
+    const graph = graphOf();
+    const executable = await load(compile(graph, opened.target, opened.plugin.language), opened);
+    const inputs = inputsOf(5);
+    let into = await executable.run(inputs);
+    for (let run = 0; run < 4; run++) into = await executable.run(inputs, { into });
+    const { buffer } = inputs[0]!.data as Float32Array<ArrayBuffer>;
+    structuredClone(buffer, { transfer: [buffer] });
+    await expect(executable.run(inputs, { into })).rejects.toThrow(/OC-RUN-07/);
+    const fresh = inputsOf(9);
+    const results = await executable.run(fresh);
+    expect(numbers(results[0])).toEqual(numbers(core.interpret(graph, fresh)[0]));
+    await executable.dispose();
+  });
+});
