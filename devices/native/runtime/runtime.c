@@ -68,6 +68,21 @@ EXPORT void claw_large_pages(void *p, int64_t bytes) {
 #endif
 }
 
+/* The caller's memory, which comes again and again: what is mapped by small pages is moved to large
+ * ones, as far as the system can. */
+EXPORT void claw_collapse(void *p, int64_t bytes) {
+#if defined(__linux__)
+  const int collapse = 25; /* MADV_COLLAPSE, which older headers lack */
+  uintptr_t begin = ((uintptr_t)p + huge_page - 1) & ~(uintptr_t)(huge_page - 1);
+  uintptr_t end = ((uintptr_t)p + (size_t)bytes) & ~(uintptr_t)(huge_page - 1);
+  for (uintptr_t at = begin; at < end; at += huge_page) {
+    if (madvise((void *)at, huge_page, collapse) != 0) return;
+  }
+#else
+  (void)p, (void)bytes;
+#endif
+}
+
 EXPORT void claw_free(void *p, int64_t bytes) {
   size_t size = bytes > 0 ? (size_t)bytes : 1;
   if (size < huge_page) free(p);

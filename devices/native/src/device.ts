@@ -30,6 +30,7 @@ import {
   packPieces,
 } from './commands.js';
 import { NativeMemory, NativeModule, NativeRecording, plainCommands } from './handles.js';
+import { LargePages } from './large-pages.js';
 import { freeBytes } from './machine.js';
 import type { DeviceOptions } from './options.js';
 import { reasonOf } from './reasons.js';
@@ -60,6 +61,7 @@ export class NativeDevice implements Device {
   private tail: Promise<void> = Promise.resolve();
   private failed: OpenClawError | undefined;
   private times: BigInt64Array[] = [];
+  private readonly largePages = new LargePages();
   private readonly validity = new Validity();
 
   constructor(options: DeviceOptions) {
@@ -101,6 +103,9 @@ export class NativeDevice implements Device {
       return undefined;
     const { runtime } = this.options;
     runtime.largePages(bytes);
+    if (this.largePages.isDue(bytes)) {
+      this.enqueue(undefined, () => runtime.collapseAside(bytes));
+    }
     const memory = new NativeMemory(this, runtime.addressOf(bytes), bytes.byteLength);
     memory.held = bytes;
     this.live.add(memory);

@@ -30,6 +30,8 @@ export interface Runtime {
   addressOf(bytes: Uint8Array): Address;
   /** Asks for large pages below an array that is about to be written for the first time. */
   largePages(bytes: Uint8Array): void;
+  /** Moves an array that is in use already to large pages, as far as the system can. */
+  collapseAside(bytes: Uint8Array): Promise<void>;
   /** Copies between two addresses or arrays. */
   copy(to: Address | Uint8Array, from: Address | Uint8Array, bytes: number): void;
   copyAside(to: Address | Uint8Array, from: Address | Uint8Array, bytes: number): Promise<void>;
@@ -101,6 +103,7 @@ async function bind(compiler: Compiler | undefined, path: string): Promise<Runti
   const copy = library.func('void claw_copy(void *to, void *from, int64_t bytes)');
   const allocate = library.func('uint64_t claw_allocate(int64_t bytes)');
   const largePages = library.func('void claw_large_pages(void *p, int64_t bytes)');
+  const collapse = library.func('void claw_collapse(void *p, int64_t bytes)');
   const free = library.func('void claw_free(void *p, int64_t bytes)');
   const open = library.func('uint64_t claw_open(const char *path)');
   const openError = library.func('const char *claw_open_error()');
@@ -123,6 +126,8 @@ async function bind(compiler: Compiler | undefined, path: string): Promise<Runti
     free: (address, bytes) => free(BigInt(address), bytes),
     addressOf: (bytes) => Number(koffi.address(bytes)),
     largePages: (bytes) => largePages(bytes, bytes.byteLength),
+    collapseAside: (bytes) =>
+      aside((done) => collapse.async(bytes, bytes.byteLength, done), [bytes]),
     copy: (to, from, bytes) => copy(pointer(to), pointer(from), bytes),
     copyAside: (to, from, bytes) =>
       aside((done) => copy.async(pointer(to), pointer(from), bytes, done), [to, from]),

@@ -20,6 +20,7 @@ import type { Axis } from './axes.js';
 import type { Value } from './builder.js';
 import type { ContractPlan, MergedGroups } from './contract-plan.js';
 import { type ContractSite, placeIn, storeContracted } from './contract-store.js';
+import { lowerCast, rawType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
@@ -60,12 +61,25 @@ export function lowerQuantized(
   if (operand === undefined) return undefined;
   const { panels, steps, columns } = sizes;
   const levels: Workspace = space(0, (panels * steps * columns * operand.bits) / 8);
-  const scales: Workspace = space(1, panels * (steps / operand.group) * columns * 4);
+  const perGroup = panels * (steps / operand.group) * columns * 4;
+  const scales: Workspace = space(1, perGroup);
+  const zeros = operand.zeros === undefined ? undefined : space(2, perGroup);
+  const write = (to: Workspace, what: Part): LoweredKernel =>
+    writePanels(plan, target, names, sizes, operand, to, what);
   return [
-    writePanels(plan, target, names, sizes, operand, levels, 'levels'),
-    writePanels(plan, target, names, sizes, operand, scales, 'scales'),
-    writeProduct(plan, groups, target, names, sizes, operand, levels, scales),
+    write(levels, 'levels'),
+    write(scales, 'scales'),
+    ...(zeros === undefined ? [] : [write(zeros, 'zeros')]),
+    writeProduct(plan, groups, target, names, sizes, operand, { levels, scales, zeros }),
   ];
+}
+
+type Part = 'levels' | 'scales' | 'zeros';
+
+interface Spaces {
+  readonly levels: Workspace;
+  readonly scales: Workspace;
+  readonly zeros: Workspace | undefined;
 }
 
 const space = (id: number, bytes: Size): Workspace => ({
@@ -92,7 +106,11 @@ function sizesOf(plan: ContractPlan, groups: MergedGroups, target: Target): Size
   return { lanes, columns: wide, panels, depth: step, steps: step.extent, rows: count, column };
 }
 
-/** Levels or scales as f32, in panels; zeros beyond the last column. */
+/** Memory of levels: bytes, or words of eight. */
+const levelType = ({ bits, isSigned }: QuantizedOperand): 'i32' | 'i8' | 'u8' =>
+  bits === nibble ? 'i32' : isSigned ? 'i8' : 'u8';
+
+/** Levels, scales or zeros in panels; 0 beyond the last column. */
 function writePanels(
   plan: ContractPlan,
   target: Target,
@@ -100,18 +118,19 @@ function writePanels(
   sizes: Sizes,
   operand: QuantizedOperand,
   to: Workspace,
-  what: 'levels' | 'scales',
+  what: Part,
 ): LoweredKernel {
   const frame = new KernelFrame(plan.step, target);
   const { builder: b } = frame;
   const { columns, column, depth } = sizes;
   const isWords = what === 'levels' && operand.bits === nibble;
-  const buffer = frame.workspace(to, what === 'scales' ? 'f32' : isWords ? 'i32' : 'i8', 'write');
-  const each = what === 'scales' ? operand.group : isWords ? stepsPerWord : 1;
+  const dtype = what === 'levels' ? levelType(operand) : 'f32';
+  const buffer = frame.workspace(to, dtype, 'write');
+  const each = what !== 'levels' ? operand.group : isWords ? stepsPerWord : 1;
   const bindings = new Bindings();
   const tasks: Axis[] = [{ name: 'panel', extent: sizes.panels, reduced: false }];
   const line: Axis = { name: 'line', extent: sizes.steps / each, reduced: false };
-  const source: Node = operand[what];
+  const source = operand[what] as Node;
   const grid = writeTasks(b, tasks, 1, bindings, () => {
     const panel = bindings.get('panel') as Expression;
     const first = multiply(panel, columns);
@@ -119,9 +138,9 @@ function writePanels(
       const at = bindings.get('line') as Expression;
       const row = add(multiply(panel, sizes.steps / each), at);
       const access = { buffer, address: multiply(row, columns), strides: [1] };
-      if (what === 'scales') b.store(access, valueAt(multiply(at, each)));
+      if (what !== 'levels') b.store(access, valueAt(multiply(at, each)));
       else if (isWords) b.store(access, wordAt(multiply(at, each)));
-      else b.store(access, b.convert(valueAt(at), 'i32'));
+      else b.store(access, b.convert(valueAt(at), rawType(dtype)));
     });
 
     function valueAt(step: Expression): Value {
@@ -138,8 +157,11 @@ function writePanels(
             return name === depth.name ? step : undefined;
           }),
         tile: [isWhole ? lanes : { ...lanes, tail }],
-        known: (node, index) =>
-          node.id === operand.product.id ? values.value(source, index) : undefined,
+        known: (node, index) => {
+          if (node.id !== operand.product.id) return undefined;
+          const value = values.value(source, index);
+          return lowerCast(b, target, source.dtype, 'f32', false, value);
+        },
         failBase: names.failBase,
       });
       const value = values.value(plan.right.node, plan.right.index);
@@ -173,16 +195,17 @@ function writeProduct(
   names: KernelNames,
   sizes: Sizes,
   operand: QuantizedOperand,
-  levels: Workspace,
-  scales: Workspace,
+  spaces: Spaces,
 ): LoweredKernel {
   const frame = new KernelFrame(plan.step, target);
   const { builder: b } = frame;
   const { columns, rows, steps, panels } = sizes;
   const { group } = operand;
   const isWords = operand.bits === nibble;
-  const from = frame.workspace(levels, isWords ? 'i32' : 'i8', 'read');
-  const factors = frame.workspace(scales, 'f32', 'read');
+  const dtype = levelType(operand);
+  const from = frame.workspace(spaces.levels, dtype, 'read');
+  const factors = frame.workspace(spaces.scales, 'f32', 'read');
+  const zeros = frame.workspaceOf(spaces.zeros, 'f32');
   const outputs = plan.step.outputs.map((node) => frame.output(node));
   const bindings = new Bindings();
   const site: ContractSite = { plan, groups, frame, names, bindings, outputs };
@@ -202,6 +225,12 @@ function writeProduct(
       b.for(0, steps / group, 1, (number) => {
         const sum = b.variable(nothing(), type);
         const from0 = multiply(number, group);
+        const ofGroup = multiply(add(multiply(panel, steps / group), number), columns);
+        const row = { dtype: 'f32', shape: [1, columns] } as const;
+        const zero =
+          zeros === undefined
+            ? undefined
+            : b.load(row, { buffer: zeros, address: ofGroup, strides: [0, 1] });
         const options = isWords ? {} : { unroll: 4 };
         b.for(
           from0,
@@ -210,16 +239,16 @@ function writeProduct(
           (step) => {
             const row = floorDivide(add(multiply(panel, steps), step), stride);
             const access = { buffer: from, address: multiply(row, columns), strides: [0, 1] };
-            const raw = b.load({ dtype: 'i32', shape: [1, columns] }, access);
+            const raw = b.load({ dtype: rawType(dtype), shape: [1, columns] }, access);
             for (let i = 0; i < stride; i++) {
-              const right = b.convert(isWords ? levelOf(raw, i) : raw, 'f32');
+              const level = b.convert(isWords ? levelOf(raw, i) : raw, 'f32');
+              const right = zero === undefined ? level : b.subtract(level, zero);
               b.assign(sum, b.dot(leftAt(add(step, i)), right, b.read(sum)));
             }
           },
           options,
         );
-        const address = multiply(add(multiply(panel, steps / group), number), columns);
-        const access = { buffer: factors, address, strides: [1] };
+        const access = { buffer: factors, address: ofGroup, strides: [1] };
         const scale = b.load({ dtype: 'f32', shape: [columns] }, access);
         const wide = b.broadcast(scale, type.shape, 1);
         b.assign(total, b.multiplyAdd(b.read(sum), wide, b.read(total)));
@@ -237,8 +266,13 @@ function writeProduct(
   });
   return frame.finish(names, { lanes: sizes.lanes, group: 1, grid });
 
-  /** Level of one of the steps of a word: its bits up to the sign, then down with it. */
+  /** Level of one of the steps of a word: its bits up to the sign, then down with or without. */
   function levelOf(word: Value, step: number): Value {
+    if (!operand.isSigned) {
+      const down = b.literal('i32', nibble * step);
+      const lowered = step === 0 ? word : b.binary('shiftRight', word, down);
+      return b.and(lowered, b.literal('i32', 2 ** nibble - 1));
+    }
     const highest = stepsPerWord - 1;
     const up = b.literal('i32', nibble * (highest - step));
     const raised = step === highest ? word : b.binary('shiftLeft', word, up);

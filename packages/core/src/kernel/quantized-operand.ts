@@ -15,13 +15,16 @@ import { ValueLowering } from './value.js';
 export interface QuantizedOperand {
   /** Where levels and scales meet. */
   readonly product: Node;
-  /** Integers within a signed byte, as floats. */
+  /** Small integers, as floats or as integers. */
   readonly levels: Node;
+  /** What is taken off the levels; nothing where they are what is scaled. */
+  readonly zeros: Node | undefined;
   readonly scales: Node;
-  /** Steps of the depth that share a scale. */
+  /** Steps of the depth that share a scale, and a zero. */
   readonly group: number;
-  /** Bits that hold every level as a signed integer. */
+  /** Bits that hold every level, as a signed or an unsigned integer. */
   readonly bits: 4 | 8;
+  readonly isSigned: boolean;
 }
 
 const views: ReadonlySet<string> = new Set('reshape permute expand slice flip'.split(' '));
@@ -53,8 +56,8 @@ function rangeOfNumbers(data: ArrayLike<unknown>): Range | undefined {
   return [low, high];
 }
 
-/** Addresses that the scales are read from, over the contraction's axes. */
-function scaleAddresses(plan: ContractPlan, target: Target, operand: QuantizedOperand) {
+/** Addresses that scales and zeros are read from, over the contraction's axes. */
+function groupAddresses(plan: ContractPlan, target: Target, operand: Candidate) {
   const seen: Expression[] = [];
   const frame = new KernelFrame(plan.step, target);
   const values: ValueLowering = new ValueLowering({
@@ -66,6 +69,7 @@ function scaleAddresses(plan: ContractPlan, target: Target, operand: QuantizedOp
     known: (node, index) => {
       if (node.id !== operand.product.id) return undefined;
       values.value(operand.scales, index);
+      if (operand.zeros !== undefined) values.value(operand.zeros, index);
       return literalOf(frame.builder, node.dtype, 0);
     },
     failBase: 0,
@@ -103,18 +107,48 @@ export function quantizedRight(plan: ContractPlan, target: Target): QuantizedOpe
   let product = plan.right.node;
   while (views.has(product.op)) product = product.inputs[0] as Node;
   if (product.op !== 'multiply' || product.dtype !== 'f32') return undefined;
+  const found: QuantizedOperand[] = [];
   for (const [a, b] of [
     [0, 1],
     [1, 0],
   ] as const) {
-    const [levels, scales] = [product.inputs[a] as Node, product.inputs[b] as Node];
-    const range = wholeRange(plan, levels);
-    if (range === undefined || range[0] < -128 || range[1] > 127) continue;
-    const operand = { product, levels, scales, group: 1, bits: 8 } as const;
-    const group = groupOf(scaleAddresses(plan, target, operand), depth.name, depth.extent);
-    if (group < shortestGroup) continue;
-    const isShort = range[0] >= -8 && range[1] <= 7 && group % shortestGroup === 0;
-    return { ...operand, group, bits: isShort ? 4 : 8 };
+    const [whole, scales] = [product.inputs[a] as Node, product.inputs[b] as Node];
+    for (const { levels, zeros } of splitsOf(whole)) {
+      const width = widthOf(wholeRange(plan, levels) ?? integerRange(plan.step, levels));
+      if (width === undefined) continue;
+      const candidate = { product, levels, zeros, scales };
+      const addresses = groupAddresses(plan, target, candidate);
+      const group = groupOf(addresses, depth.name, depth.extent);
+      if (group < shortestGroup) continue;
+      // Words hold so many steps.
+      const bits = group % shortestGroup === 0 ? width.bits : 8;
+      found.push({ ...candidate, ...width, bits, group });
+    }
+  }
+  return found.toSorted((x, y) => x.bits - y.bits)[0];
+}
+
+type Candidate = Pick<QuantizedOperand, 'product' | 'levels' | 'zeros' | 'scales'>;
+
+/** What is scaled, whole and as levels less zeros. */
+function splitsOf(whole: Node): Pick<QuantizedOperand, 'levels' | 'zeros'>[] {
+  let node = whole;
+  while (node.op === 'cast') node = node.inputs[0] as Node;
+  const isWhole = { levels: whole, zeros: undefined };
+  if (node.op !== 'subtract') return [isWhole];
+  const [levels, zeros] = node.inputs as [Node, Node];
+  return [isWhole, { levels, zeros }];
+}
+
+/** Undefined where a byte is too small. */
+function widthOf(
+  range: Range | undefined,
+): Pick<QuantizedOperand, 'bits' | 'isSigned'> | undefined {
+  if (range === undefined) return undefined;
+  const [low, high] = range;
+  for (const bits of [4, 8] as const) {
+    if (low >= -(2 ** (bits - 1)) && high < 2 ** (bits - 1)) return { bits, isSigned: true };
+    if (low >= 0 && high < 2 ** bits) return { bits, isSigned: false };
   }
   return undefined;
 }
