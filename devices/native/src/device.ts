@@ -30,7 +30,7 @@ import {
   packPieces,
 } from './commands.js';
 import { NativeMemory, NativeModule, NativeRecording, plainCommands } from './handles.js';
-import { LargePages } from './large-pages.js';
+import { LargePages, mayShrink } from './large-pages.js';
 import { freeBytes } from './machine.js';
 import type { DeviceOptions } from './options.js';
 import { reasonOf } from './reasons.js';
@@ -61,7 +61,7 @@ export class NativeDevice implements Device {
   private tail: Promise<void> = Promise.resolve();
   private failed: OpenClawError | undefined;
   private times: BigInt64Array[] = [];
-  private readonly largePages = new LargePages();
+  private readonly pages = new LargePages();
   private readonly validity = new Validity();
 
   constructor(options: DeviceOptions) {
@@ -97,15 +97,10 @@ export class NativeDevice implements Device {
   /** Kernels ask for no more than the alignment of an element, which every array has. */
   wrap(bytes: Uint8Array): Memory | undefined {
     this.checkOpen();
-    const { buffer } = bytes;
-    // An array that shrinks would leave kernels without memory below them.
-    if (bytes.byteLength === 0 || ('resizable' in buffer && buffer.resizable === true))
-      return undefined;
+    if (bytes.byteLength === 0 || mayShrink(bytes)) return undefined;
     const { runtime } = this.options;
     runtime.largePages(bytes);
-    if (this.largePages.isDue(bytes)) {
-      this.enqueue(undefined, () => runtime.collapseAside(bytes));
-    }
+    if (this.pages.isDue(bytes)) this.enqueue(undefined, () => runtime.collapseAside(bytes));
     const memory = new NativeMemory(this, runtime.addressOf(bytes), bytes.byteLength);
     memory.held = bytes;
     this.live.add(memory);

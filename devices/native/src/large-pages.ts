@@ -1,7 +1,11 @@
-/** Which of the caller's arrays are moved to large pages: those that come again. */
+/** The caller's arrays: which are usable, and which move to large pages, those that come again. */
 
 /** Two large pages: one lies within such an array for certain. */
 const leastBytes = 2 ** 22;
+
+/** An array that shrinks would leave kernels without memory below them. */
+export const mayShrink = ({ buffer }: Uint8Array): boolean =>
+  'resizable' in buffer && buffer.resizable === true;
 
 export class LargePages {
   private readonly seen = new WeakSet<ArrayBufferLike>();
