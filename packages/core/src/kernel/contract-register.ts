@@ -37,7 +37,7 @@ import { dividesBy, type LeftPanels } from './left-pack.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
 import type { Operands, RightElements, WordOperands } from './register-operands.js';
-import { fewTiles, type RegisterTile } from './register-tile.js';
+import { fewTiles, isOneTile, type RegisterTile } from './register-tile.js';
 import { eachRow } from './tile-epilogue.js';
 import { type Place, type TileAxis, ValueLowering } from './value.js';
 
@@ -154,7 +154,7 @@ class RegisterWriter implements ContractSite {
     const { builder: b, groups, tile } = this;
     const outer = [...groups.batch, ...groups.rows.slice(0, -1), ...groups.columns.slice(0, -1)];
     const panelCount = panelsOf(groups.columns.at(-1), tile.columns);
-    const panelsPerTask = this.panelsPerTask(panelCount);
+    const panelsPerTask = isOneTile(this.rowExtent, tile) ? 1 : this.panelsPerTask(panelCount);
     const blocks = ceilDivide(panelCount, panelsPerTask);
     const rowsPerTask = this.rowsPerTask(blocks);
     const rowBlocks = ceilDivide(this.rowExtent, rowsPerTask);
@@ -175,8 +175,6 @@ class RegisterWriter implements ContractSite {
   }
 
   private panelsPerTask(panelCount: Expression): number {
-    // One tile of rows reads a panel once: nothing would find it in a cache.
-    if (typeof this.rowExtent === 'number' && this.rowExtent <= this.tile.rows) return 1;
     const depth = this.words?.steps ?? extentOf(this.plan.groups.depth);
     const panelBytes = (typeof depth === 'number' ? depth : 512) * this.tile.columns * 4;
     const most = Math.max(1, Math.floor(panelBudget / Math.max(panelBytes, 1)));

@@ -81,6 +81,10 @@ export function registerTile(
   return best as RegisterTile;
 }
 
+/** Whether one tile holds all rows: then a panel is read once, and no cache would keep it. */
+export const isOneTile = (rows: Expression, tile: RegisterTile): boolean =>
+  typeof rows === 'number' && rows <= tile.rows;
+
 /** A tile of a given width whose height divides `block`. */
 export function tileWithin(
   target: Target,
