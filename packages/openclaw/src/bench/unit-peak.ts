@@ -110,11 +110,15 @@ async function measureUnit(opened: OpenDevice, unit: Unit): Promise<UnitPeak> {
   };
 }
 
-/** Units of CPUs; those of chips with groups of threads are met by large products instead. */
+/**
+ * Units of CPUs with tiles of their own; those of chips with groups of threads are met by large
+ * products instead, and those that work on vectors are no more than what vectors reach.
+ */
 export async function measureUnits(opened: OpenDevice): Promise<readonly UnitPeak[]> {
   const { execution, matrixUnits = [] } = opened.target;
   const peaks: UnitPeak[] = [];
   if (execution !== 'vector') return peaks;
-  for (const unit of matrixUnits) peaks.push(await measureUnit(opened, unit));
+  const own = matrixUnits.filter(({ operands }) => operands !== 'register');
+  for (const unit of own) peaks.push(await measureUnit(opened, unit));
   return peaks;
 }
