@@ -16,6 +16,10 @@ const pretended: Target = {
   id: 'test/unit',
   cores: 2,
   cacheBytes: [2048, 2 ** 18],
+  spaces: [
+    ...plain.spaces,
+    { name: 'own', class: 'scratch', bytes: 2 ** 20, alignment: 64, copiesTo: [] },
+  ],
   matrixUnits: [{ name: 'bf16', ...operands, m: 4, n: 4, k: 32, interleave: 2 }],
 };
 

@@ -107,7 +107,15 @@ function expectSame(graph: core.Graph, actual: Outputs, expected: Outputs): void
 describe.each(targets.filter(({ execution }) => execution === 'vector'))(
   'windows on $id',
   (row) => {
-    const small: Target = { ...row, cores: 3, cacheBytes: [1024, 8192] };
+    const own = {
+      name: 'own',
+      class: 'scratch',
+      bytes: 2 ** 20,
+      alignment: 64,
+      copiesTo: [],
+    } as const;
+    const spaces = [...row.spaces, own];
+    const small: Target = { ...row, cores: 3, cacheBytes: [1024, 8192], spaces };
     it.each([1, 2, 3, 4])('are the same as the interpreter, seed %i', async (seed) => {
       const graph = randomGraph(seed, 8);
       const inputs = inputsOf(graph, seed);
@@ -143,4 +151,27 @@ describe.each(devices)('windows on %s', (id, make) => {
     }
     await device.close();
   });
+});
+
+it('leaves out bands where tasks have no memory of their own', () => {
+  const row = targets.find(({ id }) => id === 'test/vector16') as Target;
+  const x = core.input('x', { dtype: 'f32', shape: [1, 64, 56, 56] });
+  const w = core.input('w', { dtype: 'f32', shape: [64, 64, 3, 3] });
+  const padding = [[1, 1] as const, [1, 1] as const];
+  const convolved = core.window('convolve', x, w, { padding });
+  const pooled = core.window('maximum', x, undefined, { kernel: [3, 3], padding });
+  const graph = core.graphOf([x, w], [convolved, pooled]);
+  const own = {
+    name: 'own',
+    class: 'scratch',
+    bytes: 2 ** 20,
+    alignment: 64,
+    copiesTo: [],
+  } as const;
+  const bytesWith = (spaces: Target['spaces']): number => {
+    const { source } = compile(graph, { ...row, spaces }, nativeDevice().language);
+    return Math.max(...(source?.entries.map(({ scratchBytes }) => scratchBytes ?? 0) ?? []));
+  };
+  expect(bytesWith([own])).toBeGreaterThan(8192);
+  expect(bytesWith([])).toBeLessThanOrEqual(8192);
 });

@@ -16,6 +16,7 @@ import {
   subtract,
   variable,
 } from '../base/expression.js';
+import type { Target } from '../base/target.js';
 import type { KernelBuilder, Value } from './builder.js';
 import { computeType, lowerCast } from './elementwise.js';
 import { laneName } from './fused.js';
@@ -74,6 +75,18 @@ const crowdedBytes = 512;
 /** Elements from a row of one channel to that of the next. */
 function pitchOf(extent: number, bytes: number): number {
   return (extent * bytes) % crowdedBytes === 0 ? extent + lineBytes / bytes : extent;
+}
+
+/** The second cache where no fact says how large it is. */
+const usualCache = 2 ** 20;
+
+/**
+ * Bytes for a band that is a part of the second cache; 0 where tasks have no memory of their own
+ * to speak of.
+ */
+export function bandBudget(target: Target, share: number): number {
+  const own = target.spaces.find((space) => space.class === 'scratch')?.bytes ?? 0;
+  return Math.min((target.cacheBytes[1] ?? usualCache) * share, own / 2);
 }
 
 /** What a band shall hold. */

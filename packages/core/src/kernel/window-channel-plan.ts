@@ -5,7 +5,7 @@ import type { Node } from '../graph/node.js';
 import { isConstantValue } from './contract.js';
 import { computeType } from './elementwise.js';
 import { accumulatorsOf, evenHeight } from './register-tile.js';
-import { type Band, type BandWish, lineBytes, planBand } from './window-band.js';
+import { type Band, type BandWish, bandBudget, lineBytes, planBand } from './window-band.js';
 import type { WindowPlan } from './window-plan.js';
 
 export interface ChannelPlan {
@@ -30,8 +30,6 @@ export interface ChannelPlan {
 
 /** Part of the second cache for a task's band; what remains is for weights. */
 const bandShare = 1 / 4;
-/** The second cache where no fact says how large it is. */
-const usualCache = 2 ** 20;
 /** Part of the first cache for inputs that several kernel elements read. */
 const chunkShare = 1 / 4;
 const usualNearCache = 2 ** 15;
@@ -148,10 +146,12 @@ function channelPlan(
   );
   // Weights that weigh more than the input are read once: tasks share out blocks of channels.
   const isHeavy = taps * columns * blocks > out.reduce((count, each) => count * each, 1);
+  const budget = bandBudget(target, share);
+  if (budget === 0) return undefined;
   const band = planBand(spatial, tiles, {
     channels: depth,
     bytes,
-    budget: (target.cacheBytes[1] ?? usualCache) * share,
+    budget,
     wanted: isHeavy ? 1 : wanted,
     ...steps,
   });

@@ -20,7 +20,7 @@ import { identityOf } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, elementsPerTask, writeTasks } from './nest.js';
 import { type TileAxis, ValueLowering } from './value.js';
-import { type Band, bandAddress, copyBand, planBand } from './window-band.js';
+import { type Band, bandAddress, bandBudget, copyBand, planBand } from './window-band.js';
 import {
   batchName,
   groupName,
@@ -47,8 +47,8 @@ export interface RowPlan {
 const mostVectors = 4;
 /** Kernel elements that are written out, their weights loaded once for a channel. */
 const mostKept = 64;
-/** Bytes of the second cache where no fact says how many. */
-const usualCache = 2 ** 20;
+/** Part of the second cache for a band. */
+const bandShare = 1 / 4;
 
 /** Vectors of a tile for rows of `count`: few beyond the end of a row, and several at a time. */
 function vectorsFor(count: number): number {
@@ -70,7 +70,8 @@ export function planRows(plan: WindowPlan, target: Target): RowPlan | undefined 
   if (typeof width !== 'number' || width < 1) return undefined;
   const columns = lanes * vectorsFor(width / lanes);
   const tiles = out.map((_, i) => (i === out.length - 1 ? columns : 1));
-  const budget = (target.cacheBytes[1] ?? usualCache) / 4;
+  const budget = bandBudget(target, bandShare);
+  if (budget === 0) return undefined;
   const band = planBand(spatial, tiles, { channels: 1, bytes, budget, wanted: 1 });
   if (band === undefined) return undefined;
   const each = band.axes.reduce((count, { block }) => count * block, 1);
