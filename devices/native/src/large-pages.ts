@@ -11,7 +11,7 @@ export class LargePages {
   private readonly seen = new WeakSet<ArrayBufferLike>();
   private readonly moved = new WeakSet<ArrayBufferLike>();
 
-  /** Whether to move it now: it comes a second time, and will be used often enough to pay for it. */
+  /** Whether to move it now: it comes a second time, and will be used often enough to pay. */
   isDue({ buffer, byteLength }: Uint8Array): boolean {
     const comesAgain = this.seen.has(buffer);
     this.seen.add(buffer);
