@@ -149,9 +149,14 @@ export function loadParts(
   other: number | bigint,
 ): readonly string[] {
   const layout = layoutOf(type.shape, k.program.lanes);
-  return Array.from({ length: partCount(layout) }, (_, index) =>
-    loadPart(k, partOf(k, access, type.shape, index), type.dtype, other),
-  );
+  return Array.from({ length: partCount(layout) }, (_, index) => {
+    const part = partOf(k, access, type.shape, index);
+    // Beyond the end of the memory the hint is without effect.
+    if (access.ahead !== undefined && part.width > 1) {
+      k.line(`__builtin_prefetch(${part.pointer} + ${access.ahead});`);
+    }
+    return loadPart(k, part, type.dtype, other);
+  });
 }
 
 function loadPart(

@@ -26,6 +26,7 @@ import { laneName } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
 import { type QuantizedOperand, quantizedRight } from './quantized-operand.js';
+import { bytesAhead } from './streaming.js';
 import { type TileAxis, ValueLowering } from './value.js';
 
 /** Rows up to which reading a byte for a weight is what counts. */
@@ -215,6 +216,7 @@ function writeProduct(
   const nothing = (): Value => b.broadcast(b.literal('f32', 0), type.shape);
   // Bytes come one step at a time, words eight.
   const stride = isWords ? stepsPerWord : 1;
+  const ahead = bytesAhead / (isWords ? 4 : 1);
   const grid = writeTasks(b, [task], 1, bindings, () => {
     const number = bindings.get('panelBlock') as Expression;
     // Tasks differ by one panel at most.
@@ -238,7 +240,8 @@ function writeProduct(
           stride,
           (step) => {
             const row = floorDivide(add(multiply(panel, steps), step), stride);
-            const access = { buffer: from, address: multiply(row, columns), strides: [0, 1] };
+            const address = multiply(row, columns);
+            const access = { buffer: from, address, strides: [0, 1], ahead };
             const raw = b.load({ dtype: rawType(dtype), shape: [1, columns] }, access);
             for (let i = 0; i < stride; i++) {
               const level = b.convert(isWords ? levelOf(raw, i) : raw, 'f32');

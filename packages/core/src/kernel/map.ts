@@ -26,7 +26,7 @@ import {
 } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, elementsPerTask, rowsPerTask, writeTasks, writeTiles } from './nest.js';
-import { headOf, streamingOf } from './streaming.js';
+import { bytesAhead, headOf, streamingOf } from './streaming.js';
 import type { GridAxis } from './tile.js';
 import { type Place, ValueLowering } from './value.js';
 import { reshapeIndex } from './view-index.js';
@@ -85,7 +85,9 @@ function writeMap(
       () => undefined,
     );
   const writeTile = (tail: Expression | undefined): void => {
-    const place = placeOf(tail);
+    // What is too large for the caches comes from memory.
+    const isStreamed = tail === undefined && streaming.some((each) => each !== 0);
+    const place = { ...placeOf(tail), ...(isStreamed ? { ahead: bytesAhead } : {}) };
     const values = new ValueLowering(place);
     // All loads first: a store may write over what another output reads.
     const made = roots.map(({ node, index }) => values.value(node, index));

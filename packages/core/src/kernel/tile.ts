@@ -96,6 +96,8 @@ export interface Access {
   readonly limits?: readonly Limit[];
   /** bool tile of the access's shape. */
   readonly mask?: ValueId;
+  /** A load's elements so far beyond these are loaded soon, too: a hint. */
+  readonly ahead?: number;
 }
 
 export type Operation =

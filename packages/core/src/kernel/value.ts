@@ -2,7 +2,7 @@
  * Values of graph nodes at an index, as tile operations: views become index arithmetic, padding
  * becomes masks, everything elementwise becomes operations on a tile. This is where fusion is.
  */
-import type { DType } from '../base/dtype.js';
+import { bytesOf, type DType } from '../base/dtype.js';
 import { internal } from '../base/errors.js';
 import {
   add,
@@ -65,6 +65,8 @@ export interface Place {
   /** A value that is already there: a row's reduction, the accumulator of a contraction. */
   known(node: Node, index: readonly Expression[]): Value | undefined;
   readonly failBase: number;
+  /** Bytes by which a long walk may ask for its elements before it needs them. */
+  readonly ahead?: number;
   /** Called with every address and condition, for merging axes. */
   record?(e: Expression): void;
 }
@@ -152,10 +154,13 @@ export class ValueLowering {
     const uniform = !moving && (guard?.type.shape.length ?? 0) === 0;
     const shape = uniform ? [] : this.shape;
     const mask = guard === undefined ? undefined : builder.broadcast(guard, shape);
+    const { ahead } = this.place;
+    const isAlong = ahead !== undefined && !uniform && equal(linear.strides.at(-1) ?? 0, 1);
     const access: Access = {
       buffer,
       address: linear.base,
       strides: uniform ? [] : linear.strides,
+      ...(isAlong ? { ahead: ahead / bytesOf(node.dtype) } : {}),
       ...(uniform ? {} : loadLimits(tile, linear.strides)),
       ...(mask === undefined ? {} : { mask: mask.id }),
     };
