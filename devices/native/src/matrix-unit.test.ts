@@ -205,6 +205,22 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
     }
   });
 
+  it('rounds operands to bf16 while it packs them', async () => {
+    const [a, b] = [f32([70, 65]), f32([65, 90])];
+    const [x, y] = [core.input('a', a), core.input('b', b)];
+    const [left, right] = [core.cast(x, 'bf16'), core.cast(y, 'bf16')];
+    const graph = core.graphOf([x, y], [core.cast(core.matmul(left, right), 'f32')]);
+    const program = compile(graph, tiles.target, tiles.plugin.language);
+    expect(program.main.steps.filter(({ kind }) => kind === 'launch')).toHaveLength(2);
+    const [own, other] = [await run(tiles, graph, [a, b]), await run(vectors, graph, [a, b])];
+    const differences = Array.from(own.data as Float32Array, (value, i) =>
+      Math.abs(value - Number(other.data[i])),
+    );
+    // One rounding to bf16 of sums that are below 16.
+    expect(Math.max(...differences)).toBeLessThanOrEqual(2 ** -4);
+    expect(differences.filter((d) => d > 0).length).toBeLessThan(100);
+  });
+
   it('multiplies bytes exactly', async () => {
     const [m, k, n] = [70, 300, 90];
     const bytes = (count: number, scale: number, shift: number) =>

@@ -9,7 +9,7 @@ import { type Group, groupOf } from './group.js';
 import type { HostPlan } from './host.js';
 import { attentionOperands } from './key-pieces.js';
 import { isInlineable, kindOf, workOf } from './kinds.js';
-import { isOfConstants, packsOperands, shiftedBytes } from './operands.js';
+import { isOfConstants, packsOperands, roundedOperand, shiftedBytes } from './operands.js';
 import type { Order } from './order.js';
 import { memoryRoot, operandBase } from './views.js';
 import { groupOfWhole } from './whole.js';
@@ -97,7 +97,7 @@ function forcedValues(
       (apart ?? node.inputs).forEach((operand, i) => {
         const isPacked = packsOperands(target) && node.op === 'contract';
         if (isPacked && i === 1 && isOfConstants(operand)) return;
-        const base = isPacked ? shiftedBytes(operand) : operand;
+        const base = isPacked ? roundedOperand(shiftedBytes(operand), node, target) : operand;
         forced.add(operandBase(base, (value) => written.has(value)));
       });
     }

@@ -38,3 +38,20 @@ export function shiftedBytes(node: Node): Node {
   const from = a.op === 'cast' ? a.inputs[0] : undefined;
   return from !== undefined && bytesOf(from.dtype) === 1 && isScalar(b) ? a : node;
 }
+
+/**
+ * Below a cast from f32 that a matrix unit's packing does on the way: the f32; any other node
+ * itself. `product` is the contraction: a short one is left to code that reads what memory holds.
+ */
+export function roundedOperand(node: Node, product: Node, target: Target): Node {
+  const from = node.op === 'cast' ? node.inputs[0] : undefined;
+  if (from?.dtype !== 'f32' || node.dtype !== 'bf16') return node;
+  const unit = target.matrixUnits.find(
+    ({ left, operands }) => left === 'bf16' && operands === 'global',
+  );
+  const [rows, columns] = product.shape.slice(-2);
+  const isLong =
+    unit !== undefined &&
+    [rows, columns].every((size) => typeof size === 'number' && size >= unit.m);
+  return isLong ? from : node;
+}
