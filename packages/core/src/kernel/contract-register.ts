@@ -21,7 +21,7 @@ import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { panelAddress, panelType } from './contract-pack.js';
-import { panelsOf } from './contract-panels.js';
+import { panelBudget, panelsOf } from './contract-panels.js';
 import { type ContractPlan, extentOf, type MergedGroups } from './contract-plan.js';
 import {
   type Bound,
@@ -44,8 +44,6 @@ import { type Place, type TileAxis, ValueLowering } from './value.js';
 const rowName = 'row';
 const depthName = 'step';
 
-/** Bytes of a block of panels that shall stay in the second cache. */
-const panelBudget = 2 ** 20;
 /** Tasks per core that even out the end of a launch. */
 const tasksPerCore = 4;
 
@@ -177,7 +175,7 @@ class RegisterWriter implements ContractSite {
   private panelsPerTask(panelCount: Expression): number {
     const depth = this.words?.steps ?? extentOf(this.plan.groups.depth);
     const panelBytes = (typeof depth === 'number' ? depth : 512) * this.tile.columns * 4;
-    const most = Math.max(1, Math.floor(panelBudget / Math.max(panelBytes, 1)));
+    const most = Math.max(1, Math.floor(panelBudget(this.frame.target) / Math.max(panelBytes, 1)));
     // Blocks of equal size: a last one of a few panels would read all rows again for them.
     return typeof panelCount === 'number' ? fewTiles(panelCount, most) : most;
   }
