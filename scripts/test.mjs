@@ -16,6 +16,7 @@ const bin = (/** @type {string} */ name) => [
 /** @type {[string, string[]][]} */
 const gates = [
   ['build', [...bin('typescript/bin/tsc'), '-b']],
+  ['roll', [process.execPath, 'scripts/roll.mjs']],
   ['types of tests', [...bin('typescript/bin/tsc'), '-p', 'tsconfig.test.json']],
   ['lint and format', [...bin('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings']],
   ...['rooms', 'budgets', 'docs', 'words', 'lock'].map((name) => {
