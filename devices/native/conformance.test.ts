@@ -21,6 +21,7 @@ describe('the CPU', () => {
     expect(plugin.targets.map(({ id }) => id)).toEqual([
       'native/amx',
       'native/avx512',
+      'native/avx512f',
       'native/avx2',
       'native/neon',
       'native/generic',

@@ -48,8 +48,7 @@ export class Constants {
   private readonly held = new Map<string, Stored>();
   private readonly blocks = new Set<Block>();
   private readonly contents = new Map<HostTensor, Content>();
-  private chunk: { readonly block: Block; used: number } | undefined;
-  private chunks = 0;
+  private readonly chunks: { readonly block: Block; used: number }[] = [];
 
   constructor(session: Session) {
     this.session = session;
@@ -187,18 +186,21 @@ export class Constants {
       return entryAt(key, block, 0, bytes);
     }
     const aligned = Math.ceil(bytes / offsetAlignment) * offsetAlignment;
-    if (this.chunk === undefined || this.chunk.used + aligned > this.chunk.block.memory.bytes) {
-      this.chunk = { block: await this.allocate(this.chunkSize(aligned)), used: 0 };
+    // A large one leaves room in those before it.
+    let chunk = this.chunks.find(({ block, used }) => used + aligned <= block.memory.bytes);
+    if (chunk === undefined) {
+      chunk = { block: await this.allocate(this.chunkSize(aligned)), used: 0 };
+      this.chunks.push(chunk);
     }
-    const { block, used } = this.chunk;
-    this.chunk.used += aligned;
+    const { block, used } = chunk;
+    chunk.used += aligned;
     return entryAt(key, block, used, bytes);
   }
 
   /** Grows from chunk to chunk, so that a small program takes little. */
   private chunkSize(least: number): number {
     const { maxBufferBytes } = this.session.opened.target;
-    const next = Math.min(2 ** (12 + 2 * this.chunks++), chunkBytes, maxBufferBytes);
+    const next = Math.min(2 ** (12 + 2 * this.chunks.length), chunkBytes, maxBufferBytes);
     return Math.max(next, least);
   }
 
