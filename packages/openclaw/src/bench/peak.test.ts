@@ -1,7 +1,9 @@
-import { closeDevices, openDevice, use } from '@open-claw/core';
+import { closeDevices, openDevice, type Target, use } from '@open-claw/core';
+import { targetsOfGpus } from '@open-claw/core/device/gpu';
+import { shaderLanguage } from '@open-claw/core/device/shader';
 import { plugin } from '@open-claw/device-wasm';
 import { afterAll, expect, it } from 'vitest';
-import { measurePeaks } from './peak.js';
+import { measurePeaks, peakProgram } from './peak.js';
 
 afterAll(closeDevices);
 
@@ -11,4 +13,10 @@ it('measures what WebAssembly reaches, whose unit works on vectors', async () =>
   expect(peaks.flops).toBeGreaterThan(0);
   expect(peaks.bandwidth).toBeGreaterThan(0);
   expect(peaks.units).toEqual([]);
+});
+
+it.each([false, true])('is written with indices that every language has; reads: %s', (reads) => {
+  const target = targetsOfGpus.find(({ id }) => id === 'webgpu/software') as Target;
+  const source = shaderLanguage.emit([peakProgram(target, reads)], target);
+  expect(source.entries).toHaveLength(1);
 });

@@ -37,7 +37,7 @@ const { variable } = expressions;
  * Every task runs `rounds` multiply-adds on each of its chains: in registers only, or with a
  * factor that is read from memory, each element once.
  */
-function peakProgram(target: OpenDevice['target'], reads: boolean): TileProgram {
+export function peakProgram(target: OpenDevice['target'], reads: boolean): TileProgram {
   const lanes = Math.max(target.vectorBytes / 4, 1);
   const shape = lanes === 1 ? [] : [lanes];
   const strides = lanes === 1 ? [] : [1];
@@ -91,7 +91,7 @@ function peakProgram(target: OpenDevice['target'], reads: boolean): TileProgram 
       ...(reads ? [{ name: 'x', memory: 'f32' as const, access: 'read' as const }] : []),
     ],
     sizes: ['rounds'],
-    indexType: 'i64',
+    indexType: 'i32',
     scratch: [],
     grid: [{ name: 'g', extent: target.cores }],
     body: [...before, loop, ...after],

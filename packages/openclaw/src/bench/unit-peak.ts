@@ -80,7 +80,7 @@ function unitProgram(target: Target, unit: Unit): TileProgram {
       { name: 'sums', memory: unit.accumulate as 'f32' | 'i32', access: 'write' },
     ],
     sizes: ['rounds'],
-    indexType: 'i64',
+    indexType: 'i32',
     scratch: [],
     grid: [{ name: 'g', extent: target.cores }],
     body,
