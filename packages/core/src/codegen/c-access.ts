@@ -1,5 +1,4 @@
 /** Loads and stores of tiles: contiguous, splat or strided parts under limits and masks. */
-
 import {
   add,
   type Expression,

@@ -2,7 +2,6 @@
  * Tiles that live in a matrix unit's registers: operands and accumulators of `dot … unit`. They are
  * loaded from memory, multiplied, and stored to memory; nothing else can be done with them.
  */
-
 import { internal, tooLarge } from '../base/errors.js';
 import { bytesOfMemory } from '../base/memory-type.js';
 import type { Operation, Statement, ValueId, VariableId } from '../kernel/tile.js';

@@ -1,5 +1,4 @@
 /** Operations on tiles as C: one expression per part, or statements before it where need be. */
-
 import { internal } from '../base/errors.js';
 import { bytesOfMemory } from '../base/memory-type.js';
 import type { ComputeType, MemoryType } from '../base/target.js';

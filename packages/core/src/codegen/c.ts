@@ -5,7 +5,6 @@
  * Entry: void NAME(void *const *buffers, const i64 *sizes, char *scratch, i64 begin, i64 end),
  * tasks numbered linearly, last grid axis fastest; the status word is the last buffer.
  */
-
 import { refused } from '../base/errors.js';
 import { bytesOfMemory } from '../base/memory-type.js';
 import type { MemoryType, Target } from '../base/target.js';

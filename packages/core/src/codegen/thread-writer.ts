@@ -2,7 +2,6 @@
  * What the thread mapping writes into: the statements so far, the registers that hold each tile
  * value, and the shared arrays. Stateful while one kernel is being mapped.
  */
-
 import { internal, tooLarge } from '../base/errors.js';
 import { add, type Expression, multiply } from '../base/expression.js';
 import { bytesOfMemory } from '../base/memory-type.js';

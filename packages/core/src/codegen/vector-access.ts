@@ -1,5 +1,4 @@
 /** Loads and stores of tiles as vectors: contiguous, splat or strided, under limits and masks. */
-
 import {
   add,
   type Expression,

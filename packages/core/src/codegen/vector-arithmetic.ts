@@ -1,5 +1,4 @@
 /** Lane-wise operations on one part of a tile; parts of one lane are scalars. */
-
 import { refused } from '../base/errors.js';
 import { bytesOfMemory } from '../base/memory-type.js';
 import type { ComputeType, MemoryType } from '../base/target.js';

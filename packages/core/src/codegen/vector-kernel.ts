@@ -3,7 +3,6 @@
  * is a set of vector variables; masks are vectors of integers, −1 where true; uniform truths are
  * bools.
  */
-
 import { internal } from '../base/errors.js';
 import type { Expression } from '../base/expression.js';
 import { bytesOfMemory } from '../base/memory-type.js';

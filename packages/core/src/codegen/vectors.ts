@@ -2,7 +2,6 @@
  * Tile programs for vector targets in C for GPUs with vectors: one thread per task, tiles in
  * vector variables, no barriers. Takes a dialect that has words for vectors; gives one source.
  */
-
 import { tooLarge } from '../base/errors.js';
 import { floorDivide, lessThan, modulo, product, variable } from '../base/expression.js';
 import { bytesOfMemory } from '../base/memory-type.js';

@@ -1,5 +1,4 @@
 /** Gather, scatter and atomics as WebAssembly: one element after the other. */
-
 import { refused } from '../base/errors.js';
 import { bytesOfMemory } from '../base/memory-type.js';
 import type { Statement, TileType, ValueId } from '../kernel/tile.js';

@@ -5,7 +5,6 @@
  * parameters (i32 address of the buffer addresses, i32 address of the i64 sizes, i32 address of
  * scratch, i64 first task, i64 end of tasks). Buffers start at or above `lowestAddress`.
  */
-
 import { refused, tooLarge } from '../base/errors.js';
 import { type Expression, product } from '../base/expression.js';
 import { bytesOfMemory } from '../base/memory-type.js';

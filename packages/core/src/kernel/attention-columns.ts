@@ -22,6 +22,7 @@ import type { Node } from '../graph/node.js';
 import { type AttentionPlan, AttentionValues, type ScoreIndex } from './attention-plan.js';
 import { type AttentionTiles, attentionTiles } from './attention-tiles.js';
 import { weightOf } from './attention-weight.js';
+import { axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -82,7 +83,6 @@ class ColumnsWriter {
 
   write(): LoweredKernel {
     const { b, plan, tiles, bindings } = this;
-    const axis = (name: string, extent: Expression) => ({ name, extent, reduced: false });
     const blocks = ceilDivide(plan.queries, tiles.queries);
     const tasks = [axis('batch', plan.batch), axis('head', plan.heads), axis('block', blocks)];
     const grid = writeTasks(b, tasks, 1, bindings, () => this.writeTask());

@@ -22,6 +22,7 @@ import type { Node } from '../graph/node.js';
 import { keyPieces } from '../schedule/key-pieces.js';
 import { type AttentionPlan, AttentionValues, type ScoreIndex } from './attention-plan.js';
 import { weightOf } from './attention-weight.js';
+import { axis } from './axes.js';
 import type { KernelBuilder, Value } from './builder.js';
 import { lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -106,7 +107,6 @@ class FewWriter {
 
   write(): LoweredKernel {
     const { b, plan, bindings } = this;
-    const axis = (name: string, extent: Size) => ({ name, extent, reduced: false });
     const tasks = [axis('batch', plan.batch), axis('shared', plan.heads / plan.each)];
     const grid = writeTasks(b, tasks, 1, bindings, () => this.writeTask());
     return this.frame.finish(this.names, { lanes: this.lanes, group: 1, grid });

@@ -16,6 +16,7 @@ import {
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { type AttentionPlan, AttentionValues, type ScoreIndex } from './attention-plan.js';
+import { axis } from './axes.js';
 import type { KernelBuilder, Value } from './builder.js';
 import { lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -96,7 +97,6 @@ class GroupWriter {
 
   write(): LoweredKernel {
     const { b, plan, tile, bindings } = this;
-    const axis = (name: string, extent: Expression) => ({ name, extent, reduced: false });
     const blocks = ceilDivide(plan.queries, tile.queries);
     const tasks = [axis('batch', plan.batch), axis('head', plan.heads), axis('block', blocks)];
     const grid = writeTasks(b, tasks, 1, bindings, () => this.writeTask());

@@ -19,6 +19,9 @@ export interface Axis {
   readonly reduced: boolean;
 }
 
+/** An axis that no reduction runs along. */
+export const axis = (name: string, extent: Size): Axis => ({ name, extent, reduced: false });
+
 /** Index variables of an iteration space, one per axis. */
 export function axesOf(shape: readonly Size[], reduced: readonly number[] = []): Axis[] {
   return shape.map((extent, axis) => ({

@@ -16,6 +16,7 @@ import {
 } from '../base/expression.js';
 import { type Precision, partsOf } from '../base/precision.js';
 import type { MatrixUnit, Target } from '../base/target.js';
+import { axis } from './axes.js';
 import type { Value } from './builder.js';
 import type { ContractPlan, MergedGroups } from './contract-plan.js';
 import { computeType, lowerCast, settle, toMemory } from './elementwise.js';
@@ -82,7 +83,6 @@ export function writeGroupContract(
     : undefined;
   const onUnit = unit === undefined ? undefined : unitTile(target, ...unit, ...extents);
   const tile = onUnit ?? groupTile(target, bytes, ...extents);
-  const axis = (name: string, extent: Expression) => ({ name, extent, reduced: false });
   const tasks = [
     ...outer,
     axis('rowBlock', ceilDivide(rowExtent, tile.rows)),

@@ -19,6 +19,7 @@ import {
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
+import { axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { panelAddress, panelType } from './contract-pack.js';
 import { panelBudget, panelsOf } from './contract-panels.js';
@@ -156,7 +157,6 @@ class RegisterWriter implements ContractSite {
     const blocks = ceilDivide(panelCount, panelsPerTask);
     const rowsPerTask = this.rowsPerTask(blocks);
     const rowBlocks = ceilDivide(this.rowExtent, rowsPerTask);
-    const axis = (name: string, extent: Expression) => ({ name, extent, reduced: false });
     const tasks = [...outer, axis('columnBlock', blocks), axis('rowBlock', rowBlocks)];
     const grid = writeTasks(b, tasks, 1, this.bindings, () => {
       const firstPanel = multiply(this.bound('columnBlock'), panelsPerTask);

@@ -17,7 +17,7 @@ import {
   variable,
 } from '../base/expression.js';
 import type { ComputeType, Target } from '../base/target.js';
-import type { Axis } from './axes.js';
+import { axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import type { ContractPlan, MergedGroups } from './contract-plan.js';
 import { writePlainTiles } from './contract-register.js';
@@ -131,7 +131,6 @@ class UnitWriter {
     const outer = [...groups.batch, ...groups.rows.slice(0, -1), ...groups.columns.slice(0, -1)];
     const panelBlocks = ceilDivide(sizes.panels, choice.taskPanels);
     const rowBlocks = Math.ceil(this.rowExtent / choice.taskRows);
-    const axis = (name: string, extent: Expression): Axis => ({ name, extent, reduced: false });
     const tasks = [...outer, axis('columnBlock', panelBlocks), axis('rowBlock', rowBlocks)];
     const grid = writeTasks(b, tasks, 1, bindings, () => {
       const firstPanel = multiply(this.bound('columnBlock'), choice.taskPanels);

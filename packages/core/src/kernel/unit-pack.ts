@@ -19,7 +19,7 @@ import {
   variable,
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
-import type { Axis } from './axes.js';
+import { type Axis, axis } from './axes.js';
 import type { Value } from './builder.js';
 import { type ContractPlan, extentOf, type MergedGroups } from './contract-plan.js';
 import { type ContractSite, placeIn } from './contract-store.js';
@@ -122,7 +122,6 @@ export function writeUnitPack(
   const rangeTo = ranges === undefined ? undefined : frame.workspace(ranges, 'u32', 'write');
   const bindings = new Bindings();
   const site: ContractSite = { plan, groups, frame, names, bindings, outputs: [] };
-  const axis = (name: string, extent: Size): Axis => ({ name, extent, reduced: false });
   const tasks = [
     ...sizes.outer,
     axis('panelBlock', sizes.panelBlocks),

@@ -3,15 +3,9 @@
  * walks blocks of channels; weights lie side by side in the order of their use.
  */
 import type { DType } from '../base/dtype.js';
-import {
-  add,
-  ceilDivide,
-  type Expression,
-  minimum,
-  multiply,
-  type Size,
-} from '../base/expression.js';
+import { add, ceilDivide, type Expression, minimum, multiply } from '../base/expression.js';
 import type { MemoryType, Target } from '../base/target.js';
+import { axis } from './axes.js';
 import { computeType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import type { LoweredKernel } from './lowered.js';
@@ -67,7 +61,6 @@ export function writeBandTasks(
   { blocks, taskBlocks }: Blocks,
   body: (starts: readonly Expression[], block: readonly [Expression, Expression]) => void,
 ) {
-  const axis = (name: string, extent: Size) => ({ name, extent, reduced: false });
   const tasks = [
     axis(batchName, plan.batch),
     axis(groupName, plan.groups),

@@ -12,6 +12,7 @@ import {
   variable,
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
+import { axis } from './axes.js';
 import type { Value } from './builder.js';
 import { computeType, lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -46,7 +47,6 @@ export function writeWindowCopy(plan: WindowPlan, target: Target, names: KernelN
   const wide = /64$/.test(type) || /64$/.test(computeType(plan.x.dtype));
   const lanes = Math.max(1, vectorLanes(target) / (wide ? 2 : 1));
   const bindings = new Bindings();
-  const axis = (name: string, extent: Expression) => ({ name, extent, reduced: false });
   const rowAxes = [
     axis('n', plan.batch),
     axis('c', plan.channels),

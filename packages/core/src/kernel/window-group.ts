@@ -10,6 +10,7 @@ import {
   variable,
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
+import { axis } from './axes.js';
 import type { Value } from './builder.js';
 import { computeType, lowerBinary, lowerCast, settle } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -44,7 +45,6 @@ export function writeWindowGroup(
   const outputs = plan.step.outputs.map((node) => frame.output(node));
   const outs = plan.spatial.map((s) => s.out);
   const plane = product(outs);
-  const axis = (name: string, extent: Expression) => ({ name, extent, reduced: false });
   const tasks = [
     axis(batchName, plan.batch),
     axis(groupName, plan.groups),

@@ -16,6 +16,7 @@ import {
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
+import { axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { computeType, fromMemory, lowerBinary, lowerCast, rawType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -95,7 +96,6 @@ class WindowWriter {
   write(): LoweredKernel {
     const { plan, builder: b } = this;
     const { rows } = plan.tile;
-    const axis = (name: string, extent: Expression) => ({ name, extent, reduced: false });
     const outer = plan.spatial.slice(0, -1);
     const blocks = ceilDivide(plan.rows, rows);
     const tasks = [

@@ -12,6 +12,7 @@ import {
 } from '../base/expression.js';
 import type { ComputeType, MemoryType, Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
+import { axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { computeType, lowerBinary, lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -114,7 +115,6 @@ class RowWriter implements WindowSite {
   write(): LoweredKernel {
     const { b, plan, rows, bindings } = this;
     const { band, channels, taskChannels } = rows;
-    const axis = (name: string, extent: Size) => ({ name, extent, reduced: false });
     const tasks = [
       axis(batchName, plan.batch),
       axis('channelBlock', ceilDivide(channels, taskChannels)),

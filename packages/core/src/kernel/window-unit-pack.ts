@@ -11,13 +11,13 @@ import {
   lessThan,
   modulo,
   multiply,
-  type Size,
   substitute,
   subtract,
   variable,
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
+import { axis } from './axes.js';
 import type { Value } from './builder.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
@@ -76,7 +76,6 @@ export function packUnitWeights(
   const to = frame.workspace(panels, 'u32', 'write');
   const rangeTo = frame.workspace(ranges, 'u32', 'write');
   const bindings = new Bindings();
-  const axis = (name: string, extent: Size) => ({ name, extent, reduced: false });
   const taps = plan.spatial.map((s, i) => axis(`$k${i}`, s.kernel));
   const bound = (name: string): Expression => bindings.get(name) ?? 0;
   const tasks = [axis(groupName, plan.groups), axis(blockName, blocks)];

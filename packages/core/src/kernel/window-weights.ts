@@ -5,13 +5,13 @@ import {
   type Expression,
   minimum,
   multiply,
-  type Size,
   substitute,
   subtract,
   variable,
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
+import { axis } from './axes.js';
 import type { KernelBuilder } from './builder.js';
 import { computeType, lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -22,8 +22,6 @@ import { type TileAxis, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 import type { ChannelPlan } from './window-channel-plan.js';
 import { groupName, inGraphOrder, type WindowPlan } from './window-plan.js';
-
-const axis = (name: string, extent: Size) => ({ name, extent, reduced: false });
 
 /** First element of the panel of a block of channels. */
 export function panelAt(channels: ChannelPlan, bindings: Bindings): Expression {

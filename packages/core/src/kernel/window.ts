@@ -4,18 +4,10 @@
  * output channels, or along rows of one channel. Where sizes are unknown, or rows do better, a
  * padded copy is made before. Targets with threads give every thread one output and mask padding.
  */
-import {
-  add,
-  type Expression,
-  equal,
-  multiply,
-  product,
-  type Size,
-  variable,
-} from '../base/expression.js';
+import { add, type Expression, equal, multiply, product, variable } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { KernelStep } from '../schedule/step.js';
-import type { Axis } from './axes.js';
+import { axis } from './axes.js';
 import { convertsLeft } from './contract.js';
 import type { KernelNames } from './frame.js';
 import { type LeftPanels, writeLeftPack } from './left-pack.js';
@@ -73,7 +65,6 @@ function packWeights(plan: WindowPlan, target: Target, names: KernelNames): Left
   const { weights, spatial, tile } = plan;
   if (weights === undefined || tile.rows === 1 || target.vectorBytes === 0) return undefined;
   if (!convertsLeft(plan.step, weights, plan.accumulate)) return undefined;
-  const axis = (name: string, extent: Size): Axis => ({ name, extent, reduced: false });
   const group = axis(groupName, plan.groups);
   const row = axis(rowAxisName, plan.rows);
   const depth = [axis('$d', plan.depth), ...spatial.map((s, i) => axis(`$k${i}`, s.kernel))];
