@@ -6,6 +6,7 @@ import { lowerCast, settle } from './elementwise.js';
 import type { KernelFrame, KernelNames } from './frame.js';
 import { storeAt } from './fused.js';
 import type { Bindings } from './nest.js';
+import { placeOn } from './place.js';
 import { type Place, type TileAxis, ValueLowering } from './value.js';
 
 /** A contraction inside a kernel that is being written. */
@@ -43,16 +44,9 @@ export function placeIn(
   bounds: readonly Bound[],
   known: Place['known'] = () => undefined,
 ): Place {
-  const { frame, names } = site;
-  return {
-    builder: frame.builder,
-    target: frame.target,
-    bufferOf: (node) => frame.input(node),
-    finish: (e) => substitute(e, (name) => replacementAt(site, name, bounds)),
-    tile,
-    known,
-    failBase: names.failBase,
-  };
+  const finish = (e: Expression): Expression =>
+    substitute(e, (name) => replacementAt(site, name, bounds));
+  return placeOn(site.frame, site.names, tile, { finish, known });
 }
 
 /** Applies what follows the contraction to a tile of sums, and stores. */

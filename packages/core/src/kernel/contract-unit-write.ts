@@ -29,7 +29,7 @@ import { laneName } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
 import type { RegisterTile } from './register-tile.js';
-import { highHalf, RangeOf, rangesFit, splitParts } from './unit-operand.js';
+import { highHalf, mergeRanges, RangeOf, rangesFit, splitParts } from './unit-operand.js';
 import {
   elementsOfPanels,
   outerPosition,
@@ -207,25 +207,17 @@ class UnitWriter {
   /** The range of the right operand's elements in the task's panels. */
   private rightRange(task: Omit<Block, StepsOfBlock>): readonly [Value, Value] {
     const { b, sizes, site } = this;
-    const least = b.variable(b.literal('u32', 0xffffffff));
-    const greatest = b.variable(b.literal('u32', 0));
     const position = outerPosition(sizes.outer, site.bindings);
     const first = floorDivide(task.firstPanel, panelsPerBlock);
     const end = ceilDivide(task.lastPanel, panelsPerBlock);
-    b.for(first, end, 1, (block) => {
-      b.for(0, sizes.steps, 1, (step) => {
-        const row = add(multiply(position, sizes.panelBlocks), block);
-        const address = multiply(2, add(multiply(row, sizes.steps), step));
-        const load = (at: Expression): Value =>
-          b.load(
-            { dtype: 'u32', shape: [] },
-            { buffer: this.ranges as string, address: at, strides: [] },
-          );
-        b.assign(least, b.binary('minimum', b.read(least), load(address)));
-        b.assign(greatest, b.binary('maximum', b.read(greatest), load(add(address, 1))));
+    return mergeRanges(b, this.ranges as string, (take) => {
+      b.for(first, end, 1, (block) => {
+        b.for(0, sizes.steps, 1, (step) => {
+          const row = add(multiply(position, sizes.panelBlocks), block);
+          take(add(multiply(row, sizes.steps), step));
+        });
       });
     });
-    return [b.read(least), b.read(greatest)];
   }
 
   /** First element of a tile of the packed rows. */

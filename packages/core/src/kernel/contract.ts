@@ -38,7 +38,7 @@ import { writeUnitContract } from './contract-unit-write.js';
 import { computeType, memoryType } from './elementwise.js';
 import type { KernelNames } from './frame.js';
 import { type LeftOperand, writeLeftPack } from './left-pack.js';
-import type { Choices, LoweredKernel } from './lowered.js';
+import { type Choices, type LoweredKernel, withCost } from './lowered.js';
 import { registerTile, tileWithin } from './register-tile.js';
 import { writeUnitPack } from './unit-pack.js';
 
@@ -104,8 +104,7 @@ export function lowerContract(
     const [row, column] = [unpacked.rows, unpacked.columns].map((all) => all.at(-1) ?? one);
     const tile = registerTile(target, 'i32', row?.extent ?? 1, column?.extent ?? 1);
     const once = { left: isConstantValue(step, plan.left.node), right: constant };
-    const kernels = lowerBytes(plan, unpacked, target, names, tile, bytes, once);
-    return kernels.map((kernel, i) => (i === kernels.length - 1 ? { ...kernel, ...cost } : kernel));
+    return withCost(lowerBytes(plan, unpacked, target, names, tile, bytes, once), cost);
   }
   const columns = unpacked.columns.at(-1) ?? one;
   const rows = extentOf(plan.groups.rows);

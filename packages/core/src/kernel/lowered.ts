@@ -24,6 +24,13 @@ export interface LoweredKernel {
   readonly bytes: Size;
 }
 
+/** The kernels of a step, of which the last does its work at this cost. */
+export const withCost = (
+  kernels: readonly LoweredKernel[],
+  cost: Partial<Pick<LoweredKernel, 'flops' | 'bytes'>>,
+): readonly LoweredKernel[] =>
+  kernels.map((kernel, i) => (i === kernels.length - 1 ? { ...kernel, ...cost } : kernel));
+
 /** What the caller chooses: measured choices, and how accurate f32 contractions must be. */
 export interface Choices {
   readonly tuning: Tuning;

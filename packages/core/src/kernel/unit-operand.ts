@@ -5,6 +5,7 @@
  * Splitting after Dekker, "A floating-point technique for extending the available precision",
  * Numerische Mathematik 18, 1971: hi = c − (c − x) with c = (2^16 + 1)·x has 8 bits.
  */
+import { add, type Expression, multiply } from '../base/expression.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 
 /** x as `parts` f32 values of 8 bits each, greatest first; their low halves are zero. */
@@ -64,6 +65,10 @@ export function joinBits(b: KernelBuilder, parts: readonly Value[]): Value {
 export const highHalf = (b: KernelBuilder, x: Value): Value =>
   b.binary('shiftRight', b.bitcast(x, 'u32'), b.literal('u32', 16));
 
+/** The word of two bf16, each in the high half of what is given. */
+export const joinHalves = (b: KernelBuilder, low: Value, high: Value): Value =>
+  b.or(b.binary('shiftRight', low, b.literal('u32', 16)), high);
+
 /** The words that hold a unit's rows of the depth side by side: low bits first. */
 export function joinRows(b: KernelBuilder, rows: readonly Value[]): Value {
   const bits = 32 / rows.length;
@@ -111,6 +116,24 @@ export class RangeOf {
     const greatest = b.reduceAll('maximum', b.read(this.greatest));
     return [b.add(least, b.literal('u32', 1)), greatest];
   }
+}
+
+/** The range over pairs of ends in memory: `each` takes the number of every pair. */
+export function mergeRanges(
+  b: KernelBuilder,
+  buffer: string,
+  each: (take: (pair: Expression) => void) => void,
+): readonly [Value, Value] {
+  const least = b.variable(b.literal('u32', 0xffffffff));
+  const greatest = b.variable(b.literal('u32', 0));
+  const load = (address: Expression): Value =>
+    b.load({ dtype: 'u32', shape: [] }, { buffer, address, strides: [] });
+  each((pair) => {
+    const address = multiply(2, pair);
+    b.assign(least, b.binary('minimum', b.read(least), load(address)));
+    b.assign(greatest, b.binary('maximum', b.read(greatest), load(add(address, 1))));
+  });
+  return [b.read(least), b.read(greatest)];
 }
 
 /** Below it a part of an element may be denormal, which the unit takes as zero. */

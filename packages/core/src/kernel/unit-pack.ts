@@ -28,7 +28,7 @@ import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
-import { joinBits, joinRows, RangeOf, splitBits, splitParts } from './unit-operand.js';
+import { joinBits, joinHalves, joinRows, RangeOf, splitBits, splitParts } from './unit-operand.js';
 import { type TileAxis, ValueLowering } from './value.js';
 
 /** Panels whose ranges are kept together: a task reads long rows of them. */
@@ -173,10 +173,9 @@ export function writeUnitPack(
       if (constant) return splitBits(b, row, choice.parts);
       return splitParts(b, row, choice.parts).map((part) => b.bitcast(part, 'u32'));
     });
-    const half = b.literal('u32', 16);
     for (let part = 0; part < choice.parts; part++) {
       const [low, high] = split.map((parts) => parts[part] as Value) as [Value, Value];
-      store(part, b.or(b.binary('shiftRight', low, half), high));
+      store(part, joinHalves(b, low, high));
     }
   }
 

@@ -21,6 +21,7 @@ import type { KernelBuilder, Value } from './builder.js';
 import { computeType, lowerCast } from './elementwise.js';
 import { laneName } from './fused.js';
 import { identityOf } from './identity.js';
+import { placeOn } from './place.js';
 import { type TileAxis, ValueLowering } from './value.js';
 import { inGraphOrder, type Spatial } from './window-plan.js';
 import type { WindowSite } from './window-store.js';
@@ -288,15 +289,8 @@ class BandRow {
     const { b, site, lanes, place } = this;
     const { plan, frame, names } = site;
     const lane: TileAxis = { name: laneName, count: lanes };
-    const values = new ValueLowering({
-      builder: b,
-      target: frame.target,
-      bufferOf: (node) => frame.input(node),
-      finish: (e) => e,
-      tile: [count < lanes ? { ...lane, tail: count } : lane],
-      known: () => undefined,
-      failBase: names.failBase,
-    });
+    const tile = [count < lanes ? { ...lane, tail: count } : lane];
+    const values = new ValueLowering(placeOn(frame, names, tile));
     const at = add(place.origin, column, variable(laneName, lanes));
     const positions = [...place.source, at].map((position, i) =>
       floorDivide(position, (plan.spatial[i] as Spatial).inputDilation),

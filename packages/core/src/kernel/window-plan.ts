@@ -32,6 +32,10 @@ export interface Spatial {
   readonly out: Size;
 }
 
+/** The padded position that an output reads by a kernel element. */
+export const readBy = (s: Spatial, output: Expression, tap: Expression): Expression =>
+  add(multiply(output, s.stride), multiply(tap, s.kernelDilation));
+
 export interface WindowPlan {
   readonly step: KernelStep;
   readonly node: NodeOf<'window'>;

@@ -9,6 +9,7 @@ import {
   minimum,
   multiply,
   type Size,
+  subtract,
 } from '../base/expression.js';
 import type { ComputeType, MemoryType, Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
@@ -20,14 +21,16 @@ import { laneName } from './fused.js';
 import { identityOf } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, elementsPerTask, writeTasks } from './nest.js';
+import { placeOn } from './place.js';
 import { type TileAxis, ValueLowering } from './value.js';
+import { unflatten } from './view-index.js';
 import { type Band, bandAddress, bandBudget, copyBand, planBand } from './window-band.js';
 import {
   batchName,
   groupName,
   inGraphOrder,
+  readBy,
   rowAxisName,
-  type Spatial,
   spatialName,
   type WindowPlan,
 } from './window-plan.js';
@@ -143,30 +146,14 @@ class RowWriter implements WindowSite {
     const { kernel } = this;
     const count = kernel.reduce<number>((all, k) => all * (k as number), 1);
     if (this.plan.weights === undefined || count > mostKept) return [];
-    return Array.from({ length: count }, (_, at) => {
-      let rest = at;
-      const taps = kernel.toReversed().map((k) => {
-        const tap = rest % (k as number);
-        rest = Math.floor(rest / (k as number));
-        return tap;
-      });
-      return this.weight(taps.toReversed());
-    });
+    return Array.from({ length: count }, (_, at) => this.weight(unflatten(kernel, at)));
   }
 
   private weight(taps: readonly Expression[]): Value {
     const { plan, frame, names, bindings } = this;
     const { builder, target } = frame;
     const weights = plan.weights as Node;
-    const values = new ValueLowering({
-      builder,
-      target,
-      bufferOf: (node) => frame.input(node),
-      finish: (e) => e,
-      tile: [],
-      known: () => undefined,
-      failBase: names.failBase,
-    });
+    const values = new ValueLowering(placeOn(frame, names, []));
     const channel = bindings.get(groupName) ?? 0;
     const value = values.value(weights, [channel, 0, ...inGraphOrder(plan.order, taps)]);
     return lowerCast(builder, target, weights.dtype, plan.accumulate, false, value);
@@ -192,9 +179,7 @@ class RowWriter implements WindowSite {
     b.for(0, count, columns, (column) => {
       const sum = this.combine([...local, column], weights);
       const whole = typeof count === 'number' && count % columns === 0;
-      const tail = whole
-        ? {}
-        : { tail: b.bind(minimum(columns, add(count, multiply(column, -1)))) };
+      const tail = whole ? {} : { tail: b.bind(minimum(columns, subtract(count, column))) };
       const place = add(starts[at] as Expression, column);
       const row = bindings.get(rowAxisName) ?? 0;
       storeWindow(this, b.read(sum), [{ ...lane, ...tail }], row, place);
@@ -237,12 +222,7 @@ class RowWriter implements WindowSite {
   /** Inputs of the tile's outputs for one kernel element. */
   private inputs(local: readonly Expression[], taps: readonly Expression[]): Value {
     const { b, plan, rows } = this;
-    const padded = plan.spatial.map((s: Spatial, i) =>
-      add(
-        multiply(local[i] as Expression, s.stride),
-        multiply(taps[i] as Expression, s.kernelDilation),
-      ),
-    );
+    const padded = plan.spatial.map((s, i) => readBy(s, local[i] ?? 0, taps[i] ?? 0));
     const address = bandAddress(rows.band, 0, padded);
     const strides = [plan.spatial.at(-1)?.stride ?? 1];
     const type = { dtype: this.type, shape: [rows.columns] };

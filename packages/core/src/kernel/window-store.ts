@@ -6,7 +6,8 @@ import { lowerCast, settle } from './elementwise.js';
 import type { KernelFrame, KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
 import { type Bindings, writeTiles } from './nest.js';
-import { type Place, type TileAxis, ValueLowering } from './value.js';
+import { placeOn } from './place.js';
+import { type TileAxis, ValueLowering } from './value.js';
 import { rowAxisName, spatialName, type WindowPlan } from './window-plan.js';
 
 /** A window inside a kernel that is being written. */
@@ -43,15 +44,10 @@ export function storeWindow(
     if (name === rowAxisName) return row;
     return name === last ? add(column, lane) : bindings.get(name);
   };
-  const place: Place = {
-    builder: b,
-    target,
-    bufferOf: (input) => frame.input(input),
+  const place = placeOn(frame, names, axes, {
     finish: (e) => substitute(e, replacement),
-    tile: axes,
     known: (input) => (input.id === node.id ? sum : undefined),
-    failBase: names.failBase,
-  };
+  });
   const values = new ValueLowering(place);
   plan.roots.forEach(({ node: root, index }, i) => {
     storeAt(place, outputs[i] as string, root, index, values.value(root, index));

@@ -8,7 +8,7 @@ import type { KernelBuilder, Value, Variable } from './builder.js';
 import { computeType } from './elementwise.js';
 import { type Band, type BandAxis, bandAddress } from './window-band.js';
 import type { ChannelPlan } from './window-channel-plan.js';
-import { type Spatial, spatialName } from './window-plan.js';
+import { readBy, type Spatial, spatialName } from './window-plan.js';
 import { storeTurned, turnTile, type WindowSite } from './window-store.js';
 import { type Step, walkSteps } from './window-weights.js';
 
@@ -134,8 +134,7 @@ export class ChannelTiles {
     const { plan } = this.site;
     const last = plan.spatial.length - 1;
     const padded = plan.spatial.map((s, i) => {
-      const moved = add(local[i] as Expression, i === last - 1 ? down : 0);
-      return add(multiply(moved, s.stride), multiply(taps[i] as Expression, s.kernelDilation));
+      return readBy(s, add(local[i] ?? 0, i === last - 1 ? down : 0), taps[i] ?? 0);
     });
     const address = bandAddress(channels.band, depth, padded);
     const strides = [(plan.spatial[last] as Spatial).stride, 0];

@@ -11,7 +11,6 @@ import {
   lessThan,
   modulo,
   multiply,
-  substitute,
   subtract,
   variable,
 } from '../base/expression.js';
@@ -23,7 +22,8 @@ import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
-import { joinBits, RangeOf, splitBits } from './unit-operand.js';
+import { placeOn } from './place.js';
+import { joinBits, joinHalves, RangeOf, splitBits } from './unit-operand.js';
 import { type TileAxis, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 import { groupName, inGraphOrder, type WindowPlan } from './window-plan.js';
@@ -98,8 +98,7 @@ export function packUnitWeights(
           const place = { block, chunk: bound('$c'), taps: at, part, tile };
           const first = floorDivide(weightTile(plan, chosen, place), 2);
           const address = add(first, multiply(bound('$l'), unit.n));
-          const word = b.or(b.binary('shiftRight', low, b.literal('u32', 16)), high);
-          b.store({ buffer: to, address, strides: [1] }, word);
+          b.store({ buffer: to, address, strides: [1] }, joinHalves(b, low, high));
         }
       }
     });
@@ -114,15 +113,8 @@ export function packUnitWeights(
     const rows = plan.rows as number;
     const isWhole = rows % (columnTiles * unit.n) === 0;
     const lane: TileAxis = { name: laneName, count: unit.n };
-    const values = new ValueLowering({
-      builder: b,
-      target,
-      bufferOf: (node) => frame.input(node),
-      finish: (e) => substitute(e, () => undefined),
-      tile: [isWhole ? lane : { ...lane, tail: subtract(rows, channel) }],
-      known: () => undefined,
-      failBase: names.failBase,
-    });
+    const tile = [isWhole ? lane : { ...lane, tail: subtract(rows, channel) }];
+    const values = new ValueLowering(placeOn(frame, names, tile));
     const isDeep = (plan.depth as number) % unit.k === 0;
     const guard = isDeep
       ? undefined
@@ -174,14 +166,6 @@ export function weightsInPlace(
   const rows = plan.rows as number;
   const lane: TileAxis = { name: laneName, count: unit.n };
   const cut = rows % unit.n === 0 ? lane : { ...lane, tail: subtract(rows, channel) };
-  const values = new ValueLowering({
-    builder: frame.builder,
-    target: frame.target,
-    bufferOf: (node) => frame.input(node),
-    finish: (e) => e,
-    tile: [{ name: 'one', count: 1 }, cut],
-    known: () => undefined,
-    failBase: names.failBase,
-  });
+  const values = new ValueLowering(placeOn(frame, names, [{ name: 'one', count: 1 }, cut]));
   return frame.builder.broadcast(values.value(plan.weights as Node, index), [1, unit.n]);
 }

@@ -20,12 +20,13 @@ import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings } from './nest.js';
-import { highHalf, RangeOf, rangesFit, splitParts } from './unit-operand.js';
+import { highHalf, mergeRanges, RangeOf, rangesFit, splitParts } from './unit-operand.js';
 import { type BandAxis, copyBand } from './window-band.js';
 import { bandStart, writeBandTasks } from './window-channels.js';
 import {
   groupName,
   inGraphOrder,
+  readBy,
   type Spatial,
   spatialName,
   type WindowPlan,
@@ -159,17 +160,9 @@ class UnitWindow implements WindowSite {
 
   /** Range of the weights of blocks [first, end) of the bound group. */
   private rangeOf(first: Expression, end: Expression): readonly [Value, Value] {
-    const { b } = this;
-    const least = b.variable(b.literal('u32', 0xffffffff));
-    const greatest = b.variable(b.literal('u32', 0));
-    b.for(first, end, 1, (block) => {
-      const address = multiply(add(this.firstBlock, block), 2);
-      const load = (at: Expression): Value =>
-        b.load({ dtype: 'u32', shape: [] }, { buffer: this.ranges, address: at, strides: [] });
-      b.assign(least, b.binary('minimum', b.read(least), load(address)));
-      b.assign(greatest, b.binary('maximum', b.read(greatest), load(add(address, 1))));
+    return mergeRanges(this.b, this.ranges, (take) => {
+      this.b.for(first, end, 1, (block) => take(add(this.firstBlock, block)));
     });
-    return [b.read(least), b.read(greatest)];
   }
 
   /** The band's positions with their channels side by side, split into parts. */
@@ -303,12 +296,11 @@ class UnitWindow implements WindowSite {
     const { unit, band, rowTiles, columnTiles, row } = chosen;
     const { stride } = plan.spatial.at(-1) as Spatial;
     const outer = plan.spatial.slice(0, -1).reduce<Expression>((line, s, i) => {
-      const extent = (band.axes[i] as BandAxis).extent;
-      const at = multiply(local[i] ?? 0, s.stride);
-      return add(multiply(line, extent), at, multiply(taps[i] as Expression, s.kernelDilation));
+      const { extent } = band.axes[i] as BandAxis;
+      return add(multiply(line, extent), readBy(s, local[i] ?? 0, taps[i] ?? 0));
     }, 0);
-    const shift = multiply(taps.at(-1) as Expression, plan.spatial.at(-1)?.kernelDilation ?? 1);
-    const origin = add(multiply(outer, row), shift, multiply(position, stride));
+    const along = readBy(plan.spatial.at(-1) as Spatial, position, taps.at(-1) ?? 0);
+    const origin = add(multiply(outer, row), along);
     const leftOf = (part: number): readonly Value[] =>
       Array.from({ length: rowTiles }, (_, tile) => {
         const address = this.leftAt(chunk, part, add(origin, tile * unit.m * stride));

@@ -1,14 +1,6 @@
 /** Weights of a convolution in the order in which tiles of channels use them. */
 import { bytesOf, type DType } from '../base/dtype.js';
-import {
-  add,
-  type Expression,
-  minimum,
-  multiply,
-  substitute,
-  subtract,
-  variable,
-} from '../base/expression.js';
+import { add, type Expression, minimum, multiply, subtract, variable } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { axis } from './axes.js';
@@ -18,6 +10,7 @@ import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
+import { placeOn } from './place.js';
 import { type TileAxis, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 import type { ChannelPlan } from './window-channel-plan.js';
@@ -107,15 +100,8 @@ export function packWeights(
       const first = multiply(bound('block'), columns);
       const rows = plan.rows as number;
       const lane: TileAxis = { name: laneName, count: columns };
-      const values = new ValueLowering({
-        builder: b,
-        target,
-        bufferOf: (node) => frame.input(node),
-        finish: (e) => substitute(e, () => undefined),
-        tile: [rows % columns === 0 ? lane : { ...lane, tail: subtract(rows, first) }],
-        known: () => undefined,
-        failBase: names.failBase,
-      });
+      const tile = [rows % columns === 0 ? lane : { ...lane, tail: subtract(rows, first) }];
+      const values = new ValueLowering(placeOn(frame, names, tile));
       const out = add(multiply(bound(groupName), rows), first, variable(laneName, columns));
       const index = [out, depth, ...inGraphOrder(plan.order, taps)];
       const value = values.value(weights, index);

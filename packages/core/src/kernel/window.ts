@@ -11,7 +11,7 @@ import { axis } from './axes.js';
 import { convertsLeft } from './contract.js';
 import type { KernelNames } from './frame.js';
 import { type LeftPanels, writeLeftPack } from './left-pack.js';
-import type { Choices, LoweredKernel } from './lowered.js';
+import { type Choices, type LoweredKernel, withCost } from './lowered.js';
 import { flatten } from './view-index.js';
 import { planChannels } from './window-channel-plan.js';
 import { writeWindowChannels } from './window-channels.js';
@@ -42,14 +42,10 @@ export function lowerWindow(
     return [{ ...writeWindowGroup(plan, target, names), flops }];
   }
   const unit = planWindowUnit(plan, target, precision);
-  if (unit !== undefined) {
-    const [weights, main] = writeWindowUnit(plan, unit, target, names);
-    return [weights as LoweredKernel, { ...(main as LoweredKernel), flops }];
-  }
+  if (unit !== undefined) return withCost(writeWindowUnit(plan, unit, target, names), { flops });
   const channels = planChannels(plan, target);
   if (channels !== undefined) {
-    const [weights, main] = writeWindowChannels(plan, channels, target, names);
-    return [weights as LoweredKernel, { ...(main as LoweredKernel), flops }];
+    return withCost(writeWindowChannels(plan, channels, target, names), { flops });
   }
   const rows = planRows(plan, target);
   if (rows !== undefined) return [{ ...writeWindowRows(plan, rows, target, names), flops }];
