@@ -40,9 +40,9 @@ export function setLanguage(next: Language): void {
   language = next;
 }
 
-const longestDetail = 400;
+const longestDetail = 200;
 
-/** Untrusted text made safe to print: one line, no control characters, at most 400 characters. */
+/** Untrusted text made safe to print: one line, no control characters, at most 200 characters. */
 export function quoteText(text: string): string {
   const head = text.length > longestDetail ? `${text.slice(0, longestDetail)}…` : text;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out

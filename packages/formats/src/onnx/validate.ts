@@ -318,7 +318,7 @@ function usedNames(node: NodeProto): readonly string[] {
   return names;
 }
 
-/** Where in the file: at most 400 characters are printed, so outer bodies are cut first. */
+/** Where in the file: at most 200 characters are printed, so outer bodies are cut first. */
 function place(context: Context, node?: NodeProto, index?: number): string {
   const body = context.body.length > 90 ? `…${context.body.slice(-89)}` : context.body;
   if (node === undefined) return `${context.file}: ${body}`;

@@ -1,5 +1,5 @@
 /** The target that `check` and `explain` compile for: named, or the device's. */
-import type { Evidence } from '@open-claw/core';
+import { type Evidence, loadedPlugins } from '@open-claw/core';
 import { type BackendFacts, factsOf, openBackend } from '../../devices/choose.js';
 import { useFamilyOf, useInstalled, usePlugins, wantedIds } from '../../devices/plugins.js';
 import { type KnownTarget, knownTargets } from '../../targets.js';
@@ -28,8 +28,9 @@ export async function chooseTarget(
   if (given.target !== undefined) {
     const found = targets.get(given.target);
     if (found !== undefined) return { ...found, facts: { device: given.target, ...noCard } };
+    const here = (await loadedPlugins()).flatMap((plugin) => plugin.targets.map(({ id }) => id));
     await useInstalled();
-    const known = [...(await knownTargets()).keys()].join(', ');
+    const known = closest(given.target, here, [...(await knownTargets()).keys()]);
     throw usage(fill(texts.unknownTarget, { name: given.target, known }));
   }
   const backend = await openBackend(wantedIds(load).filter((id) => id !== 'interpreter'));
@@ -38,4 +39,15 @@ export async function chooseTarget(
     throw usage(fill(texts.unknownTarget, { name: 'interpreter', known: '' }));
   const { target, plugin } = backend.opened;
   return { target, language: plugin.language, facts };
+}
+
+const familyOf = (id: string): string => id.split('/')[0] as string;
+
+/** Rows of the family that was meant; where it is none, those of `here` and the other families. */
+function closest(name: string, here: readonly string[], all: readonly string[]): string {
+  const rows = all.filter((id) => familyOf(id) === familyOf(name));
+  if (rows.length > 0) return rows.join(', ');
+  const families = new Set(all.map(familyOf));
+  for (const id of here) families.delete(familyOf(id));
+  return [...here, ...[...families].map((family) => `${family}/…`)].join(', ');
 }
