@@ -4,7 +4,7 @@
  * apart, so that a module exists once, whichever of them imports it.
  */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { rolldown } from 'rolldown';
 import { repository } from './lib.mjs';
 
@@ -21,10 +21,21 @@ async function roll(folder) {
   const names = types.map((path) => path.replace(/^\.\/dist\/|\.d\.ts$/g, ''));
   const input = Object.fromEntries(names.map((name) => [name, join(folder, 'dist', `${name}.js`)]));
   const bundle = await rolldown({ input, external: isOther, platform: 'node' });
-  const output = join(folder, 'rolled');
-  rmSync(output, { recursive: true, force: true });
-  await bundle.write({ dir: output, format: 'esm', minify, entryFileNames: '[name].js' });
+  const dir = join(folder, 'rolled');
+  const { output } = await bundle.write({
+    dir,
+    format: 'esm',
+    minify,
+    entryFileNames: '[name].js',
+  });
   await bundle.close();
+  // Only now what is left of earlier builds: who starts meanwhile finds all that it imports.
+  const written = new Set(output.map(({ fileName }) => fileName));
+  for (const entry of readdirSync(dir, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const name = relative(dir, path).split(sep).join('/');
+    if (entry.isFile() && !written.has(name)) rmSync(path);
+  }
 }
 
 for (const group of ['packages', 'devices']) {

@@ -4,6 +4,7 @@ import * as core from '@open-claw/core/internal';
 import { plugin } from '@open-claw/device-template';
 import { describe, expect, it } from 'vitest';
 import { templateTarget } from '../../devices/template/src/target.js';
+import { seededTensors } from './seeded.js';
 
 const unit = (name: string, left: core.DType, right: core.DType, accumulate: core.DType) => {
   const side = left === 'bf16' ? 2 : 4;
@@ -16,21 +17,7 @@ const target: Target = {
   matrixUnits: [unit('bf16', 'bf16', 'bf16', 'f32'), unit('bytes', 'u8', 'i8', 'i32')],
 };
 
-/** Seeded numbers in [−1, 1). */
-function* numbers(): Generator<number> {
-  for (let state = 1; ; ) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    yield state / 2 ** 31;
-  }
-}
-const stream = numbers();
-const f32 = (shape: readonly number[], scale = 1): HostTensor => {
-  const count = shape.reduce((a, b) => a * b, 1);
-  const data = Float32Array.from({ length: count }, () => Number(stream.next().value) * scale);
-  return hostTensor('f32', shape, data);
-};
+const f32 = seededTensors();
 
 async function run(
   graph: core.Graph,

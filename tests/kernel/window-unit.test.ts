@@ -4,6 +4,7 @@ import * as core from '@open-claw/core/internal';
 import { nativeDevice } from '@open-claw/device-native';
 import { plugin as template } from '@open-claw/device-template';
 import { describe, expect, it } from 'vitest';
+import { seededTensors } from './seeded.js';
 import { targets } from './targets.js';
 
 type Precision = 'highest' | 'high' | 'fast';
@@ -23,21 +24,7 @@ const pretended: Target = {
   matrixUnits: [{ name: 'bf16', ...operands, m: 4, n: 4, k: 32, interleave: 2 }],
 };
 
-/** Seeded numbers in [−1, 1). */
-function* numbers(): Generator<number> {
-  for (let state = 1; ; ) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    yield state / 2 ** 31;
-  }
-}
-const stream = numbers();
-const f32 = (shape: readonly number[], scale = 1): HostTensor => {
-  const count = core.elementCount(shape);
-  const data = Float32Array.from({ length: count }, () => Number(stream.next().value) * scale);
-  return hostTensor('f32', shape, data);
-};
+const f32 = seededTensors();
 
 interface Convolution {
   readonly x: HostTensor;

@@ -1,5 +1,6 @@
 /** From bytes to the engine's modules; what is compiled once in this process stays so. */
 import { failure } from '@open-claw/core/device/contract';
+import { encodeUnsigned } from '@open-claw/core/device/wasm';
 
 interface Made {
   readonly bytes: Uint8Array;
@@ -46,7 +47,7 @@ export function withSharedMemory(bytes: Uint8Array): Uint8Array {
       const kept = content.length - ownMemory.length;
       if (!ownMemory.every((byte, i) => content[kept + i] === byte)) break;
       const imports = [...content.subarray(0, kept), ...sharedMemory];
-      const head = [...bytes.subarray(0, at + 1), ...unsigned(imports.length), ...imports];
+      const head = [...bytes.subarray(0, at + 1), ...encodeUnsigned(imports.length), ...imports];
       const made = new Uint8Array(head.length + bytes.length - end);
       made.set(head);
       made.set(bytes.subarray(end), head.length);
@@ -65,8 +66,4 @@ function readUnsigned(bytes: Uint8Array, start: number): { value: number; next: 
     value += (byte % 0x80) * scale;
     if (byte < 0x80) return { value, next: at + 1 };
   }
-}
-
-function unsigned(value: number): readonly number[] {
-  return value < 0x80 ? [value] : [(value % 0x80) + 0x80, ...unsigned(Math.floor(value / 0x80))];
 }
