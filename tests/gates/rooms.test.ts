@@ -122,6 +122,13 @@ test('a device may import the device door of core only, its tests more', () => {
   expect(violations(device)).toEqual([
     expect.stringContaining("'@open-claw/core/device' and its parts"),
   ]);
+  const inner = { 'devices/toy/src/device.ts': "import '@open-claw/core/internal';\n" };
+  expect(violations(inner)).toEqual([expect.stringContaining("'@open-claw/core/internal'")]);
+  const parts = {
+    'devices/toy/src/device.ts':
+      "import '@open-claw/core/device';\nimport '@open-claw/core/device/c';\n",
+  };
+  expect(violations(parts)).toEqual([]);
   const path = {
     'devices/toy/src/device.ts': "import '../../../packages/core/src/base/shape.js';\n",
   };
