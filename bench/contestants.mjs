@@ -1,5 +1,5 @@
 /** Who takes part: OpenCLAW on every device that is found, and the engines that are installed. */
-import { listDevices, usePlugins } from '@open-claw/openclaw';
+import { listDevices, openDevice, usePlugins } from '@open-claw/openclaw';
 import { versionIn } from './engines/engine.mjs';
 
 /**
@@ -18,7 +18,7 @@ const relaxed = '--experimental-wasm-relaxed-simd';
 const iterators = '--harmony-iterator-helpers';
 
 /**
- * @param {readonly string[]} wanted ids of devices; all that are found where empty
+ * @param {readonly string[]} wanted ids of devices, or rows of them; all devices found where empty
  * @returns {Promise<Contestant[]>}
  */
 export async function ownContestants(wanted) {
@@ -28,17 +28,20 @@ export async function ownContestants(wanted) {
   );
   const isWanted = (/** @type {string} */ id) =>
     wanted.length === 0 || wanted.some((each) => each === id || id.startsWith(`${each}/`));
-  return found
-    .filter(({ id }) => isWanted(id))
-    .map(({ id, listing }) => ({
-      name: id,
-      engine: 'openclaw',
-      device: id,
-      version: listing.found.driver,
-      evidence: listing.evidence,
-      flags: id === 'wasm' ? [relaxed] : [],
-      mostThreads: listing.found.target.cores,
-    }));
+  const listed = found.filter(({ id }) => isWanted(id)).map(({ listing }) => listing);
+  const isListed = (/** @type {string} */ id) =>
+    found.some((each) => each.id === id || each.id.startsWith(`${id}/`));
+  // A row that a device does not take by itself, as one without a matrix unit.
+  const rows = await Promise.all(wanted.filter((id) => !isListed(id)).map((id) => openDevice(id)));
+  return [...listed, ...rows].map(({ found: { id, driver, target }, evidence }) => ({
+    name: id,
+    engine: 'openclaw',
+    device: id,
+    version: driver,
+    evidence,
+    flags: id.startsWith('wasm') ? [relaxed] : [],
+    mostThreads: target.cores,
+  }));
 }
 
 /** @param {string} folder @returns {Contestant[]} */

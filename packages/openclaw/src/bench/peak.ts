@@ -49,6 +49,7 @@ export function peakProgram(target: OpenDevice['target'], reads: boolean): TileP
     value(0, { kind: 'load', access: factor }),
     value(1, { kind: 'load', access: { ...factor, address: lanes } }),
   ];
+  const own = 2;
   const inside: Statement[] = [];
   const after: Statement[] = [];
   const wide = chains * lanes;
@@ -57,8 +58,12 @@ export function peakProgram(target: OpenDevice['target'], reads: boolean): TileP
     variable('k'),
   );
   for (let i = 0; i < chains; i++) {
-    const [read, next, last, loaded] = [2 + 4 * i, 3 + 4 * i, 4 + 4 * i, 5 + 4 * i];
-    before.push({ kind: 'variable', id: i, type, initial: i % 2 });
+    const free = own + chains + 4 * i;
+    const [read, next, last, loaded] = [free, free + 1, free + 2, free + 3];
+    // Of two chains that begin alike a compiler makes one.
+    const start = { ...factor, address: (own + i) * lanes };
+    before.push(value(own + i, { kind: 'load', access: start }));
+    before.push({ kind: 'variable', id: i, type, initial: own + i });
     inside.push(value(read, { kind: 'read', variable: i }));
     if (reads) {
       const from = expressions.add(expressions.multiply(round, wide), i * lanes);
@@ -105,7 +110,7 @@ async function timeRounds(opened: OpenDevice, rounds: number, bytes: number): Pr
   const program = peakProgram(target, bytes > 0);
   const { lanes } = program;
   // x · 1 + 0 stays as it is: no run meets infinities or denormals.
-  const factors = new Float32Array(lanes * 2).fill(1, 0, lanes);
+  const factors = new Float32Array(lanes * (2 + chains)).fill(1, 0, lanes);
   const given = new Map([['a', new Uint8Array(factors.buffer)]]);
   // Pages that were never written may all be the same page of zeros.
   if (bytes > 0) given.set('x', new Uint8Array(bytes).fill(1));
