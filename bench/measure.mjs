@@ -31,6 +31,8 @@ import { WorkerProcess } from './worker-process.mjs';
 
 /** A round lasts this long, or one call where that is longer. */
 const roundMs = 60;
+/** Threads of an engine that has just ended its round may spin for a while. */
+const restMs = 300;
 
 /**
  * @typedef {object} Plan
@@ -88,7 +90,10 @@ export async function measureCase(item, plan) {
       for (const each of running) {
         if (each.result.problem !== undefined) continue;
         note(`${each.contestant.name}: round ${round + 1} of ${rounds}`);
+        await new Promise((resume) => setTimeout(resume, restMs));
         try {
+          // Not measured: after the rest, caches and clocks are another's.
+          await each.worker.ask('round', { ms: 0 });
           const { times } = await each.worker.ask('round', { ms: roundMs });
           each.times.push(...times);
         } catch (error) {
