@@ -61,7 +61,7 @@ export function mainOf(
   const isOperator = (node: Node): boolean => overrideOf(node, overrides) !== undefined;
   const stays = (node: Node): boolean => isOperator(node) || isWhole(node, target);
   const options = { body: false, inPlace, isOperator, overrides };
-  return procedureOf(primitivesOf(graph, stays, target.maxBindings), target, table, options);
+  return procedureOf(primitivesOf(graph, stays, target), target, table, options);
 }
 
 function procedureOf(

@@ -13,6 +13,7 @@ import { isOfConstants, packsOperands, roundedOperand, shiftedBytes } from './op
 import type { Order } from './order.js';
 import { memoryRoot, operandBase } from './views.js';
 import { groupOfWhole } from './whole.js';
+import { isReused, isWidening } from './widen.js';
 
 /** Work up to which a value is computed again by each of several kernels. */
 const cheapWork = 4;
@@ -98,7 +99,10 @@ function forcedValues(
         const isPacked = packsOperands(target) && node.op === 'contract';
         if (isPacked && i === 1 && isOfConstants(operand)) return;
         const base = isPacked ? roundedOperand(shiftedBytes(operand), node, target) : operand;
-        forced.add(operandBase(base, (value) => written.has(value)));
+        const once = isPacked && i === 0 && isReused(node) && !isOfConstants(operand);
+        const inMemory = (value: Node): boolean =>
+          written.has(value) || (once && isWidening(value));
+        forced.add(operandBase(base, inMemory));
       });
     }
     const group = groups.get(node);

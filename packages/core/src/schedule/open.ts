@@ -12,10 +12,10 @@ import { mostInputs } from './kernel-step.js';
 /** Pieces that one kernel tells apart by comparing the index. */
 const mostPieces = 8;
 
-type Pass = (graph: Graph) => Graph;
+export type Pass = (graph: Graph) => Graph;
 
 /** A pass over a graph and the bodies of its regions; the same object where nothing changes. */
-function deepPass(visitOf: (pass: Pass) => Visit): Pass {
+export function deepPass(visitOf: (pass: Pass) => Visit): Pass {
   const done = new WeakMap<Graph, Graph>();
   const pass: Pass = (graph) => {
     const known = done.get(graph);

@@ -132,8 +132,8 @@ describe('schedule', () => {
   it('cuts a concatenation of more values than a kernel can bind', () => {
     const xs = Array.from({ length: 20 }, (_, i) => f32(`x${i}`, 2, 1 + (i % 3)));
     const joined = b.graphOf(xs, [b.concat(xs, 1)]);
-    const few = primitivesOf(joined, undefined, 8);
-    const many = primitivesOf(joined, undefined, 31);
+    const few = primitivesOf(joined, undefined, { ...target, maxBindings: 8 });
+    const many = primitivesOf(joined, undefined, { ...target, maxBindings: 31 });
     expect(schedule(many, { maxBindings: 31 } as Target).length).toBeLessThan(
       schedule(few, { maxBindings: 8 } as Target).length,
     );

@@ -47,6 +47,16 @@ describe.each(['interpreter', 'wasm'])('a model on %s', (device) => {
     expect(await codeOf(model.run({ x: [[1, 2, 3]] }))).toBe('OC-RUN-08');
   });
 
+  it('times its steps by a clock that is finer than milliseconds', async () => {
+    if (device === 'interpreter') return;
+    const model = await loadModel(dense(), { device });
+    const x = { dtype: 'f32' as const, shape: [64, 3], data: new Float32Array(192) };
+    const { executable } = await model.programFor({ x });
+    const { steps } = await executable.profile([x]);
+    expect(steps.some(({ start }) => !Number.isInteger(start))).toBe(true);
+    await model.dispose();
+  });
+
   it('writes into the arrays that are given', async () => {
     const model = await loadModel(dense(), { device, sizes: { batch: 1 } });
     expect(model.outputs[0]?.shape).toEqual([1, 2]);

@@ -74,7 +74,7 @@ function stageText(stage: Stage, graph: Graph, chosen: KnownTarget, precision: P
 
 /** The steps that are compiled: composites that kernels take stay whole. */
 function scheduleText(graph: Graph, { target }: KnownTarget): string {
-  const primitives = primitivesOf(graph, (node) => isWhole(node, target), target.maxBindings);
+  const primitives = primitivesOf(graph, (node) => isWhole(node, target), target);
   return printSteps(schedule(primitives, target));
 }
 
