@@ -1,8 +1,13 @@
 /** Who takes part: OpenCLAW on every device that is found, and the engines that are installed. */
 import { listDevices, openDevice, usePlugins } from '@open-claw/openclaw';
 import { versionIn } from './engines/engine.mjs';
+import { plainLoops } from './engines/javascript.mjs';
 
 /**
+ * Where the values of a call lie: in arrays of the host, or where the engine computes. A plain loop
+ * computes in arrays of the host, so it is compared with both.
+ * @typedef {'host' | 'resident' | 'both'} Values
+ *
  * @typedef {object} Contestant
  * @property {string} name
  * @property {string} engine
@@ -11,6 +16,8 @@ import { versionIn } from './engines/engine.mjs';
  * @property {string} evidence
  * @property {readonly string[]} flags of Node
  * @property {number} mostThreads
+ * @property {Values} values
+ * @property {readonly string[]} [only] names of cases, where it has not all
  */
 
 /** Features that later versions of Node have without a flag. */
@@ -33,28 +40,55 @@ export async function ownContestants(wanted) {
     found.some((each) => each.id === id || each.id.startsWith(`${id}/`));
   // A row that a device does not take by itself, as one without a matrix unit.
   const rows = await Promise.all(wanted.filter((id) => !isListed(id)).map((id) => openDevice(id)));
-  return [...listed, ...rows].map(({ found: { id, driver, target }, evidence }) => ({
-    name: id,
-    engine: 'openclaw',
-    device: id,
-    version: driver,
-    evidence,
-    flags: id.startsWith('wasm') ? [relaxed] : [],
-    mostThreads: target.cores,
-  }));
+  return [...listed, ...rows].flatMap(({ found: { id, driver, target }, evidence }) => {
+    const own = {
+      name: id,
+      engine: 'openclaw',
+      device: id,
+      version: driver,
+      evidence,
+      flags: id.startsWith('wasm') ? [relaxed] : [],
+      mostThreads: target.cores,
+      values: /** @type {Values} */ ('host'),
+    };
+    /** @type {Contestant} */
+    const resident = { ...own, name: `${id} resident`, values: 'resident' };
+    return [own, resident];
+  });
 }
 
-/** @param {string} folder @returns {Contestant[]} */
+/**
+ * Engines of a folder of packages, and plain loops.
+ * @param {string} folder
+ * @returns {Contestant[]}
+ */
 export function peerContestants(folder) {
+  const plain = { device: '', evidence: '', flags: [], mostThreads: 1024 };
+  /** @type {readonly (Omit<Contestant, 'engine' | 'version'> & { module?: string })[]} */
   const all = [
-    { name: 'onnxruntime-node', flags: [] },
-    { name: 'onnxruntime-web', flags: [] },
-    { name: 'jax-js', module: '@jax-js/jax', flags: [iterators, relaxed] },
-    { name: 'tfjs-wasm', module: '@tensorflow/tfjs-backend-wasm', flags: [], mostThreads: 1 },
+    { ...plain, name: 'onnxruntime-node', values: 'host' },
+    { ...plain, name: 'onnxruntime-web', values: 'host' },
+    {
+      ...plain,
+      name: 'jax-js',
+      module: '@jax-js/jax',
+      flags: [iterators, relaxed],
+      values: 'resident',
+    },
+    {
+      ...plain,
+      name: 'tfjs-wasm',
+      module: '@tensorflow/tfjs-backend-wasm',
+      mostThreads: 1,
+      values: 'resident',
+    },
   ];
-  return all.flatMap(({ name, module = name, flags, mostThreads = 1024 }) => {
-    const version = versionIn(folder, module);
-    if (version === undefined) return [];
-    return [{ name, engine: name, device: '', version, evidence: '', flags, mostThreads }];
+  const found = all.flatMap(({ module, ...rest }) => {
+    const { name } = rest;
+    const version = versionIn(folder, module ?? name);
+    return version === undefined ? [] : [{ ...rest, engine: name, version }];
   });
+  const { version } = process;
+  const loops = { ...plain, name: 'javascript', engine: 'javascript', version, mostThreads: 1 };
+  return [...found, { ...loops, values: 'both', only: Object.keys(plainLoops) }];
 }

@@ -67,15 +67,17 @@ export async function measureCase(item, plan) {
   try {
     for (const contestant of contestants) {
       if (threads > contestant.mostThreads) continue;
+      if (contestant.only?.includes(item.name) === false) continue;
       /** @type {Result} */
       const result = { case: item.name, contestant: contestant.name, threads };
       results.push(result);
       note(`${contestant.name}: first call`);
       const worker = new WorkerProcess(contestant);
-      const { engine, device } = contestant;
+      const { engine, device, values } = contestant;
       const path = engine === 'openclaw' ? modelPath : peerPath;
       try {
-        const details = { engine, device, name: item.name, modelPath: path, threads, peers };
+        const setting = { modelPath: path, threads, peers, values };
+        const details = { engine, device, name: item.name, ...setting };
         const { setupMs, firstMs } = await worker.ask('prepare', details);
         Object.assign(result, { setupMs, firstMs }, await worker.ask('check', expected));
         // A second call, which is not measured: code that was just made is slower.
@@ -150,17 +152,25 @@ function shareOf({ limit: kind, operands }, limits, { rate = 0 }) {
   return { limit, limitName, share: rate / limit };
 }
 
-/** @param {readonly Result[]} results @param {readonly Contestant[]} contestants */
+/**
+ * Like for like: engines that take and give arrays of the host are compared with our run on arrays,
+ * those whose values stay with them with our run on tensors.
+ * @param {readonly Result[]} results
+ * @param {readonly Contestant[]} contestants
+ */
 function addRatios(results, contestants) {
-  const isOwn = new Map(contestants.map(({ name, engine }) => [name, engine === 'openclaw']));
+  const byName = new Map(contestants.map((contestant) => [contestant.name, contestant]));
   for (const own of results) {
-    if (!isOwn.get(own.contestant) || own.medianMs === undefined) continue;
+    const { engine, values } = /** @type {Contestant} */ (byName.get(own.contestant));
     const { medianMs } = own;
+    if (engine !== 'openclaw' || medianMs === undefined) continue;
+    const peers = results.filter(({ contestant: name }) => {
+      const other = /** @type {Contestant} */ (byName.get(name));
+      return other.engine !== engine && [values, 'both'].includes(other.values);
+    });
     own.ratios = Object.fromEntries(
-      results.flatMap((other) =>
-        isOwn.get(other.contestant) || other.medianMs === undefined
-          ? []
-          : [[other.contestant, other.medianMs / medianMs]],
+      peers.flatMap((other) =>
+        other.medianMs === undefined ? [] : [[other.contestant, other.medianMs / medianMs]],
       ),
     );
   }
@@ -180,7 +190,7 @@ export async function measureFirst(item, plan) {
   /** @type {Map<Contestant, number[]>} */
   const times = new Map();
   const results = contestants
-    .filter(({ mostThreads }) => threads <= mostThreads)
+    .filter(({ mostThreads, values }) => threads <= mostThreads && values === 'host')
     .map((contestant) => {
       times.set(contestant, []);
       /** @type {Result} */

@@ -11,7 +11,7 @@ const timeText = (ms) => {
 /** @param {import('./measure.mjs').Result} result */
 export function rowText(result) {
   const { contestant, threads, problem, medianMs, minMs, p90Ms, rate, unit, limit, share } = result;
-  const head = `${result.case.padEnd(24)} ${threads}T ${contestant.padEnd(18)}`;
+  const head = `${result.case.padEnd(24)} ${threads}T ${contestant.padEnd(20)}`;
   if (problem !== undefined || medianMs === undefined)
     return `${head} – ${problem ?? 'not measured'}`;
   const spread = `(${timeText(minMs ?? 0)} … ${timeText(p90Ms ?? 0)})`;
@@ -31,12 +31,13 @@ export function facts(contestants) {
     machine: `${cpus()[0]?.model.trim() ?? process.arch}, ${cpus().length}`,
     node: process.version,
     commit: commitOf(),
-    contestants: contestants.map(({ name, engine, version, evidence, flags }) => ({
+    contestants: contestants.map(({ name, engine, version, evidence, flags, values }) => ({
       name,
       engine,
       version,
       evidence,
       flags,
+      values,
     })),
   };
 }

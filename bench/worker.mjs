@@ -15,6 +15,7 @@ const engines = {
   'onnxruntime-web': async (setting) =>
     (await import('./engines/onnxruntime.mjs')).prepare(setting, 'onnxruntime-web'),
   'jax-js': async (setting) => (await import('./engines/jax.mjs')).prepare(setting),
+  javascript: async (setting) => (await import('./engines/javascript.mjs')).prepare(setting),
   'tfjs-wasm': async (setting) => (await import('./engines/tensorflow.mjs')).prepare(setting),
 };
 

@@ -17,7 +17,8 @@ const wasm = {
   evidence: '',
   flags: [],
   mostThreads: 1,
-};
+  values: 'host',
+} as const;
 const absent = { ...wasm, name: 'jax-js', engine: 'jax-js', device: '' };
 const folder = mkdtempSync(join(tmpdir(), 'claw-bench-test-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -17,6 +17,7 @@ import { pathToFileURL } from 'node:url';
  * @property {number} threads
  * @property {string} peers folder of the packages of other engines
  * @property {string} device
+ * @property {import('../contestants.mjs').Values} values
  */
 
 /**

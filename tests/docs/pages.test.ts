@@ -29,7 +29,7 @@ import {
   pages,
   repository,
 } from './blocks.js';
-import { exampleModel } from './example-model.js';
+import { cacheModel, exampleModel } from './example-model.js';
 
 const scripts: Readonly<Record<string, string>> = JSON.parse(
   readFileSync(join(repository, 'package.json'), 'utf8'),
@@ -59,6 +59,7 @@ function workFolder(page: string): string {
   const path = join(folder, page.replace(/\W/g, '-'));
   mkdirSync(path, { recursive: true });
   writeFileSync(join(path, 'model.onnx'), exampleModel());
+  writeFileSync(join(path, 'cache.onnx'), cacheModel());
   writeFileSync(join(path, 'x.npy'), writeNpy(hostTensor('f32', [2, 3], [1, 2, 3, 4, 5, 6])));
   const traces = join(repository, 'devices/cuda/src/testing/traces');
   cpSync(join(traces, readdirSync(traces).sort()[0] ?? ''), join(path, 'my-card.trace'));

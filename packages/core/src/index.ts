@@ -38,6 +38,7 @@ export {
 } from './runtime/registry.js';
 export {
   type Executable,
+  type LoadedExecutable,
   type LoadOptions,
   load,
   type Profile,

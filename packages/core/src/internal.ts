@@ -40,3 +40,4 @@ export { schedule } from './schedule/schedule.js';
 export type { KernelStep, Step } from './schedule/step.js';
 export { verifySteps } from './schedule/verify.js';
 export { isWhole } from './schedule/whole.js';
+export { type Loaded, runOnTensors, type TensorRunOptions } from './tensor/loaded.js';

@@ -7,7 +7,14 @@ import type { Model } from './model/model.js';
 import { type LoadModelOptions, makeModel, parseModel, reach } from './model/options.js';
 
 export * from '@open-claw/core';
-export { Model, type ModelInputs, type ModelOutputs, type ModelRunOptions } from './model/model.js';
+export {
+  Model,
+  type ModelApplyOptions,
+  type ModelInputs,
+  type ModelOutputs,
+  type ModelRunOptions,
+  type ModelTensors,
+} from './model/model.js';
 export type { Level, LoadModelOptions, LoadProgress, Precision } from './model/options.js';
 export type { ModelPort, Sizes } from './model/ports.js';
 export type { InputValue } from './model/values.js';

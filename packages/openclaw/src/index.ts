@@ -7,7 +7,14 @@ export { type BackendFacts, factsOf, openBackend } from './devices/choose.js';
 export { type DeviceOptions, usePlugins } from './devices/plugins.js';
 export { loadModel } from './model/lazy.js';
 export type { ModelSource, TuningOptions } from './model/load.js';
-export type { Model, ModelInputs, ModelOutputs, ModelRunOptions } from './model/model.js';
+export type {
+  Model,
+  ModelApplyOptions,
+  ModelInputs,
+  ModelOutputs,
+  ModelRunOptions,
+  ModelTensors,
+} from './model/model.js';
 export type { Level, LoadModelOptions, LoadProgress, Precision } from './model/options.js';
 export type { ModelPort, Sizes } from './model/ports.js';
 export type { InputValue } from './model/values.js';

@@ -26,6 +26,15 @@ export interface Resident {
 /** Bytes that a device's pool keeps for the next values. */
 const mostPooled = 2 ** 28;
 
+/**
+ * Bytes of memory for a value: at most an eighth more, so that one that grows from call to call, as
+ * a key/value cache does, finds the memory of those before it.
+ */
+function roomFor(bytes: number): number {
+  const step = Math.max(64, 2 ** (Math.floor(Math.log2(Math.max(bytes, 1))) - 3));
+  return Math.ceil(bytes / step) * step;
+}
+
 /** Memory of released values by size: a training loop asks for the same sizes again and again. */
 class Pool {
   private readonly device: Device;
@@ -36,16 +45,18 @@ class Pool {
     this.device = device;
   }
 
+  /** Memory of at least so many bytes, with anything in it. */
   async allocate(bytes: number): Promise<Memory> {
-    const known = this.spare.get(bytes)?.pop();
+    const room = roomFor(bytes);
+    const known = this.spare.get(room)?.pop();
     if (known !== undefined) {
-      this.bytes -= bytes;
+      this.bytes -= room;
       return known;
     }
     try {
-      return await this.device.allocate(bytes);
+      return await this.device.allocate(room);
     } catch (error) {
-      if (this.bytes === 0) throw error;
+      if (this.bytes === 0 && room === bytes) throw error;
       this.clear();
       return this.device.allocate(bytes);
     }
@@ -53,7 +64,8 @@ class Pool {
 
   /** Commands made so far still see the memory: the device's order of calls is order of work. */
   release(memory: Memory): void {
-    if (this.bytes + memory.bytes > mostPooled) {
+    const isRoom = roomFor(memory.bytes) === memory.bytes;
+    if (!isRoom || this.bytes + memory.bytes > mostPooled) {
       this.device.free(memory);
       return;
     }
@@ -137,32 +149,119 @@ export interface ResidentOptions extends RunLimits {
   readonly donate?: readonly number[];
 }
 
-interface ResidentRun {
-  readonly session: Session;
-  readonly program: Program;
-  readonly runner: ProcedureRunner;
+/** Runs a program on values that lie on the device. */
+export class ResidentRunner {
+  private readonly session: Session;
+  private readonly main: Procedure;
+  private readonly runner: ProcedureRunner;
+  private readonly onHost: ReadonlySet<Node>;
+  private readonly ownResults: readonly (number | undefined)[];
+  private readonly resultBuffers: ReadonlySet<number | undefined>;
+
+  constructor(session: Session, { main }: Program, runner: ProcedureRunner) {
+    this.session = session;
+    this.main = main;
+    this.runner = runner;
+    this.onHost = inputsOnHost(main);
+    this.ownResults = ownResults(main);
+    this.resultBuffers = new Set(main.results.map(({ buffer }) => buffer));
+  }
+
+  /**
+   * Results lie on the device too, except those that the host computed. Rejects as
+   * `Executable.run` does; then nothing new is held.
+   */
+  async run(
+    inputs: readonly Resident[],
+    options: ResidentOptions,
+  ): Promise<(Resident | HostTensor)[]> {
+    const donated = donatedOf(inputs, options);
+    try {
+      const results = await this.runOn(inputs, donated.usable, options);
+      const held = new Set(
+        results.map((result) => ('memory' in result ? result.memory : undefined)),
+      );
+      for (const each of donated.all) if (!held.has(each.memory)) releaseResident(each);
+      return results;
+    } catch (error) {
+      for (const each of donated.all) releaseResident(each);
+      throw error;
+    }
+  }
+
+  private async runOn(
+    inputs: readonly Resident[],
+    donated: ReadonlySet<Resident>,
+    limits: RunLimits,
+  ): Promise<(Resident | HostTensor)[]> {
+    const { main, session, runner } = this;
+    const environment = bindInputs(main, inputs);
+    const { opened } = session;
+    const held: Resident[] = [];
+    const hold = async (dtype: DType, shape: readonly number[]): Promise<Resident> => {
+      const resident = await allocate(opened, dtype, shape);
+      held.push(resident);
+      return resident;
+    };
+    session.begin(limits);
+    try {
+      await session.breathe();
+      const host = new Map<Node, HostTensor>();
+      for (const [i, { node }] of main.parameters.entries()) {
+        if (this.onHost.has(node)) host.set(node, await readResident(inputs[i] as Resident));
+      }
+      const kept = new Map<number, Resident>();
+      for (const [i, id] of this.ownResults.entries()) {
+        const { dtype, shape } = main.results[i] as Result;
+        if (id === undefined || !shape.every((size) => isKnown(size, environment))) continue;
+        kept.set(id, await hold(dtype, shapeOf(shape, environment)));
+      }
+      const places = new Map([...kept].map(([id, resident]) => [id, placeOf(resident)] as const));
+      const copies = new Map<number, MemoryArgument>();
+      const donors = new Map<number, Resident>();
+      for (const [i, { buffer, overwritten }] of main.parameters.entries()) {
+        if (buffer === undefined) continue;
+        const input = inputs[i] as Resident;
+        if (overwritten !== true) places.set(buffer, placeOf(input));
+        else if (donated.has(input)) {
+          donors.set(buffer, input);
+          places.set(buffer, placeOf(input));
+        } else {
+          // The copy is made where the result shall lie.
+          copies.set(buffer, placeOf(input));
+          if (!this.resultBuffers.has(buffer)) continue;
+          const own = await hold(input.dtype, input.shape);
+          kept.set(buffer, own);
+          places.set(buffer, placeOf(own));
+        }
+      }
+      const outcomes = await runner.run(environment, host, { places, copies });
+      const results: (Resident | HostTensor)[] = [];
+      for (const [i, outcome] of outcomes.entries()) {
+        const { buffer = -1, dtype } = main.results[i] as Result;
+        const own = kept.get(buffer) ?? donors.get(buffer);
+        kept.delete(buffer);
+        donors.delete(buffer);
+        results.push(
+          own === undefined
+            ? await copied(session, dtype, outcome, hold)
+            : { ...own, dtype, shape: outcome.shape },
+        );
+      }
+      await session.read([]);
+      await session.settle();
+      return results;
+    } catch (error) {
+      await session.recover();
+      for (const resident of held) releaseResident(resident);
+      throw error;
+    }
+  }
 }
 
-/**
- * Runs on values that lie on the device. Results lie there too, except those that the host
- * computed. Rejects as `Executable.run` does; then nothing new is held.
- */
-export async function runResident(
-  { session, program: { main }, runner }: ResidentRun,
-  inputs: readonly Resident[],
-  options: ResidentOptions,
-): Promise<(Resident | HostTensor)[]> {
-  const donated = donatedOf(inputs, options);
-  try {
-    const run = { main, session, runner, inputs, donated: donated.usable };
-    const results = await runOn(run, options);
-    const held = new Set(results.map((result) => ('memory' in result ? result.memory : undefined)));
-    for (const each of donated.all) if (!held.has(each.memory)) releaseResident(each);
-    return results;
-  } catch (error) {
-    for (const each of donated.all) releaseResident(each);
-    throw error;
-  }
+/** Frees what a run that cannot begin was given. */
+export function releaseDonated(inputs: readonly Resident[], options: ResidentOptions): void {
+  for (const each of donatedOf(inputs, options).all) releaseResident(each);
 }
 
 /** What is given up, each once, and what of it no other input shows. */
@@ -176,82 +275,6 @@ function donatedOf(
     ({ memory }) => inputs.filter((other) => other.memory === memory).length === 1,
   );
   return { all, usable: new Set(usable) };
-}
-
-interface RunOn {
-  readonly main: Procedure;
-  readonly session: Session;
-  readonly runner: ProcedureRunner;
-  readonly inputs: readonly Resident[];
-  readonly donated: ReadonlySet<Resident>;
-}
-
-async function runOn(
-  { main, session, runner, inputs, donated }: RunOn,
-  limits: RunLimits,
-): Promise<(Resident | HostTensor)[]> {
-  const environment = bindInputs(main, inputs);
-  const { opened } = session;
-  const held: Resident[] = [];
-  const hold = async (dtype: DType, shape: readonly number[]): Promise<Resident> => {
-    const resident = await allocate(opened, dtype, shape);
-    held.push(resident);
-    return resident;
-  };
-  session.begin(limits);
-  try {
-    await session.breathe();
-    const host = new Map<Node, HostTensor>();
-    const onHost = inputsOnHost(main);
-    for (const [i, { node }] of main.parameters.entries()) {
-      if (onHost.has(node)) host.set(node, await readResident(inputs[i] as Resident));
-    }
-    const kept = new Map<number, Resident>();
-    for (const [i, id] of ownResults(main).entries()) {
-      const { dtype, shape } = main.results[i] as Result;
-      if (id === undefined || !shape.every((size) => isKnown(size, environment))) continue;
-      kept.set(id, await hold(dtype, shapeOf(shape, environment)));
-    }
-    const places = new Map([...kept].map(([id, resident]) => [id, placeOf(resident)] as const));
-    const copies = new Map<number, MemoryArgument>();
-    const donors = new Map<number, Resident>();
-    for (const [i, { buffer, overwritten }] of main.parameters.entries()) {
-      if (buffer === undefined) continue;
-      const input = inputs[i] as Resident;
-      if (overwritten !== true) places.set(buffer, placeOf(input));
-      else if (donated.has(input)) {
-        donors.set(buffer, input);
-        places.set(buffer, placeOf(input));
-      } else {
-        // The copy is made where the result shall lie.
-        copies.set(buffer, placeOf(input));
-        if (!main.results.some((result) => result.buffer === buffer)) continue;
-        const own = await hold(input.dtype, input.shape);
-        kept.set(buffer, own);
-        places.set(buffer, placeOf(own));
-      }
-    }
-    const outcomes = await runner.run(environment, host, { places, copies });
-    const results: (Resident | HostTensor)[] = [];
-    for (const [i, outcome] of outcomes.entries()) {
-      const { buffer = -1, dtype } = main.results[i] as Result;
-      const own = kept.get(buffer) ?? donors.get(buffer);
-      kept.delete(buffer);
-      donors.delete(buffer);
-      results.push(
-        own === undefined
-          ? await copied(session, dtype, outcome, hold)
-          : { ...own, dtype, shape: outcome.shape },
-      );
-    }
-    await session.read([]);
-    await session.settle();
-    return results;
-  } catch (error) {
-    await session.recover();
-    for (const resident of held) releaseResident(resident);
-    throw error;
-  }
 }
 
 async function copied(

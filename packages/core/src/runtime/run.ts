@@ -18,7 +18,7 @@ import { KeptArrays } from './kept-arrays.js';
 import { ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
 import { Repeat } from './repeat.js';
-import { type Resident, type ResidentOptions, runResident } from './resident.js';
+import { type Resident, type ResidentOptions, ResidentRunner, releaseDonated } from './resident.js';
 import { type RunLimits, Session, type StepTime, tensorBytes } from './session.js';
 import { Shortcut } from './shortcut.js';
 
@@ -115,6 +115,7 @@ class DeviceExecutable implements LoadedExecutable {
   private readonly runner: ProcedureRunner;
   /** Where the device can use arrays of the host. */
   private readonly arrays: KeptArrays | undefined;
+  private resident: ResidentRunner | undefined;
   private shortcut: Shortcut | undefined;
   private repeat: Repeat | undefined;
   private isReleased = false;
@@ -193,9 +194,11 @@ class DeviceExecutable implements LoadedExecutable {
   runResident(
     inputs: readonly Resident[],
     options: ResidentOptions = {},
-  ): ReturnType<typeof runResident> {
-    const { session, program, runner } = this;
-    return this.queue(() => runResident({ session, program, runner }, inputs, options));
+  ): Promise<(Resident | HostTensor)[]> {
+    if (this.isReleased) releaseDonated(inputs, options);
+    this.resident ??= new ResidentRunner(this.session, this.program, this.runner);
+    const { resident } = this;
+    return this.queue(() => resident.run(inputs, options));
   }
 
   async dispose(): Promise<void> {

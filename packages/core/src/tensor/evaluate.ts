@@ -150,12 +150,16 @@ export interface Evaluated {
   readonly device: string | undefined;
 }
 
-/** Runs a recorded graph on these values. */
-export async function run(graph: Graph, values: readonly Storage[]): Promise<Evaluated> {
+/** Runs a recorded graph on these values; on `preferred` where they ask for no device. */
+export async function run(
+  graph: Graph,
+  values: readonly Storage[],
+  preferred?: string,
+): Promise<Evaluated> {
   const device = askedDevice(values);
   if (values.some(({ isReleased }) => isReleased)) throw misuse('OC-TENSOR-01');
   const work = async (): Promise<Evaluated> => {
-    const opened = await deviceFor(device);
+    const opened = await deviceFor(device ?? preferred);
     if (opened === undefined) {
       const inputs = await Promise.all(values.map((value) => value.toHost()));
       return { results: await interpreterExecutable(graph).run(inputs), device };

@@ -175,6 +175,9 @@ export class TensorHandle {
   }
 }
 
+/** Whether no other handle needs the value. */
+export const isSole = (handle: TensorHandle): boolean => ownersOf(nodeOf(handle)).count === 1;
+
 /** Keeps a value although its handles are disposed. */
 export function retain(node: Node): void {
   ownersOf(node).count++;
@@ -202,15 +205,22 @@ export function known(value: HostTensor | Resident, device?: string): Node {
   return node;
 }
 
-/** Computes everything that these tensors still need, as one program. */
-export async function realizeAll(handles: readonly TensorHandle[]): Promise<void> {
-  const isPending = (handle: TensorHandle): boolean =>
-    storageOf(nodeOf(handle))?.isReleased !== false;
+const isPending = (handle: TensorHandle): boolean =>
+  storageOf(nodeOf(handle))?.isReleased !== false;
+
+/**
+ * Computes everything that these tensors still need, as one program: where their values ask for,
+ * else on `preferred`, else where all tensors are computed.
+ */
+export async function realizeAll(
+  handles: readonly TensorHandle[],
+  preferred?: string,
+): Promise<void> {
   const pending = new Map(handles.filter(isPending).map((handle) => [nodeOf(handle), handle]));
   if (pending.size > 0) {
     const { graph, leaves: inputs } = record([...pending.keys()]);
     const values = inputs.map((node) => storageOf(node) as Storage);
-    const { results, device } = await run(graph, values);
+    const { results, device } = await run(graph, values, preferred);
     [...pending].forEach(([node, handle], i) => {
       const value = results[i] as HostTensor | Resident;
       setStorage(node, new Storage(value, device, originOf(handle)));

@@ -4,6 +4,7 @@ import type { DType } from '../base/dtype.js';
 import { bytesOf } from '../base/dtype.js';
 import { elementCount, type HostTensor } from '../base/host-tensor.js';
 import type { Node } from '../graph/node.js';
+import type { Device } from '../runtime/contract.js';
 import type { OpenDevice } from '../runtime/registry.js';
 import {
   type Resident,
@@ -13,7 +14,13 @@ import {
 } from '../runtime/resident.js';
 import { misuse } from './where.js';
 
-type Residents = Map<OpenDevice, Promise<Resident>>;
+/** The value in the memory of one device. */
+interface Copy {
+  readonly opened: OpenDevice;
+  readonly resident: Promise<Resident>;
+}
+
+type Residents = Map<Device, Copy>;
 
 /** A value that is still held, for the leak report. */
 export interface Leak {
@@ -27,9 +34,9 @@ const live = new Map<number, () => Leak>();
 let nextId = 1;
 
 function releaseAll(residents: Residents): void {
-  for (const value of residents.values()) {
+  for (const { resident } of residents.values()) {
     // The device may be closed already; its memory is gone with it.
-    value.then(releaseResident).catch(() => {});
+    resident.then(releaseResident).catch(() => {});
   }
   residents.clear();
 }
@@ -63,6 +70,23 @@ function weightOf(bytes: number): ArrayBuffer | undefined {
 /** Weights of values, for as long as the values are reachable. */
 const weights = new WeakMap<Storage, ArrayBuffer>();
 
+/** Weights of released values: making one may start a collection. */
+const spareWeights: ArrayBuffer[] = [];
+const mostSpare = 16;
+
+function weigh(storage: Storage, bytes: number): void {
+  const at = spareWeights.findIndex(({ byteLength }) => byteLength === bytes);
+  const weight = at < 0 ? weightOf(bytes) : spareWeights.splice(at, 1)[0];
+  if (weight !== undefined) weights.set(storage, weight);
+}
+
+function unweigh(storage: Storage): void {
+  const weight = weights.get(storage);
+  weights.delete(storage);
+  if (weight === undefined) return;
+  if (spareWeights.push(weight) > mostSpare) spareWeights.shift();
+}
+
 export class Storage {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -80,13 +104,14 @@ export class Storage {
     this.dtype = value.dtype;
     this.shape = value.shape;
     this.device = device;
-    if ('memory' in value) this.residents.set(value.opened, Promise.resolve(value));
-    else this.host = value;
+    if ('memory' in value) {
+      const { opened } = value;
+      this.residents.set(opened.device, { opened, resident: Promise.resolve(value) });
+    } else this.host = value;
     net.register(this, { id: this.id, residents: this.residents }, this);
     const { dtype, shape } = value;
     const bytes = bytesOf(dtype) * elementCount(shape);
-    const weight = 'memory' in value ? weightOf(bytes) : undefined;
-    if (weight !== undefined) weights.set(this, weight);
+    if ('memory' in value) weigh(this, bytes);
     if (debug.level === 0) return;
     live.set(this.id, () => ({ where: where(), dtype, shape, bytes }));
   }
@@ -97,20 +122,21 @@ export class Storage {
 
   /** The value in the memory of a device; copied there at the first use. */
   on(opened: OpenDevice): Promise<Resident> {
-    const known = this.residents.get(opened);
-    if (known !== undefined) return known;
-    const made = this.toHost().then((tensor) => uploadResident(opened, tensor));
-    this.residents.set(opened, made);
-    made.catch(() => this.residents.delete(opened));
-    return made;
+    const { device } = opened;
+    const known = this.residents.get(device);
+    if (known !== undefined) return known.resident;
+    const resident = this.toHost().then((tensor) => uploadResident(opened, tensor));
+    this.residents.set(device, { opened, resident });
+    resident.catch(() => this.residents.delete(device));
+    return resident;
   }
 
   /** The value on the host; not to be changed. */
   async toHost(): Promise<HostTensor> {
     if (this.isOver) throw misuse('OC-TENSOR-01');
     if (this.host !== undefined) return this.host;
-    const [resident] = this.residents.values();
-    return readResident(await (resident as Promise<Resident>));
+    const [copy] = this.residents.values();
+    return readResident(await (copy as Copy).resident);
   }
 
   /** As `toHost`, in an array that belongs to the caller. */
@@ -122,13 +148,44 @@ export class Storage {
 
   /** Keeps the memory while `work` runs, also if it is released meanwhile. */
   async hold<T>(work: () => Promise<T>): Promise<T> {
-    this.pins++;
+    this.pin();
     try {
       return await work();
     } finally {
-      this.pins--;
-      if (this.isOver) this.free();
+      this.unpin();
     }
+  }
+
+  /** Keeps the memory until as many calls of `unpin`, also if it is released meanwhile. */
+  pin(): void {
+    this.pins++;
+  }
+
+  unpin(): void {
+    this.pins--;
+    if (this.isOver) this.free();
+  }
+
+  /** The device that the value would have to be copied from to lie on `opened`. */
+  awayFrom(opened: OpenDevice): OpenDevice | undefined {
+    if (this.host !== undefined || this.residents.has(opened.device)) return undefined;
+    const [other] = this.residents.values();
+    return other?.opened;
+  }
+
+  /**
+   * Hands the memory on a device over, which the caller then releases, and releases the rest;
+   * undefined while others use it.
+   */
+  take(opened: OpenDevice): Promise<Resident> | undefined {
+    if (this.pins > 0 || this.isOver) return undefined;
+    const taken = this.hold(async () => {
+      const resident = await this.on(opened);
+      this.residents.delete(opened.device);
+      return resident;
+    });
+    this.release();
+    return taken;
   }
 
   release(): void {
@@ -142,7 +199,7 @@ export class Storage {
     if (this.pins > 0) return;
     net.unregister(this);
     this.host = undefined;
-    weights.delete(this);
+    unweigh(this);
     releaseAll(this.residents);
   }
 }

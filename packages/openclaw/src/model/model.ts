@@ -3,26 +3,37 @@ import {
   type Fallback,
   type HostTensor,
   isFailure,
+  isTensor as isLazyTensor,
   type Precision,
   type RunOptions,
+  type Tensor,
   type Tuning,
 } from '@open-claw/core';
-import { failure, quoteText } from '@open-claw/core/internal';
+import { failure, quoteText, runOnTensors } from '@open-claw/core/internal';
 import {
   analyzeModel,
-  buildOutput,
   flattenInputs,
   type ImportedModel,
   type ImportOptions,
   importModel,
   type ModelProto,
   type OnnxValue,
+  type Slot,
   specializeModel,
 } from '@open-claw/formats';
 import { type Backend, type BackendFacts, factsOf } from '../devices/choose.js';
 import { givenInputs, type ModelPort, outputPorts, portOf, type Sizes } from './ports.js';
 import { factsForSizes, fits, type Prepared, prepare } from './prepared.js';
-import { type InputValue, isOfKind, type Kind, kindOf, toValue } from './values.js';
+import { byName, checkOutputs, knownTensor, StandIns, tensorsIn } from './tensors.js';
+import {
+  type InputValue,
+  isAnyOfKind,
+  isOfKind,
+  type Kind,
+  kindOf,
+  type StandIn,
+  toValue,
+} from './values.js';
 
 export interface ModelOptions {
   /** Numbers for sizes: by their name in the file, or `input.axis` where a size has no name. */
@@ -45,10 +56,22 @@ export interface ModelRunOptions extends Pick<RunOptions, 'signal' | 'timeLimit'
   readonly into?: ModelOutputs;
 }
 
+/** As `ModelOutputs`, on the model's device; whoever called releases them. */
+export type ModelTensors = Readonly<Record<string, Tensor>>;
+
+export interface ModelApplyOptions extends Pick<RunOptions, 'signal' | 'timeLimit'> {
+  /**
+   * Names of inputs whose tensors are released, whether the run succeeds or not: state that an
+   * output replaces, as a key/value cache. Where nothing else uses such a tensor and the model
+   * writes part of it, the output takes its memory over and nothing is copied.
+   */
+  readonly donate?: readonly string[];
+}
+
 /** A program and its inputs, in the order of its parameters. */
-interface Call {
+interface Call<T> {
   readonly prepared: Prepared;
-  readonly tensors: readonly HostTensor[];
+  readonly tensors: readonly T[];
 }
 
 /** Of a call whose inputs were tensors all along. */
@@ -73,6 +96,8 @@ export class Model {
   private readonly importOptions: ImportOptions;
   private prepared: Prepared[] = [];
   private last: LastCall | undefined;
+  /** Inputs that were copied from another device, by name. */
+  private readonly copies = new Map<string, Fallback>();
   private mostBytes = 0;
   private isReleased = false;
 
@@ -109,7 +134,7 @@ export class Model {
   /** What runs elsewhere than wished for. */
   get fallbacks(): readonly Fallback[] {
     const own = this.prepared.flatMap(({ program }) => program?.fallbacks ?? []);
-    return [...this.target.skipped, ...own];
+    return [...this.target.skipped, ...own, ...this.copies.values()];
   }
 
   /** Most bytes of device memory that one of its programs has held. */
@@ -123,7 +148,7 @@ export class Model {
    * after a failure nothing stale is readable.
    */
   async run(inputs: ModelInputs, options: ModelRunOptions = {}): Promise<ModelOutputs> {
-    const call = this.callLike(inputs) ?? (await this.callFor(inputs));
+    const call = this.callLike(inputs, isOfKind) ?? (await this.callFor(inputs));
     const { imported, executable } = call.prepared;
     const { tensors } = call;
     const into = intoOf(imported, options.into);
@@ -133,34 +158,98 @@ export class Model {
       ...(timeLimit === undefined ? {} : { timeLimit }),
       ...(into === undefined ? {} : { into }),
     });
-    return outputsOf(imported, results);
+    return byName(imported, results, (tensor) => tensor);
   }
 
-  private async callFor(inputs: ModelInputs): Promise<Call> {
+  /**
+   * Runs once on tensors and gives tensors that lie on the model's device: what goes from call to
+   * call is not copied. Other inputs are as for `run` and are copied to the device; so is a tensor
+   * of another device, which `fallbacks` then tells. Throws as `run`, OC-TENSOR-01 for a tensor
+   * that was released, and OC-REFUSED-01 where an output is text.
+   */
+  async apply(inputs: ModelInputs, options: ModelApplyOptions = {}): Promise<ModelTensors> {
+    const { donate = [], signal, timeLimit } = options;
+    const given = donate.length === 0 ? [] : this.tensorsOf(donate, inputs);
+    const call = this.callLike(inputs, isAnyOfKind) ?? (await this.callOn(inputs));
+    const { imported, loaded } = call.prepared;
+    checkOutputs(imported);
+    const { device } = this.backend;
+    try {
+      const results = await runOnTensors(loaded, call.tensors, {
+        ...(signal === undefined ? {} : { signal }),
+        ...(timeLimit === undefined ? {} : { timeLimit }),
+        donate: call.tensors.flatMap((tensor, i) =>
+          isLazyTensor(tensor) && given.includes(tensor) ? [i] : [],
+        ),
+        onCopy: (i, from) => {
+          const node = inputNameAt(imported, i);
+          const reason = `it lies on ${from} and is copied to ${device}`;
+          this.copies.set(node, { op: 'input', node, reason });
+        },
+      });
+      return byName(imported, results, knownTensor(device));
+    } finally {
+      // Those too that a program was made for: they are no inputs of the run.
+      for (const tensor of given) tensor.dispose();
+    }
+  }
+
+  /** Tensors of inputs by name. Throws OC-INPUT-02. */
+  private tensorsOf(names: readonly string[], inputs: ModelInputs): readonly Tensor[] {
+    const wrong = names.find((name) => !this.inputs.some((port) => port.name === name));
+    if (wrong !== undefined) throw this.unknownInput(wrong);
+    return names.flatMap((name) => tensorsIn(inputs[name]));
+  }
+
+  /** Values of tensors are read back only where a program has to be made for them. */
+  private async callOn(inputs: ModelInputs): Promise<Call<Tensor | HostTensor>> {
+    const standIns = new StandIns();
+    const values = await this.valuesOf(inputs, standIns.of);
+    const prepared =
+      this.prepared.find((each) => fits(each, values)) ??
+      (await this.preparedFor(await this.valuesOf(inputs)));
+    const tensors = flattenInputs(prepared.imported, values).map((value) => standIns.behind(value));
+    this.remember(prepared, inputs, tensors);
+    return { prepared, tensors };
+  }
+
+  private async callFor(inputs: ModelInputs): Promise<Call<HostTensor>> {
     const values = await this.valuesOf(inputs);
     const prepared = await this.preparedFor(values);
     const tensors = flattenInputs(prepared.imported, values);
+    this.remember(prepared, inputs, tensors);
+    return { prepared, tensors };
+  }
+
+  private remember(
+    prepared: Prepared,
+    inputs: ModelInputs,
+    tensors: readonly (Tensor | HostTensor)[],
+  ): void {
     const names = prepared.imported.inputs.map(({ name }) => name);
     const isDirect =
       prepared.fixed.size === 0 &&
       names.length === tensors.length &&
       tensors.every((tensor, i) => tensor === inputs[names[i] as string]);
-    this.last = isDirect ? { prepared, names, kinds: tensors.map(kindOf) } : undefined;
-    return { prepared, tensors };
+    const kinds = isDirect ? tensors.map((tensor) => kindOf(tensor)) : [];
+    this.last = isDirect ? { prepared, names, kinds } : undefined;
   }
 
   /** Inputs that are tensors like those of the last call have the same program. */
-  private callLike(inputs: ModelInputs): Call | undefined {
+  private callLike<T extends Kind>(
+    inputs: ModelInputs,
+    isLike: (value: InputValue | undefined, kind: Kind) => value is InputValue & T,
+  ): Call<T> | undefined {
     const { last } = this;
     if (last === undefined || this.isReleased || !this.prepared.includes(last.prepared)) {
       return undefined;
     }
     // Plain scripts may give nothing at all.
     if (Object.keys(inputs ?? {}).length !== last.names.length) return undefined;
-    const tensors: HostTensor[] = [];
+    const tensors: T[] = [];
     for (const [i, name] of last.names.entries()) {
       const value = Object.hasOwn(inputs, name) ? inputs[name] : undefined;
-      if (!isOfKind(value, last.kinds[i] as Kind)) return undefined;
+      if (!isLike(value, last.kinds[i] as Kind)) return undefined;
       tensors.push(value);
     }
     return { prepared: last.prepared, tensors };
@@ -171,17 +260,14 @@ export class Model {
     return this.preparedFor(await this.valuesOf(inputs));
   }
 
-  /** Inputs by name as values of the model. */
-  async valuesOf(inputs: ModelInputs): Promise<ReadonlyMap<string, OnnxValue>> {
+  /** Inputs by name as values of the model; tensors as what stands for them, where that is given. */
+  async valuesOf(inputs: ModelInputs, standIn?: StandIn): Promise<ReadonlyMap<string, OnnxValue>> {
     if (this.isReleased) throw failure('OC-RUN-08');
     const types = new Map(givenInputs(this.proto).map(({ name, type }) => [name, type]));
     // Plain scripts may give nothing at all.
     const given = new Map(Object.entries(inputs ?? {}));
-    for (const name of given.keys()) {
-      if (types.has(name)) continue;
-      const known = [...types.keys()].map(quoteText).join(', ');
-      throw failure('OC-INPUT-02', { name, known }, { kind: 'usage' });
-    }
+    const unknown = [...given.keys()].find((name) => !types.has(name));
+    if (unknown !== undefined) throw this.unknownInput(unknown);
     const missing = this.inputs.filter(({ name, kind }) => !given.has(name) && kind !== 'optional');
     if (missing.length > 0) {
       const names = missing.map(({ name }) => quoteText(name)).join(', ');
@@ -190,9 +276,14 @@ export class Model {
     const values = new Map<string, OnnxValue>();
     for (const port of this.inputs) {
       const value = given.get(port.name) ?? null;
-      values.set(port.name, await toValue(value, port, types.get(port.name) ?? null));
+      values.set(port.name, await toValue(value, port, types.get(port.name) ?? null, standIn));
     }
     return values;
+  }
+
+  private unknownInput(name: string): Error {
+    const known = this.inputs.map((port) => quoteText(port.name)).join(', ');
+    return failure('OC-INPUT-02', { name, known }, { kind: 'usage' });
   }
 
   private async preparedFor(values: ReadonlyMap<string, OnnxValue>): Promise<Prepared> {
@@ -274,16 +365,12 @@ function intoOf(
   return into;
 }
 
-/** Names come from the file, so the object has no prototype that a name could reach. */
-function outputsOf({ outputs }: ImportedModel, tensors: readonly HostTensor[]): ModelOutputs {
-  const named: Record<string, HostTensor> = Object.create(null);
-  const put = (name: string, value: OnnxValue | null): void => {
-    if (value?.kind === 'tensor') named[name] = value.tensor;
-    else if (value?.kind === 'optional') put(name, value.value);
-    else if (value?.kind === 'sequence') {
-      for (const [i, each] of value.elements.entries()) put(`${name}[${i}]`, each);
-    }
+/** The name of the input that a parameter is, or is part of. */
+function inputNameAt({ inputs }: ImportedModel, index: number): string {
+  const holds = (slot: Slot): boolean => {
+    if (slot.kind === 'tensor') return slot.index === index;
+    if (slot.kind === 'sequence') return slot.items.some(holds);
+    return slot.kind === 'optional' && slot.value !== null && holds(slot.value);
   };
-  for (const { name, slot } of outputs) put(name, buildOutput(slot, tensors));
-  return named;
+  return inputs.find(({ slot }) => holds(slot))?.name ?? '';
 }

@@ -10,6 +10,7 @@ import {
   type Program,
   type Tuning,
 } from '@open-claw/core';
+import type { Loaded } from '@open-claw/core/internal';
 import type { ImportedModel, InputFacts, ModelProto, OnnxValue } from '@open-claw/formats';
 import type { Backend } from '../devices/choose.js';
 import { givenInputs, portOf, type Sizes } from './ports.js';
@@ -19,6 +20,8 @@ export interface Prepared {
   /** Absent for the interpreter. */
   readonly program: Program | undefined;
   readonly executable: Executable;
+  /** The same, and where it lies. */
+  readonly loaded: Loaded;
   /** Inputs whose values the program was made for. */
   readonly fixed: ReadonlyMap<string, OnnxValue>;
   /** Inputs whose sizes it was made for. */
@@ -46,7 +49,8 @@ export async function prepare(
     shaped: new Map(shaped.map((name) => [name, shapeText(values.get(name))])),
   };
   if (backend.kind === 'interpreter') {
-    return { ...made, program: undefined, executable: interpreterExecutable(graph) };
+    const executable = interpreterExecutable(graph);
+    return { ...made, program: undefined, executable, loaded: { executable } };
   }
   const { opened } = backend;
   const program = compileFor(graph, opened, {
@@ -58,7 +62,8 @@ export async function prepare(
     now: () => performance.now(),
     ...(memory === undefined ? {} : { memoryLimit: memory }),
   };
-  return { ...made, program, executable: await load(program, opened, options) };
+  const executable = await load(program, opened, options);
+  return { ...made, program, executable, loaded: { executable, opened } };
 }
 
 /** Whether a program was made for values like these; further values are free. */

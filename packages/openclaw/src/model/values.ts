@@ -6,7 +6,9 @@ import {
   elementCount,
   type HostArray,
   type HostTensor,
+  isTensor as isLazyTensor,
   isStorageOf,
+  type Tensor,
 } from '@open-claw/core';
 import { failure, quoteText } from '@open-claw/core/internal';
 import { jsonTensor, type OnnxValue, type ValueType } from '@open-claw/formats';
@@ -37,7 +39,7 @@ const wrong = (name: string, reason: string): Error =>
 
 export type Kind = Pick<HostTensor, 'dtype' | 'shape'>;
 
-export const kindOf = ({ dtype, shape }: HostTensor): Kind => ({ dtype, shape: [...shape] });
+export const kindOf = ({ dtype, shape }: Kind): Kind => ({ dtype, shape: [...shape] });
 
 /** Whether this is a tensor of that dtype and shape, with an array that fits. */
 export function isOfKind(value: InputValue | undefined, kind: Kind): value is HostTensor {
@@ -51,33 +53,56 @@ export function isOfKind(value: InputValue | undefined, kind: Kind): value is Ho
   return isStorageOf(dtype, data) && data.length === elementCount(shape) && areTruths(dtype, data);
 }
 
+/** The same, or a tensor of the tensor interface, whose numbers nobody has to look at. */
+export function isAnyOfKind(
+  value: InputValue | undefined,
+  kind: Kind,
+): value is Tensor | HostTensor {
+  if (!isLazyTensor(value)) return isOfKind(value, kind);
+  if (value.dtype !== kind.dtype) return false;
+  const { shape } = value;
+  return shape.length === kind.shape.length && shape.every((size, i) => size === kind.shape[i]);
+}
+
 /** Bools are bytes of 0 and 1; any other byte would be another number on every chip. */
 const areTruths = (dtype: DType, data: HostTensor['data']): boolean =>
   dtype !== 'bool' || (data as Uint8Array).every((value) => value <= 1);
+
+/** What stands for a tensor whose numbers are not read back. */
+export type StandIn = (tensor: Tensor) => HostTensor;
 
 /** Throws OC-INPUT-01. */
 export async function toValue(
   given: InputValue,
   port: ModelPort,
   type: ValueType | null,
+  standIn?: StandIn,
 ): Promise<OnnxValue> {
   if (type?.kind === 'sequence') {
     if (!Array.isArray(given)) throw wrong(port.name, 'a sequence is given as an array of tensors');
     const inner = { ...port, kind: 'tensor' as const };
-    const parts = given.map((each: InputValue) => toValue(each, inner, type.element));
+    const parts = given.map((each: InputValue) => toValue(each, inner, type.element, standIn));
     return { kind: 'sequence', elements: await Promise.all(parts) };
   }
   if (type?.kind === 'optional') {
     if (given === null) return { kind: 'optional', value: null };
-    return { kind: 'optional', value: await toValue(given, port, type.element) };
+    return { kind: 'optional', value: await toValue(given, port, type.element, standIn) };
   }
-  return { kind: 'tensor', tensor: await toTensor(given, port) };
+  return { kind: 'tensor', tensor: await toTensor(given, port, standIn) };
 }
 
-async function toTensor(given: InputValue, port: ModelPort): Promise<HostTensor> {
+async function toTensor(
+  given: InputValue,
+  port: ModelPort,
+  standIn: StandIn | undefined,
+): Promise<HostTensor> {
   const { name, dtype } = port;
   if (given === null) throw wrong(name, 'nothing is given');
   if (ArrayBuffer.isView(given)) return fromArray(given, port);
+  if (isLazyTensor(given) && standIn !== undefined) {
+    checkKind(given, port);
+    return standIn(given);
+  }
   if (isReadable(given)) return checked(await given.host(), port);
   if (isTensor(given)) return checked(given, port);
   try {
@@ -88,11 +113,12 @@ async function toTensor(given: InputValue, port: ModelPort): Promise<HostTensor>
 }
 
 /** What was built by hand may disagree with itself or with the model. */
-function checked(tensor: HostTensor, { name, dtype, shape: wanted }: ModelPort): HostTensor {
-  const { dtype: own, shape, data } = tensor;
-  if (!dtypes.includes(own)) throw wrong(name, `${quoteText(String(own))} is no dtype`);
-  if (dtype !== undefined && own !== dtype) throw wrong(name, `${own} where ${dtype} belongs`);
-  if (!isStorageOf(own, data)) throw wrong(name, `${own} does not lie in arrays of this type`);
+function checked(tensor: HostTensor, port: ModelPort): HostTensor {
+  const { dtype, shape, data } = tensor;
+  const { name } = port;
+  if (!dtypes.includes(dtype)) throw wrong(name, `${quoteText(String(dtype))} is no dtype`);
+  checkDtype(dtype, port);
+  if (!isStorageOf(dtype, data)) throw wrong(name, `${dtype} does not lie in arrays of this type`);
   const isSize = (size: unknown): boolean => Number.isSafeInteger(size) && Number(size) >= 0;
   if (!Array.isArray(shape) || !shape.every(isSize)) {
     throw wrong(name, `[${quoteText(String(shape))}] is no shape`);
@@ -100,12 +126,22 @@ function checked(tensor: HostTensor, { name, dtype, shape: wanted }: ModelPort):
   if (elementCount(shape) !== data.length) {
     throw wrong(name, `${data.length} elements for the shape [${shape}]`);
   }
-  const fits = wanted?.every((size, axis) => typeof size !== 'number' || size === shape[axis]);
-  if (wanted !== undefined && (fits !== true || wanted.length !== shape.length)) {
-    throw wrong(name, `[${shape}] where [${wanted.map((s) => s ?? '?').join(',')}] belongs`);
-  }
-  if (!areTruths(own, data)) throw wrong(name, 'bools are 0 or 1');
+  checkKind(tensor, port);
+  if (!areTruths(dtype, data)) throw wrong(name, 'bools are 0 or 1');
   return tensor;
+}
+
+function checkDtype(own: DType, { name, dtype }: ModelPort): void {
+  if (dtype !== undefined && own !== dtype) throw wrong(name, `${own} where ${dtype} belongs`);
+}
+
+/** Of a tensor that is whole. */
+function checkKind({ dtype, shape }: Kind, port: ModelPort): void {
+  checkDtype(dtype, port);
+  const { name, shape: wanted } = port;
+  const fits = wanted?.every((size, axis) => typeof size !== 'number' || size === shape[axis]);
+  if (wanted === undefined || (fits === true && wanted.length === shape.length)) return;
+  throw wrong(name, `[${shape}] where [${wanted.map((s) => s ?? '?').join(',')}] belongs`);
 }
 
 const firstLine = (text: string): string =>
