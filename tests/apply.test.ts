@@ -1,4 +1,4 @@
-/** Models on tensors: values stay on the device, donated state is written over, errors as of run. */
+/** Models on tensors: values stay on the device, donated state is written over, errors of run. */
 import {
   closeDevices,
   fromHost,

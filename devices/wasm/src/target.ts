@@ -57,7 +57,7 @@ export const simdTarget: Target = {
   matrixUnits: [pairUnit],
   compute: ['f32', 'f64', 'i32', 'u32', 'i64', 'u64', 'bool'],
   storage: dtypes.filter((dtype) => dtype !== 'string'),
-  math: [],
+  math: ['keepsSums'],
   fusedMultiplyAdd: false,
   maxBindings,
   maxBufferBytes: usableBytes,

@@ -152,7 +152,26 @@ export function binaryVector(
   if (dtype === 'bool') return instruction(`v128.${boolName(name)}`, a, b);
   if (bitwise.has(name)) return instruction(`v128.${name as 'and' | 'or' | 'xor'}`, a, b);
   if (name === 'shiftLeft' || name === 'shiftRight') return undefined;
+  if (isFloat(dtype) && (name === 'minimum' || name === 'maximum')) {
+    return extremeVector(name, dtype, lanes, a, b);
+  }
   return vectorInstruction(dtype, lanes, binarySuffix(name, dtype), a, b);
+}
+
+/**
+ * Engines on x86 make eight instructions of f32x4.max. These are three: a < b ? b : a keeps a NaN
+ * of a, and all ones, which are a NaN too, come in where b is one.
+ */
+function extremeVector(
+  name: 'minimum' | 'maximum',
+  dtype: ComputeType,
+  lanes: Lanes,
+  a: Code,
+  b: Code,
+): Code {
+  const shape = vectorShape(dtype, lanes);
+  const chosen = instruction(`${shape}.${name === 'minimum' ? 'pmin' : 'pmax'}` as Opcode, a, b);
+  return instruction('v128.or', chosen, instruction(`${shape}.ne` as Opcode, b, b));
 }
 
 /** All lanes shifted by one amount. */

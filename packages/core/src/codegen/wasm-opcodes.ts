@@ -188,6 +188,7 @@ const vector = {
   'f64x2.le': 75,
   'v128.not': 77,
   'v128.and': 78,
+  'v128.andnot': 79,
   'v128.or': 80,
   'v128.xor': 81,
   'v128.bitselect': 82,

@@ -108,6 +108,10 @@ function select(c: Context, type: TileType, condition: Value, a: Value, b: Value
   return elementwise(c.f, type, c.lanes, [condition, a, b], {
     vector: (m, p, q) => {
       const operands = [m, p, q] as readonly [Code, Code, Code];
+      // A mask that is widened or narrowed first is no plain mask of the lanes.
+      const isPlain = c.lanes === 4 && dtype !== 'bool';
+      if (isPlain && a.isZero) return instruction('v128.andnot', operands[2], operands[0]);
+      if (isPlain && b.isZero) return instruction('v128.and', operands[1], operands[0]);
       if (least) return vectorInstruction(dtype, c.lanes, 'pmin', operands[2], operands[1]);
       if (most) return vectorInstruction(dtype, c.lanes, 'pmax', operands[2], operands[1]);
       return selectVector(dtype, c.lanes, c.fused, operands);
@@ -125,13 +129,16 @@ const isSame = (a: Value, b: Value): boolean =>
 
 function literal(c: Context, type: TileType, number: number | bigint): Value {
   const one = constantOf(type.dtype, number);
+  // The bits are: −0 is another number.
+  const isZero = Object.is(number, 0) || number === 0n;
   if (!isVector(type, c.lanes)) {
-    return { type, form: 'scalar', pieces: range(elementsOf(type)).map(() => one), depth: 0 };
+    const pieces = range(elementsOf(type)).map(() => one);
+    return { type, form: 'scalar', pieces, depth: 0, isZero };
   }
   const key = `splat:${type.dtype}:${one.join()}`;
   const piece = c.f.hoist(0, key, 'v128', splat(type.dtype, c.lanes, one));
   const pieces = range(pieceCount(type, c.lanes)).map(() => piece);
-  return { type, form: 'vector', pieces, depth: 0 };
+  return { type, form: 'vector', pieces, depth: 0, isZero };
 }
 
 function scalarOf(

@@ -22,6 +22,7 @@ import {
   scalarType,
   splatOf,
   type Value,
+  vectorConstant,
   vectorOf,
 } from './wasm-value.js';
 
@@ -157,9 +158,66 @@ function reduceRows(
   return fromElements(c.f, type, c.lanes, elements);
 }
 
-/** In order, one element after the other. */
+/** What changes no other operand. */
+function identityOf(name: TileReduction, dtype: ComputeType): number | undefined {
+  if (name === 'add') return dtype === 'f32' || dtype === 'f64' ? -0 : 0;
+  if (name === 'multiply') return 1;
+  const isFloat = dtype === 'f32' || dtype === 'f64';
+  if (!isFloat || (name !== 'minimum' && name !== 'maximum')) return undefined;
+  return name === 'minimum' ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+}
+
+/**
+ * Within each vector by shifts of one lane, two …; then each takes the last lane of the one before
+ * it. Undefined where lanes do not fill the vector or there is no instruction.
+ */
+function scanVectors(
+  c: Context,
+  type: TileType,
+  name: TileReduction,
+  { form, pieces }: Value,
+): readonly Code[] | undefined {
+  const { dtype } = type;
+  const bytes = isWide(dtype) ? 8 : 4;
+  const identity = identityOf(name, dtype);
+  const isFull = form === 'vector' && dtype !== 'bool' && c.lanes * bytes === 16;
+  if (!isFull || identity === undefined) return undefined;
+  const combine = (a: Code, b: Code): Code | undefined => binaryVector(name, dtype, c.lanes, a, b);
+  const first = pieces[0] as Code;
+  if (combine(first, first) === undefined) return undefined;
+  const fill = vectorConstant(
+    dtype,
+    c.lanes,
+    range(c.lanes).map(() => identity),
+  );
+  const within = pieces.map((piece) => {
+    let current = piece;
+    for (let shift = bytes; shift < 16; shift *= 2) {
+      const moved = shuffle(
+        range(16).map((i) => 16 - shift + i),
+        fill,
+        current,
+      );
+      const before = c.f.define('v128', moved);
+      current = c.f.define('v128', combine(before, current) as Code);
+    }
+    return current;
+  });
+  const last = range(16).map((i) => 16 - bytes + (i % bytes));
+  const done: Code[] = [];
+  for (const piece of within) {
+    const before = done.at(-1);
+    const carry = before && c.f.define('v128', shuffle(last, before, before));
+    done.push(carry ? c.f.define('v128', combine(carry, piece) as Code) : piece);
+  }
+  return done;
+}
+
+/** Each element with all before it; one after the other where vectors do not serve. */
 export function scan(c: Context, type: TileType, name: TileReduction, value: Value): Value {
   const { dtype } = type;
+  const vectors = scanVectors(c, type, name, value);
+  if (vectors !== undefined) return { type, form: 'vector', pieces: vectors, depth: c.f.depth };
   const elements: Code[] = [];
   for (const i of range(elementsOf(type))) {
     const element = elementOf(value, c.lanes, i);

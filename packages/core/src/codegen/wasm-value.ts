@@ -33,6 +33,8 @@ export interface Value {
   readonly depth: number;
   /** What it was broadcast from, where all elements are equal. */
   readonly uniform?: Value;
+  /** All bits of all elements are 0. */
+  readonly isZero?: boolean;
   /** For a bool: what it says is less than what. */
   readonly less?: readonly [Value, Value];
 }

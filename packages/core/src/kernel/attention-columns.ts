@@ -21,7 +21,6 @@ import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { type AttentionPlan, AttentionValues, type ScoreIndex } from './attention-plan.js';
 import { type AttentionTiles, attentionTiles } from './attention-tiles.js';
-import { weightOf } from './attention-weight.js';
 import { axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
 import { lowerCast } from './elementwise.js';
@@ -30,6 +29,7 @@ import { laneName, storeAt } from './fused.js';
 import { dividesBy } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks, writeTiles } from './nest.js';
+import { weightOf } from './softmax-weight.js';
 import type { TileAxis } from './value.js';
 
 /** Addresses so far apart share a place of the first cache. */

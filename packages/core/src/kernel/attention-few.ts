@@ -21,7 +21,6 @@ import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { keyPieces } from '../schedule/key-pieces.js';
 import { type AttentionPlan, AttentionValues, type ScoreIndex } from './attention-plan.js';
-import { weightOf } from './attention-weight.js';
 import { axis } from './axes.js';
 import type { KernelBuilder, Value } from './builder.js';
 import { lowerCast } from './elementwise.js';
@@ -29,6 +28,7 @@ import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks, writeTiles } from './nest.js';
+import { weightOf } from './softmax-weight.js';
 import type { TileAxis } from './value.js';
 
 /** Keys of a block: its scores and the values' sums stay in the first cache. */

@@ -68,7 +68,7 @@ function writeMap(
   const rows = product(outer.map((axis) => axis.extent));
   const tile = threads
     ? group * elementsPerThread(target, inner?.extent ?? 1, rows)
-    : tileLength(lanes, target, inner?.extent);
+    : tileLength(lanes, target, inner?.extent, outer.length > 0);
   const buffers = step.outputs.map((node) => frame.output(node));
   const streaming = step.outputs.map((node) =>
     builder.bind(streamingOf(step, node, target, inner?.extent)),
@@ -140,9 +140,23 @@ function writeMap(
   return frame.finish(names, { lanes: threads ? group : lanes, group, grid });
 }
 
-/** Two vectors per tile where registers allow, so that their latencies overlap. */
-function tileLength(lanes: number, target: Target, extent: Expression | undefined): number {
+/**
+ * Two vectors per tile where registers allow, so that their latencies overlap. A language that
+ * keeps the order of operations needs more of them; what is left over goes element by element there
+ * and must be little.
+ */
+function tileLength(
+  lanes: number,
+  target: Target,
+  extent: Expression | undefined,
+  hasRows: boolean,
+): number {
   if (lanes === 1) return 1;
+  if (target.operandsAhead === true) {
+    if (typeof extent !== 'number') return hasRows ? lanes : 2 * lanes;
+    const isLittle = (tile: number): boolean => extent % tile === 0 || extent >= 64 * tile;
+    return [4 * lanes, 2 * lanes].find(isLittle) ?? lanes;
+  }
   const two = target.vectorRegisters >= 32 && (typeof extent !== 'number' || extent > lanes);
   return two ? lanes * 2 : lanes;
 }

@@ -52,8 +52,20 @@ function reduceExponent(m: Floats, high: Value, low?: Value): Reduced {
   const first = m.multiplyAdd(k.number, -split.high, high);
   const rest = m.multiplyAdd(k.number, -split.low, first);
   const r = low === undefined ? rest : m.add(rest, low);
-  const tail = m.polynomial(r, m.pick(exponentialTail.single, exponentialTail.double));
-  return { k, r, minusOne: m.multiplyAdd(m.multiply(r, r), tail, r) };
+  return { k, r, minusOne: exponentialMinusOne(m, r) };
+}
+
+/** e^r − 1 for |r| ≤ ½·ln 2. */
+export function exponentialMinusOne(m: Floats, r: Value): Value {
+  const square = m.multiply(r, r);
+  if (m.dtype === 'f64') {
+    return m.multiplyAdd(square, m.polynomial(r, exponentialTail.double), r);
+  }
+  // Estrin's scheme: three steps in a row instead of four.
+  const [c0 = 0, c1 = 0, c2 = 0, c3 = 0, c4 = 0] = exponentialTail.single;
+  const low = m.multiplyAdd(c1, r, c0);
+  const high = m.multiplyAdd(c4, square, m.multiplyAdd(c3, r, c2));
+  return m.multiplyAdd(square, m.multiplyAdd(high, square, low), r);
 }
 
 /** Beyond these e^x is 0 or infinite. */
@@ -216,6 +228,18 @@ export function hyperbolicTangent(m: Floats, x: Value): Value {
   const factor = m.powerOfTwo(k);
   const t = m.multiplyAdd(minusOne, factor, m.subtract(factor, 1));
   return m.withSign(m.nearDivide(t, m.add(t, 2)), x);
+}
+
+/**
+ * 1 + e^x of f32 values, infinite beyond the range of e^x. Relative error 2 ulp + max(x, 0)·2^−25:
+ * what rounding x itself costs too. Reduction x = k·ln 2 + r with ln 2 rounded once.
+ */
+export function onePlusExponential(m: Floats, x: Value): Value {
+  // At the upper bound 2^k is infinite and its factor is not 0; below the lower one 1 is left.
+  const inside = m.atLeast(m.atMost(x, 89), -87);
+  const k = m.nearest(inside, log2e);
+  const r = m.multiplyAdd(k.number, -Math.fround(Math.LN2), inside);
+  return m.multiplyAdd(m.add(1, exponentialMinusOne(m, r)), m.powerOfTwo(k), 1);
 }
 
 /** asinh x; f32 within 3 ulp, f64 within 3 ulp. */

@@ -11,6 +11,8 @@ export type Term = Value | number;
 export interface Whole {
   readonly number: Value;
   readonly word: Value;
+  /** A word whose low bits are those of k, as many as an exponent has and one more. */
+  readonly lowBits: Value;
 }
 
 export class Floats {
@@ -32,6 +34,11 @@ export class Floats {
   /** Whether powers of two scale, and bounds hold, by one instruction each. */
   get scales(): boolean {
     return this.b.math.has('scaleByPower');
+  }
+
+  /** Whether (x + y) − y is computed as written: no compiler of the language reorders sums. */
+  private get keepsSums(): boolean {
+    return this.dtype === 'f64' || this.scales || this.b.math.has('keepsSums');
   }
 
   /** One of two constants, by the type. */
@@ -137,10 +144,11 @@ export class Floats {
     const anchor = 1.5 * 2 ** this.mantissaBits;
     const sum = this.multiplyAdd(x, factor, anchor);
     const anchorBits = this.pick(0x4b400000n, 0x4338000000000000n);
-    const word = this.subtractWord(this.bits(sum), anchorBits);
-    if (this.dtype === 'f64' || this.scales) return { number: this.subtract(sum, anchor), word };
+    const lowBits = this.bits(sum);
+    const word = this.subtractWord(lowBits, anchorBits);
+    if (this.keepsSums) return { number: this.subtract(sum, anchor), word, lowBits };
     // Shader compilers may cancel the anchor; from the bits they cannot.
-    return { number: this.b.convert(this.b.bitcast(word, 'i32'), 'f32'), word };
+    return { number: this.b.convert(this.b.bitcast(word, 'i32'), 'f32'), word, lowBits: word };
   }
 
   /** x·2^k for |k| < 2·bias; two factors, so that denormals and overflow come out right. */
@@ -154,11 +162,11 @@ export class Floats {
   }
 
   /** 2^k for −bias < k ≤ bias. */
-  powerOfTwo({ number, word: k }: Whole): Value {
+  powerOfTwo({ number, lowBits }: Whole): Value {
     if (this.scales) {
       const one = this.b.broadcast(this.value(1), number.type.shape);
       return this.b.binary('scaleByPower', one, number);
     }
-    return this.fromBits(this.left(this.addWord(k, BigInt(this.bias)), this.mantissaBits));
+    return this.fromBits(this.left(this.addWord(lowBits, BigInt(this.bias)), this.mantissaBits));
   }
 }

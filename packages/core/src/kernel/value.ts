@@ -40,6 +40,7 @@ import {
 import { emitIndex } from './index-arithmetic.js';
 import { failReasons } from './lowered.js';
 import type { Access, Limit } from './tile.js';
+import { madeTogether } from './together.js';
 import { flatten, viewIndex } from './view-index.js';
 
 /** One axis of a tile: the variable that stands for its lane inside addresses. */
@@ -195,15 +196,16 @@ export class ValueLowering {
       return literalOf(builder, node.dtype, readElement(node.attributes.tensor, 0));
     }
     if (buffer !== undefined) return this.fetch(node, buffer, index, guard);
+    const whole = madeTogether(this.place, node, (x) => this.value(x, index, guard));
+    if (whole !== undefined) return whole;
     if (isUnaryName(node.op)) {
-      const [x] = node.inputs as [Node];
+      const x = node.inputs[0] as Node;
       return lowerUnary(builder, target, node.op, x.dtype, this.value(x, index, guard));
     }
     if (isBinaryName(node.op)) {
-      const [a, b] = node.inputs as [Node, Node];
-      const left = this.value(a, index, guard);
-      const right = this.value(b, index, guard);
-      return lowerBinary(builder, target, node.op, a.dtype, left, right, (when) =>
+      const [left, right] = node.inputs.map((x) => this.value(x, index, guard)) as [Value, Value];
+      const { dtype } = node.inputs[0] as Node;
+      return lowerBinary(builder, target, node.op, dtype, left, right, (when) =>
         this.fail(when, guard, 'divisionByZero'),
       );
     }

@@ -260,7 +260,7 @@ export class Model {
     return this.preparedFor(await this.valuesOf(inputs));
   }
 
-  /** Inputs by name as values of the model; tensors as what stands for them, where that is given. */
+  /** Inputs by name as values of the model; tensors as what stands for them, if that is given. */
   async valuesOf(inputs: ModelInputs, standIn?: StandIn): Promise<ReadonlyMap<string, OnnxValue>> {
     if (this.isReleased) throw failure('OC-RUN-08');
     const types = new Map(givenInputs(this.proto).map(({ name, type }) => [name, type]));

@@ -1,6 +1,6 @@
 /** e^x for weights of a softmax on vectors: x is never above 0, and what is below normal is 0. */
 import type { KernelBuilder, Value } from './builder.js';
-import { exponentialTail } from './math-exponential.js';
+import { exponentialMinusOne } from './math-exponential.js';
 import { Floats } from './math-floats.js';
 
 /** ln 2^−126: below it weights are no normal numbers. */
@@ -13,12 +13,11 @@ const least = -87.33654;
  */
 export function weightOf(b: KernelBuilder, x: Value): Value {
   const m = new Floats(b, 'f32');
-  const anchor = 1.5 * 2 ** 23;
+  // With the bias inside, the low bits are the exponent of 2^k.
+  const anchor = 1.5 * 2 ** 23 + m.bias;
   const sum = m.multiplyAdd(x, Math.fround(Math.LOG2E), anchor);
   const r = m.multiplyAdd(m.subtract(sum, anchor), -Math.fround(Math.LN2), x);
-  const tail = m.polynomial(r, exponentialTail.single);
-  const minusOne = m.multiplyAdd(m.multiply(r, r), tail, r);
   // The anchor's own bits shift out; NaN stays in the other factor.
-  const power = m.fromBits(m.addWord(m.left(m.bits(sum), 23), m.oneBits));
-  return m.select(m.less(x, least), 0, m.multiply(m.add(1, minusOne), power));
+  const power = m.fromBits(m.left(m.bits(sum), 23));
+  return m.select(m.less(x, least), 0, m.multiply(m.add(1, exponentialMinusOne(m, r)), power));
 }
