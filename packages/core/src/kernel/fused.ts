@@ -12,7 +12,8 @@ import { literalOf, toMemory } from './elementwise.js';
 import { KernelFrame } from './frame.js';
 import type { Bindings } from './nest.js';
 import type { Statement } from './tile.js';
-import { limitsOf, linearInLanes, type Place, type TileAxis, ValueLowering } from './value.js';
+import { limitsOf } from './tile-limits.js';
+import { linearInLanes, type Place, type TileAxis, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 
 /** Name of the variable that stands for the lane of a vector. */

@@ -25,6 +25,7 @@ import {
   vectorLanes,
 } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
+import { turnedAxis, writeTurnedMap } from './map-turned.js';
 import { Bindings, elementsPerTask, rowsPerTask, writeTasks, writeTiles } from './nest.js';
 import { bytesAhead, headOf, streamingOf } from './streaming.js';
 import type { GridAxis } from './tile.js';
@@ -58,6 +59,10 @@ function writeMap(
   const space: IterationSpace = { shape: step.anchor.shape, reduced: [] };
   const roots = rootsOf(step, space);
   const merged = planAxes(step, target, space, roots, () => false);
+  const turned = turnedAxis(step, target, merged, roots, lanes);
+  if (turned !== undefined) {
+    return writeTurnedMap(step, target, names, merged, roots, lanes, turned);
+  }
   const frame = new KernelFrame(step, target);
   const { builder } = frame;
   const bindings = new Bindings();

@@ -25,7 +25,8 @@ import { planReduction, type Reduce, type ReductionPlan } from './reduction-plan
 import { accumulateType, ReductionWriter } from './reduction-writer.js';
 import { headOf } from './streaming.js';
 import type { Access, GridAxis } from './tile.js';
-import { limitsOf, linearInLanes, type Place, ValueLowering } from './value.js';
+import { limitsOf } from './tile-limits.js';
+import { linearInLanes, type Place, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 
 export function lowerReduction(

@@ -39,19 +39,12 @@ import {
 } from './elementwise.js';
 import { emitIndex } from './index-arithmetic.js';
 import { failReasons } from './lowered.js';
-import type { Access, Limit } from './tile.js';
+import type { Access } from './tile.js';
+import { isTurned, loadLimits, type TileAxis } from './tile-limits.js';
 import { madeTogether } from './together.js';
 import { flatten, viewIndex } from './view-index.js';
 
-/** One axis of a tile: the variable that stands for its lane inside addresses. */
-export interface TileAxis {
-  readonly name: string;
-  readonly count: number;
-  /** Lanes that count, where fewer than all do. */
-  readonly tail?: Expression;
-  /** Loads must give 0 in the lanes that do not count. */
-  readonly zeroed?: true;
-}
+export type { TileAxis } from './tile-limits.js';
 
 /** Where a value is wanted. */
 export interface Place {
@@ -155,6 +148,12 @@ export class ValueLowering {
     const uniform = !moving && (guard?.type.shape.length ?? 0) === 0;
     const shape = uniform ? [] : this.shape;
     const mask = guard === undefined ? undefined : builder.broadcast(guard, shape);
+    if (mask === undefined && isTurned(tile, linear.strides)) {
+      const [down, across] = [...linear.strides] as [Expression, Expression];
+      const access = { buffer, address: linear.base, strides: [across, down] };
+      const type = { dtype: memory, shape: shape.toReversed() };
+      return fromMemory(builder, node.dtype, builder.transpose(builder.load(type, access)));
+    }
     const { ahead } = this.place;
     const isAlong = ahead !== undefined && !uniform && equal(linear.strides.at(-1) ?? 0, 1);
     const access: Access = {
@@ -373,25 +372,6 @@ export function linearInLanes(
   const names = tile.map((axis) => axis.name);
   const mixed = strides.some((stride) => names.some((name) => variablesOf(stride).has(name)));
   return mixed ? undefined : { base, strides };
-}
-
-/** Limits of an access to a tile with tails. */
-export function limitsOf(tile: readonly TileAxis[]): { limits?: readonly Limit[] } {
-  if (tile.every((axis) => axis.tail === undefined)) return {};
-  return { limits: tile.map(({ tail }) => (tail === undefined ? {} : { high: tail })) };
-}
-
-/** Limits of a load. Where all lanes of an axis share one element, some lane counts anyway. */
-function loadLimits(
-  tile: readonly TileAxis[],
-  strides: readonly Expression[],
-): { limits?: readonly Limit[] } {
-  return limitsOf(
-    tile.map((axis, i) => {
-      const shared = equal(strides[i] as Expression, 0) && axis.zeroed !== true;
-      return shared ? { name: axis.name, count: axis.count } : axis;
-    }),
-  );
 }
 
 /** The widest integer that the target computes: every size and index that it can meet fits. */

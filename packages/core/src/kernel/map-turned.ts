@@ -1,0 +1,172 @@
+/**
+ * Maps that read along another axis than they write, as transposes do: square tiles over both axes,
+ * read in the order of memory and turned in registers, where a load of every lane alone would take
+ * a line of the cache for one element.
+ */
+import { bytesOf } from '../base/dtype.js';
+import {
+  add,
+  ceilDivide,
+  type Expression,
+  equal,
+  linearIn,
+  minimum,
+  modulo,
+  multiply,
+  substitute,
+  variable,
+} from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import type { Node } from '../graph/node.js';
+import type { KernelStep } from '../schedule/step.js';
+import { type Axis, axis, isAtLeast, type MergedAxes } from './axes.js';
+import type { KernelBuilder } from './builder.js';
+import { literalOf } from './elementwise.js';
+import { KernelFrame, type KernelNames } from './frame.js';
+import { laneName, type Root, storeAt } from './fused.js';
+import type { LoweredKernel } from './lowered.js';
+import { Bindings, rowsPerTask, writeTasks, writeTiles } from './nest.js';
+import { placeOn } from './place.js';
+import { streamingOf } from './streaming.js';
+import { type TileAxis, ValueLowering } from './value.js';
+
+/** Name of the variable that stands for the lane of a tile's row. */
+const rowName = 'row';
+
+/** Tiles side by side that a task reads from each line of the input on its way. */
+const tilesAcross = 4;
+/** Nodes of an expression up to which a square of vectors of every value is worth its registers. */
+const mostNodes = 12;
+/** Bytes that memory moves at once. */
+const lineBytes = 64;
+
+/**
+ * The axis, other than the innermost, along which the elements of some input lie side by side
+ * while they are apart along the innermost; undefined where tiles of `lanes` do not fit.
+ */
+export function turnedAxis(
+  step: KernelStep,
+  target: Target,
+  merged: MergedAxes,
+  roots: readonly Root[],
+  lanes: number,
+): Axis | undefined {
+  const inner = merged.axes.at(-1);
+  if (target.execution !== 'vector' || lanes < 4 || inner === undefined) return undefined;
+  if (!isAtLeast(inner, lanes) || nodesIn(step) > mostNodes) return undefined;
+  const reads = readsOf(step, target, merged, roots);
+  return merged.axes.slice(0, -1).find((other) => {
+    const isTurned = (e: Expression): boolean => {
+      const [along, across] = [linearIn(e, inner.name), linearIn(e, other.name)];
+      if (along === undefined || across === undefined) return false;
+      const stride = along.coefficient;
+      return equal(across.coefficient, 1) && !equal(stride, 0) && !equal(stride, 1);
+    };
+    return isAtLeast(other, lanes) && reads.some(isTurned);
+  });
+}
+
+/** Nodes that the kernel computes. */
+function nodesIn(step: KernelStep): number {
+  const known = new Set(step.inputs);
+  const seen = new Set(step.outputs);
+  for (const node of seen) {
+    for (const input of node.inputs) if (!known.has(input)) seen.add(input);
+    if (seen.size > mostNodes) break;
+  }
+  return seen.size;
+}
+
+/** Addresses of all elements that are read, over the merged axes. */
+function readsOf(
+  step: KernelStep,
+  target: Target,
+  { dropped }: MergedAxes,
+  roots: readonly Root[],
+): Expression[] {
+  const seen: Expression[] = [];
+  const frame = new KernelFrame(step, target);
+  const names: KernelNames = { name: 'reads', failBase: 0 };
+  const record = (e: Expression): void => {
+    seen.push(substitute(e, (name) => (dropped.has(name) ? 0 : undefined)));
+  };
+  const values = new ValueLowering({ ...placeOn(frame, names, []), record });
+  for (const { node, index } of roots) values.value(node, index);
+  return seen;
+}
+
+export function writeTurnedMap(
+  step: KernelStep,
+  target: Target,
+  names: KernelNames,
+  merged: MergedAxes,
+  roots: readonly Root[],
+  lanes: number,
+  turned: Axis,
+): LoweredKernel {
+  const frame = new KernelFrame(step, target);
+  const { builder: b } = frame;
+  const bindings = new Bindings();
+  const inner = merged.axes.at(-1) as Axis;
+  const outer = merged.axes.slice(0, -1).filter((each) => each !== turned);
+  const buffers = step.outputs.map((node) => frame.output(node));
+  const row: TileAxis = { name: rowName, count: lanes };
+  const lane: TileAxis = { name: laneName, count: lanes };
+
+  const write = (
+    tile: readonly TileAxis[],
+    [down, across]: readonly [Expression, Expression],
+    streaming: readonly Expression[],
+  ): void => {
+    const finish = (e: Expression): Expression =>
+      substitute(e, (name) => {
+        if (merged.dropped.has(name)) return 0;
+        if (name === turned.name) return down;
+        return name === inner.name ? across : bindings.get(name);
+      });
+    const place = placeOn(frame, names, tile, { finish });
+    const values = new ValueLowering(place);
+    // All loads first: a store may write over what another output reads.
+    const made = roots.map(({ node, index }) => values.value(node, index));
+    roots.forEach(({ node, index }, i) => {
+      const buffer = buffers[i] as string;
+      const value = made[i] ?? literalOf(b, node.dtype, 0);
+      storeAt(place, buffer, node, index, value, streaming[i] ?? 0);
+    });
+  };
+  const [rowLane, columnLane] = [variable(rowName, lanes), variable(laneName, lanes)];
+
+  const block = lanes * Math.max(tilesAcross, Math.ceil(rowsPerTask(inner.extent) / lanes));
+  const blocks = axis('block', ceilDivide(turned.extent, block));
+  const grid = writeTasks(b, [...outer, blocks], 1, bindings, () => {
+    const start = multiply(bindings.get(blocks.name) as Expression, block);
+    const end = b.bind(minimum(add(start, block), turned.extent));
+    const streaming = step.outputs.map((node, i) => {
+      const wanted = isInLines(inner, node, lanes)
+        ? streamingOf(step, node, target, inner.extent)
+        : 0;
+      return wanted === 0 ? 0 : atLines(b, buffers[i] as string, wanted);
+    });
+    writeTiles(b, 0, inner.extent, lanes, (column, tail) => {
+      const columns = tail === undefined ? lane : { ...lane, tail };
+      const one = (down: Expression): void => write([columns], [down, add(column, columnLane)], []);
+      writeTiles(b, start, end, lanes, (down, rest) => {
+        if (tail === undefined && rest === undefined) {
+          write([row, lane], [add(down, rowLane), add(column, columnLane)], streaming);
+        } else b.for(down, add(down, rest ?? lanes), 1, one);
+      });
+    });
+  });
+  return frame.finish(names, { lanes, group: 1, grid });
+}
+
+/** Whether rows of tiles are lines of memory, where the first is. */
+const isInLines = ({ extent }: Axis, { dtype }: Node, lanes: number): boolean =>
+  (bytesOf(dtype) * lanes) % lineBytes === 0 && equal(modulo(extent, lanes), 0);
+
+/** `streaming`, where the buffer begins at a line; otherwise 0. */
+function atLines(b: KernelBuilder, buffer: string, streaming: Expression): Expression {
+  const none = b.scalar(0);
+  const isLine = b.equal(b.untilLine(buffer, 0), none);
+  return b.name(b.select(isLine, b.scalar(streaming), none), 1);
+}
