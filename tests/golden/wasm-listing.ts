@@ -102,6 +102,7 @@ function bodyText(reader: Reader, end: number): string[] {
     'f64.const': () => `${new Float64Array(reader.take(8).buffer)[0]}d`,
     'v128.const': () => `[${hexOf(reader.take(16))}]`,
     'local.get': () => `$${reader.unsigned()}`,
+    'memory.size': () => `memory ${reader.byte()}`,
   };
   const open = (text: string): void => {
     reader.byte();

@@ -65,6 +65,18 @@ describe.each(ids)('together on %s', (id) => {
     });
   });
 
+  it('softmax of more than the caches hold is right to the last row', async () => {
+    const [count, length] = [700, 160];
+    const data = Float32Array.from({ length: count * length }, (_, i) => ((i * 37) % 101) / 10 - 5);
+    const y = await run(id, (x) => core.softmax(x), { dtype: 'f32', shape: [count, length], data });
+    for (const row of [0, 1, count / 2, count - 1]) {
+      const own = data.subarray(row * length, (row + 1) * length);
+      softmaxOf([...own]).forEach((value, i) => {
+        expect(Math.abs((y[row * length + i] as number) - value)).toBeLessThan(1e-5 * value);
+      });
+    }
+  });
+
   it('gelu by tanh is right from one infinity to the other', async () => {
     const values = [
       -infinite,

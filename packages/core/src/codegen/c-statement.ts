@@ -1,7 +1,8 @@
 /** Statements of a tile program as C. */
 
 import { internal } from '../base/errors.js';
-import type { Expression } from '../base/expression.js';
+import { add, type Expression } from '../base/expression.js';
+import { bytesOfMemory } from '../base/memory-type.js';
 import { countUses } from '../kernel/dead-code.js';
 import type { Statement, TileType, ValueId } from '../kernel/tile.js';
 import { storeStatements } from './c-access.js';
@@ -24,6 +25,9 @@ import {
 } from './c-kernel.js';
 import { endMatrixBlock, printMatrixLet, printMatrixStatement } from './c-matrix.js';
 import { operationParts } from './c-operation.js';
+
+/** What CPUs load at a time. */
+const lineBytes = 64;
 
 type Of<K extends Statement['kind']> = Extract<Statement, { readonly kind: K }>;
 
@@ -115,6 +119,13 @@ function printStatement(k: Kernel, s: Statement, next: Statement | undefined): v
       const value = tileOf(k, s.value);
       const lines = storeStatements(k, s.access, value, s.streaming ?? 0);
       for (const line of lines) k.line(line);
+      break;
+    }
+    case 'touch': {
+      const perLine = lineBytes / bytesOfMemory[memoryOf(k, s.buffer)];
+      for (let at = 0; at < s.count; at += perLine) {
+        k.line(`__builtin_prefetch(${bufferName(s.buffer)} + ${indexText(add(s.address, at))});`);
+      }
       break;
     }
     case 'scatter':

@@ -156,6 +156,8 @@ function statement(p: Printer, s: Statement): void {
     case 'store':
       store(p, s.access, printed(p, s.value));
       return;
+    case 'touch':
+      return;
     case 'scatter':
     case 'atomic':
       scatter(p, s);

@@ -167,6 +167,8 @@ function mapStatement(c: Context, s: Statement): void {
       w.store(memoryOf(c, s.access.buffer), elements, values);
       return;
     }
+    case 'touch':
+      return;
     case 'scatter':
     case 'atomic': {
       const pattern = w.fresh('any');

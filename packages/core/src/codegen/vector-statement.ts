@@ -71,6 +71,9 @@ function printStatement(k: VectorKernel, s: Statement): void {
       for (const line of storeStatements(k, access, tileOf(k, s.value), streaming)) k.line(line);
       return;
     }
+    case 'touch':
+      // OpenCL C has no such call that every compiler takes.
+      return;
     case 'scatter':
       eachLane(k, s, (at, value) => `${at} = ${value};`);
       return;

@@ -10,6 +10,7 @@ const plain = {
   br: 0x0c,
   br_if: 0x0d,
   drop: 0x1a,
+  'memory.size': 0x3f,
   select: 0x1b,
   'local.get': 0x20,
   'local.set': 0x21,

@@ -28,6 +28,7 @@ import type { Opcode } from './wasm-opcodes.js';
 import { operation } from './wasm-operations.js';
 import { atomic, atomicUpdate, scatter } from './wasm-scatter.js';
 import { anyTrue } from './wasm-tile.js';
+import { touch } from './wasm-touch.js';
 import { elementOf, isVector, pieceCount, pieceType, type Value, vectorOf } from './wasm-value.js';
 
 export function statements(c: Context, body: readonly Statement[]): void {
@@ -55,6 +56,9 @@ function statement(c: Context, s: Statement): void {
       return;
     case 'store':
       store(c, s.access, valueNamed(c, s.value));
+      return;
+    case 'touch':
+      touch(c, s);
       return;
     case 'scatter':
       scatter(c, s);

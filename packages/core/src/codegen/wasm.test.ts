@@ -446,6 +446,63 @@ describe.each(narrow)('32-bit kernels, %i lanes', (lanes) => {
     expect([...(result.c as Int32Array)]).toEqual([0, 1, 20, 1, 40, 1, 0, 0]);
   });
 
+  it('takes hints about memory beyond the end', () => {
+    const { y } = run({
+      lanes,
+      arrays: { x: Float32Array.of(1, 2, 3, 4), y: new Float32Array(4) },
+      body: [
+        { kind: 'touch', buffer: 'x', address: 2 ** 20, count: 64 },
+        { kind: 'touch', buffer: 'y', address: 2 ** 28, count: 4 },
+        set(0, 'f32', [4], load('x')),
+        put('y', 0),
+      ],
+    });
+    expect(y).toEqual(Float32Array.of(1, 2, 3, 4));
+  });
+
+  it.each(['minimum', 'maximum'] as const)('keeps a NaN of either side of the %s', (name) => {
+    const { x, y, z } = run({
+      lanes,
+      arrays: {
+        x: Float32Array.of(Number.NaN, 1, -1, 5),
+        y: Float32Array.of(2, Number.NaN, 3, 4),
+        z: new Float32Array(4),
+      },
+      body: [
+        set(0, 'f32', [4], load('x')),
+        set(1, 'f32', [4], load('y')),
+        set(2, 'f32', [4], { kind: 'binary', name, a: 0, b: 1 }),
+        put('z', 2),
+      ],
+    });
+    const choose = name === 'minimum' ? Math.min : Math.max;
+    expect([...(z as Float32Array)]).toEqual(
+      [...(x as Float32Array)].map((value, i) => choose(value, (y as Float32Array)[i] as number)),
+    );
+  });
+
+  it.each([
+    ['add', (a: number, b: number) => a + b],
+    ['multiply', (a: number, b: number) => a * b],
+    ['maximum', Math.max],
+  ] as const)('scans vectors by %s', (name, combine) => {
+    const x = Float32Array.from({ length: 12 }, (_, i) => ((i * 5) % 7) - 2.5);
+    const { y } = run({
+      lanes,
+      arrays: { x, y: new Float32Array(12) },
+      body: [
+        set(0, 'f32', [12], load('x')),
+        set(1, 'f32', [12], { kind: 'scan', name, a: 0 }),
+        put('y', 1),
+      ],
+    });
+    let total: number | undefined;
+    x.forEach((value, i) => {
+      total = total === undefined ? value : combine(total, value);
+      expect((y as Float32Array)[i]).toBeCloseTo(total, Math.abs(total) > 1e3 ? -1 : 3);
+    });
+  });
+
   it('rebinds a name in every copy of an unrolled loop', () => {
     const result = run({
       lanes,

@@ -304,6 +304,11 @@ export class KernelBuilder {
     this.push(streaming === 0 ? base : { ...base, streaming });
   }
 
+  /** Says that `count` elements from an address on are loaded or stored soon. */
+  touch(buffer: string, address: Expression, count: number): void {
+    this.push({ kind: 'touch', buffer, address, count });
+  }
+
   scatter(buffer: string, index: Value, value: Value, mask?: Value): void {
     const base = { kind: 'scatter', buffer, index: index.id, value: value.id } as const;
     this.push(mask === undefined ? base : { ...base, mask: mask.id });

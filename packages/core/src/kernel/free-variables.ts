@@ -38,6 +38,9 @@ function fromStatement(found: Found, statement: Statement): void {
       fromAccess(found, statement.access);
       fromExpression(found, statement.streaming);
       return;
+    case 'touch':
+      fromExpression(found, statement.address);
+      return;
     case 'for':
       found.bound.add(statement.index);
       for (const e of [statement.start, statement.end, statement.step]) fromExpression(found, e);

@@ -175,6 +175,9 @@ function printStatement(n: Names, s: Statement, indent: string): void {
       line(`store ${accessText(n, s.access)} = ${valueText(n, s.value)}${streaming}`);
       return;
     }
+    case 'touch':
+      line(`touch ${s.count} of ${s.buffer}[${sizeText(n, s.address)}]`);
+      return;
     case 'scatter':
     case 'atomic': {
       const verb = s.kind === 'atomic' ? `atomic ${s.name}` : 'scatter';

@@ -40,7 +40,7 @@ export function keptOperands(
   });
 }
 
-const operandOf = (reduce: Reduce): Node => reduce.inputs[0] as Node;
+export const operandOf = (reduce: Reduce): Node => reduce.inputs[0] as Node;
 
 /** A value and what it is made of, down to inputs of the step and other reductions. */
 function within({ step }: ReductionPlan, root: Node): ReadonlySet<Node> {

@@ -20,8 +20,10 @@ import { hasWideTiles, type Root, storeAt, vectorLanes } from './fused.js';
 import { tileReductions } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
 import { type Range, rowsPerTask, writeLoops, writeTasks, writeTiles } from './nest.js';
+import { operandOf } from './reduction-kept.js';
 import { type Parts, partialAddress, partialResults } from './reduction-parts.js';
 import { planReduction, type Reduce, type ReductionPlan } from './reduction-plan.js';
+import { touchRows } from './reduction-touch.js';
 import { accumulateType, ReductionWriter } from './reduction-writer.js';
 import { headOf } from './streaming.js';
 import type { Access, GridAxis } from './tile.js';
@@ -165,12 +167,21 @@ class RowsWriter extends ReductionWriter {
         const value = this.operand(reduce, place, values, lanes);
         this.accumulate(reduce, accumulators[i] as Variable, value);
       });
+      if (stage.some((reduce) => this.kept.has(operandOf(reduce).id))) this.touchSoon(place);
     });
     stage.forEach((reduce, i) => {
       const partial = builder.read(accumulators[i] as Variable);
       const name = tileReductions[reduce.attributes.kind];
       this.settleRow(reduce, builder.reduce(name, partial), this.place(1, undefined));
       this.held.add((reduce.inputs[0] as Node).id);
+    });
+  }
+
+  private touchSoon(place: Place): void {
+    const { builder, frame, plan, reducedAxes, outputs, streaming } = this;
+    touchRows(builder, frame.target, plan, reducedAxes[0] as Axis, place, {
+      input: (node) => frame.input(node),
+      output: (node) => (streaming.get(node.id) === 0 ? outputs.get(node.id) : undefined),
     });
   }
 

@@ -209,6 +209,13 @@ export type Statement =
       /** Where not 0, the value is not read again soon: it may bypass the cache. */
       readonly streaming?: Expression;
     }
+  /** These elements are loaded or stored soon: a hint, also beyond the end of the buffer. */
+  | {
+      readonly kind: 'touch';
+      readonly buffer: string;
+      readonly address: Expression;
+      readonly count: number;
+    }
   | {
       readonly kind: 'scatter';
       readonly buffer: string;

@@ -83,6 +83,11 @@ describe('verifyProgram', () => {
     ['a value before it is made', [sum, load(0), one], /value 0 is used before/],
     ['a value made twice', [load(0), load(0)], /value 0 is made twice/],
     ['a buffer that is not there', [load(0, 'b')], /no memory is called b/],
+    [
+      'a hint about no memory',
+      [{ kind: 'touch', buffer: 'b', address: 0, count: 4 }],
+      /touch of b, which is no memory/,
+    ],
     ['a load from what is only written', [load(0, 'c')], /read of c/],
     ['a store to what is only read', [load(0), store(0, 'a')], /write of a/],
     ['a load as another type', [load(0, 's')], /u16 is u32/],

@@ -133,6 +133,10 @@ class Verifier {
         if (s.streaming !== undefined) this.expression(s.streaming);
         return;
       }
+      case 'touch':
+        this.ensure(this.storage.has(s.buffer), `touch of ${s.buffer}, which is no memory`);
+        this.expression(s.address);
+        return;
       case 'scatter':
       case 'atomic': {
         const type = this.typeOf(s.value);
