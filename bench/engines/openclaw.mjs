@@ -1,6 +1,5 @@
 /** OpenCLAW on one device, through its public interface: on arrays of the host, or on tensors. */
 import { fromHost, loadModel, openDevice } from '@open-claw/openclaw';
-import { measurePeaks } from '@open-claw/openclaw/bench';
 
 /**
  * @param {import('./engine.mjs').Setting} setting
@@ -12,6 +11,7 @@ export async function prepare({ item, modelPath, threads, device, values }) {
   return {
     ...runs,
     async limits(bytes) {
+      const { measurePeaks } = await import('@open-claw/openclaw/bench');
       return measurePeaks(await openDevice(model.backend.device), bytes);
     },
   };

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Target } from '@open-claw/core/device/contract';
+import { openCache as openFamily } from '@open-claw/kernel-cache';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hashOf, openCache } from './cache.js';
 import { compilersOnPath } from './compiler.js';
@@ -38,6 +39,17 @@ describe('cache folder', () => {
     expect(statSync(base).mode & 0o777).toBe(0o700);
     expect(statSync(cache.folder).mode & 0o777).toBe(0o700);
     expect(statSync(cache.fileOf(bytes('x'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('forgets the oldest entries where it may keep only so many', () => {
+    const cache = openFamily({ family: 'few', suffix: 'txt', folder, most: 8 });
+    const keys = Array.from({ length: 40 }, (_, i) => hashOf(String(i)));
+    for (const [i, key] of keys.entries()) cache.keep(key, [bytes(`entry ${i}`)]);
+    const kept = keys.filter((key) => cache.find(key) !== undefined);
+    expect(kept.length).toBeGreaterThan(0);
+    expect(kept.length).toBeLessThanOrEqual(8);
+    expect(kept).toContain(keys.at(-1));
+    expect(readdirSync(cache.folder).length).toBeLessThanOrEqual(18);
   });
 
   it('is refused where others may use it', () => {
@@ -116,6 +128,7 @@ describe('compiler', () => {
     const target = plugin.targets.find(({ id }) => id === 'native/generic') as Target;
     const write = (): void => {};
     const program = programOf(target.id, { lanes: 1, buffers: {}, write });
+    await plugin.language.ready?.();
     const source = plugin.language.emit([program], target);
     const first = await plugin.compile(source, target);
     const files = readdirSync(join(folder, 'native')).filter((name) => name.endsWith('.so'));

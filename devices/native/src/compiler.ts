@@ -1,6 +1,5 @@
 /** The C compiler of the machine: found on PATH, tried once, called without a shell. */
 import type { ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import {
   accessSync,
   constants,
@@ -62,31 +61,52 @@ async function call(
   });
 }
 
-/** Compilers in the order in which they are tried: the system's choice, then the newest. */
-export function compilersOnPath(): readonly string[] {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((f) => f.startsWith('/'));
-  const listed = folders.flatMap((folder) => {
+const plainNames = ['cc', 'gcc', 'clang'];
+
+const foldersOnPath = (): readonly string[] =>
+  (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder.startsWith('/'));
+
+function isRunnable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Compilers by the name that has none of their version. */
+function* plainCompilers(): Generator<string> {
+  for (const name of plainNames) {
+    for (const folder of foldersOnPath()) {
+      const path = join(folder, name);
+      if (isRunnable(path)) yield path;
+    }
+  }
+}
+
+/**
+ * Compilers in the order in which they are tried: the system's choice, then the newest. Folders
+ * are listed only where none of the first is taken: some hold thousands of programs.
+ */
+function* eachCompiler(): Generator<string> {
+  yield* plainCompilers();
+  const listed = foldersOnPath().flatMap((folder) => {
     try {
-      const names = readdirSync(folder).filter((n) => /^(cc|(gcc|clang)(-\d+)?)$/.test(n));
-      return names.map((name) => ({ name, path: join(folder, name) }));
+      const names = readdirSync(folder).filter((name) => /^(gcc|clang)-\d+$/.test(name));
+      return names.map((name) => ({
+        version: Number(name.split('-')[1]),
+        path: join(folder, name),
+      }));
     } catch {
       return [];
     }
   });
-  const rank = (name: string): number => {
-    const plain = ['cc', 'gcc', 'clang'].indexOf(name);
-    return plain >= 0 ? plain : 1000 - Number(name.split('-')[1]);
-  };
-  const runnable = listed.filter(({ path }) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-  return runnable.sort((a, b) => rank(a.name) - rank(b.name)).map(({ path }) => path);
+  const newest = listed.sort((a, b) => b.version - a.version);
+  for (const { path } of newest) if (isRunnable(path)) yield path;
 }
+
+export const compilersOnPath = (): readonly string[] => [...eachCompiler()];
 
 /** What a compiler says of itself; asked again when its file is another. */
 async function identify(path: string, cache: Cache): Promise<Compiler | undefined> {
@@ -124,13 +144,15 @@ export async function findCompiler<T>(
   cache: Cache,
   wanted?: string,
 ): Promise<{ readonly compiler: Compiler; readonly made: T }> {
-  const paths = wanted === undefined ? compilersOnPath() : [wanted];
-  const none = 'cc, gcc and clang are not on PATH';
-  let reason = paths.length === 0 ? none : `${paths.join(', ')}: cannot be started`;
+  const silent: string[] = [];
+  let reason: string | undefined;
   let cause: unknown;
-  for (const path of paths) {
+  for (const path of wanted === undefined ? eachCompiler() : [wanted]) {
     const compiler = await identify(path, cache);
-    if (compiler === undefined) continue;
+    if (compiler === undefined) {
+      silent.push(path);
+      continue;
+    }
     try {
       return { compiler, made: await works(compiler) };
     } catch (error) {
@@ -141,6 +163,8 @@ export async function findCompiler<T>(
       reason = `${path}: ${error instanceof Error ? error.message : String(error)}`;
     }
   }
+  const none = 'cc, gcc and clang are not on PATH';
+  reason ??= silent.length === 0 ? none : `${silent.join(', ')}: cannot be started`;
   throw failure('OC-NATIVE-03', { reason }, { kind: 'unavailable', cause });
 }
 
@@ -167,6 +191,7 @@ async function build(
   flags: readonly string[],
   folder: string,
 ): Promise<Uint8Array> {
+  const { randomBytes } = await import('node:crypto');
   const out = join(folder, `build-${randomBytes(8).toString('hex')}`);
   const args = [...flags, '-x', 'c', '-', '-o', out, '-lm'];
   try {

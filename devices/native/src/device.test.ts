@@ -51,6 +51,7 @@ describe.skipIf(missing)('CPU device', () => {
   let module: Module;
   beforeAll(async () => {
     device = await plugin.open('native');
+    await plugin.language.ready?.();
     const binary = await plugin.compile(plugin.language.emit([counting], target), target);
     module = await device.load(binary);
   });
@@ -171,6 +172,7 @@ describe.skipIf(missing)('CPU device', () => {
   it('frees after the work that uses it, and closes', async () => {
     const own = await plugin.open('native');
     const memory = await own.allocate(4 * 64);
+    await plugin.language.ready?.();
     const binary = await plugin.compile(plugin.language.emit([counting], target), target);
     const loaded = await own.load(binary);
     const command = launch(memory, 10_000, 64, 5000);

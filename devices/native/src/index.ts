@@ -1,5 +1,5 @@
 /** Plug-in of the CPU: C kernels, compiled by the C compiler of the machine. */
-import { cLanguage, splitSource } from '@open-claw/core/device/c';
+import { cLater, splitSource } from '@open-claw/core/device/c-later';
 import {
   type Absent,
   type Binary,
@@ -82,7 +82,7 @@ export function nativeDevice(options: NativeOptions = {}): DevicePlugin {
     contract: 1,
     name: 'native',
     targets: rows.map(targetOf),
-    language: cLanguage,
+    language: cLater,
 
     async probe(): Promise<readonly (Found | Absent)[]> {
       try {

@@ -25,19 +25,26 @@ function cacheBytes(): readonly number[] {
       .map((name) => {
         const read = (field: string) =>
           readFileSync(join(cacheFolder, name, field), 'latin1').trim();
-        const unit = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[read('size').at(-1) ?? ''] ?? 1;
-        const bytes = Number.parseInt(read('size'), 10) * unit;
-        return { level: Number(read('level')), type: read('type'), bytes };
+        if (read('type') === 'Instruction') return { level: 0, bytes: 0 };
+        const size = read('size');
+        const unit = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[size.at(-1) ?? ''] ?? 1;
+        return { level: Number(read('level')), bytes: Number.parseInt(size, 10) * unit };
       })
-      .filter(({ type, bytes }) => type !== 'Instruction' && bytes > 0);
+      .filter(({ bytes }) => bytes > 0);
     return found.sort((a, b) => a.level - b.level).map(({ bytes }) => bytes);
   } catch {
     return [];
   }
 }
 
-export const thisMachine = (): Machine => ({
-  cores: availableParallelism(),
-  memoryBytes: memoryBytes(),
-  cacheBytes: cacheBytes(),
-});
+let known: Machine | undefined;
+
+/** Looked at once: the machine stays what it is. */
+export const thisMachine = (): Machine => {
+  known ??= {
+    cores: availableParallelism(),
+    memoryBytes: memoryBytes(),
+    cacheBytes: cacheBytes(),
+  };
+  return known;
+};

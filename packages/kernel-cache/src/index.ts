@@ -2,11 +2,11 @@
  * The folder of compiled kernels: private to its user, files named by the hash of their content,
  * and the hash checked before a file is handed out.
  */
-import { createHash, randomBytes } from 'node:crypto';
 import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -25,8 +25,11 @@ export interface Cache {
   fileOf(content: Uint8Array): string;
 }
 
+// An import would load parts of it that nobody here uses.
+const crypto = (): typeof import('node:crypto') => process.getBuiltinModule('node:crypto');
+
 export const hashOf = (...parts: readonly (string | Uint8Array)[]): string => {
-  const hash = createHash('sha256');
+  const hash = crypto().createHash('sha256');
   // Lengths keep two lists of parts with the same concatenation apart.
   for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
   return hash.digest('hex');
@@ -64,13 +67,15 @@ export interface CacheOptions {
   readonly suffix: string;
   /** The folder above; CLAW_CACHE, else ~/.cache/openclaw where absent. */
   readonly folder?: string | undefined;
+  /** Entries that are kept; the oldest go first. All where absent. */
+  readonly most?: number;
 }
 
 /**
  * The folder for compiled kernels of a family of devices. Throws OC-NATIVE-01 where it is somebody
  * else's or open to others; takes a temporary one, with a warning, where it cannot be made.
  */
-export function openCache({ family, suffix, folder: wanted }: CacheOptions): Cache {
+export function openCache({ family, suffix, folder: wanted, most }: CacheOptions): Cache {
   const base = wanted ?? process.env['CLAW_CACHE'] ?? join(homedir(), '.cache', 'openclaw');
   let folder = join(base, family);
   for (const path of [base, folder]) {
@@ -85,10 +90,10 @@ export function openCache({ family, suffix, folder: wanted }: CacheOptions): Cac
     const reason = objection(path);
     if (reason !== undefined) throw failure('OC-NATIVE-01', { path, reason });
   }
-  return cacheIn(folder, suffix);
+  return cacheIn(folder, suffix, most);
 }
 
-function cacheIn(folder: string, suffix: string): Cache {
+function cacheIn(folder: string, suffix: string, most?: number): Cache {
   const read = (name: string): Uint8Array | undefined => {
     try {
       const path = join(folder, name);
@@ -119,16 +124,35 @@ function cacheIn(folder: string, suffix: string): Cache {
       return parts.every((part) => part !== undefined) ? parts : undefined;
     },
     keep(key, parts) {
+      if (most !== undefined) makeRoom(folder, most);
       for (const part of parts) fileOf(part);
       writeWhole(folder, `${key}.index`, Buffer.from(parts.map((p) => hashOf(p)).join('\n')));
     },
   };
 }
 
+/** Forgets the oldest quarter of a full folder; files that nothing names any more go with it. */
+function makeRoom(folder: string, most: number): void {
+  // An entry is an index and what it names.
+  const names = readdirSync(folder);
+  if (names.length < 2 * most) return;
+  const aged = names.flatMap((name) => {
+    try {
+      return [{ name, time: lstatSync(join(folder, name)).mtimeMs }];
+    } catch {
+      return [];
+    }
+  });
+  aged.sort((a, b) => a.time - b.time);
+  for (const { name } of aged.slice(0, Math.ceil(names.length / 4))) {
+    rmSync(join(folder, name), { force: true });
+  }
+}
+
 /** Writes beside and renames, so that no reader sees half a file. */
 function writeWhole(folder: string, name: string, content: Uint8Array): void {
   const path = join(folder, name);
-  const beside = `${path}.${randomBytes(6).toString('hex')}`;
+  const beside = `${path}.${crypto().randomBytes(6).toString('hex')}`;
   try {
     writeFileSync(beside, content, { mode: 0o600, flag: 'wx' });
     renameSync(beside, path);

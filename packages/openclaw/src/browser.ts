@@ -1,12 +1,12 @@
 /** Front door in the browser: the WebAssembly device and no interface of Node. */
-import { plugins, use } from '@open-claw/core';
+import { plugins, use } from '@open-claw/core/face';
 import { plugin as wasmPlugin } from '@open-claw/device-wasm';
 import { openBackend } from './devices/choose.js';
 import { fetchBytes } from './model/fetch.js';
 import type { Model } from './model/model.js';
 import { type LoadModelOptions, makeModel, parseModel, reach } from './model/options.js';
 
-export * from '@open-claw/core';
+export * from '@open-claw/core/face';
 export {
   Model,
   type ModelApplyOptions,

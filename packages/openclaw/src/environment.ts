@@ -1,5 +1,5 @@
 /** What the environment says: the language of texts (LANG) and how much to tell (CLAW_DEBUG). */
-import { type DebugLevel, debug, setLanguage } from '@open-claw/core';
+import { type DebugLevel, debug, setLanguage } from '@open-claw/core/face';
 
 const levels: readonly string[] = ['0', '1', '2', '3', '4', '5'];
 

@@ -1,7 +1,7 @@
 /** Front door on Node: the core, model files, and the default devices. */
 import './devices/defaults.js';
 
-export * from '@open-claw/core';
+export * from '@open-claw/core/face';
 export { readNpy, readNpz, writeNpy } from '@open-claw/formats/arrays';
 export { type BackendFacts, factsOf, openBackend } from './devices/choose.js';
 export { type DeviceOptions, usePlugins } from './devices/plugins.js';

@@ -1,7 +1,8 @@
 /** Targets that can be compiled for: those of the plug-ins, and rows that need no card. */
-import { loadedPlugins, type Target } from '@open-claw/core';
+
 import { gpuDialects, gpuLanguage, targetsOfGpus } from '@open-claw/core/device/gpu';
 import { shaderLanguage } from '@open-claw/core/device/shader';
+import { loadedPlugins, type Target } from '@open-claw/core/face';
 import { refused } from '@open-claw/core/internal';
 
 type Language = Parameters<typeof import('@open-claw/core').compile>[2];

@@ -120,6 +120,7 @@ export async function runCase(plugin: DevicePlugin, device: Device, c: Case): Pr
   const program = programOf(target, c);
   const facts = plugin.targets.find(({ id }) => id === target);
   if (facts === undefined) throw new Error(`no target ${target}`);
+  await plugin.language.ready?.();
   const binary = await plugin.compile(plugin.language.emit([program], facts), facts);
   const module = await device.load(binary);
   const status = new Int32Array([0x7fffffff]);

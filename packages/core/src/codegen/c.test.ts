@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import * as e from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Statement, TileProgram } from '../kernel/tile.js';
-import { cLanguage, splitSource } from './c.js';
+import { cLanguage } from './c.js';
 import { literalText } from './c-literal.js';
+import { splitSource } from './c-source.js';
 import { cLikeTokens, printExpression } from './expression-text.js';
 
 const target = {

@@ -15,14 +15,13 @@ import { bufferName, extentName, indexName, indexText, type Kernel } from './c-k
 import { matrixStateOf } from './c-matrix.js';
 import { narrowValues } from './c-narrow.js';
 import { createPrelude, type Prelude, preludeText } from './c-prelude.js';
+import { providePrinter, separator } from './c-source.js';
 import { printStatements } from './c-statement.js';
 import { tokensOf } from './c-tokens.js';
 import { checkedName } from './expression-text.js';
 import type { Entry, Language, Source } from './language.js';
 
-export const cLanguage: Language = { name: 'c', emit };
-
-const separator = '/* --- kernel --- */\n';
+export const cLanguage: Language = providePrinter(emit);
 
 /** Alignment of every scratch array, in bytes. */
 const scratchAlignment = 64;
@@ -56,16 +55,6 @@ function printed(program: TileProgram, target: Target): Printed {
   const made = { target, text, declared: prelude.declared };
   known.set(program, made);
   return made;
-}
-
-/** A C source as up to `count` sources with the same kernels, to be compiled side by side. */
-export function splitSource(text: string, count: number): readonly string[] {
-  const [prelude = '', ...kernels] = text.split(separator);
-  const size = Math.max(1, Math.ceil(kernels.length / count));
-  const pieces = Math.ceil(kernels.length / size);
-  return Array.from({ length: pieces }, (_, piece) =>
-    [prelude, ...kernels.slice(piece * size, (piece + 1) * size)].join(separator),
-  );
 }
 
 function scratchOffsets(program: TileProgram): readonly number[] {

@@ -30,6 +30,13 @@ export interface Source {
 
 export interface Language {
   readonly name: string;
+  /**
+   * optional: names the code behind `emit`; another code has another name. Programs of a language
+   * with it may be kept between runs.
+   */
+  readonly build?: string;
+  /** optional: loads what `emit` needs; the door of the core has it loaded already. */
+  ready?(): Promise<void>;
   /** Throws refused(reason), or tooLarge(resource, need, have): then the compiler re-tiles. */
   emit(kernels: readonly TileProgram[], target: Target): Source;
 }

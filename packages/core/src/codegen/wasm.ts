@@ -5,6 +5,7 @@
  * parameters (i32 address of the buffer addresses, i32 address of the i64 sizes, i32 address of
  * scratch, i64 first task, i64 end of tasks). Buffers start at or above `lowestAddress`.
  */
+import { build } from '../base/build.js';
 import { refused, tooLarge } from '../base/errors.js';
 import { type Expression, product } from '../base/expression.js';
 import { bytesOfMemory } from '../base/memory-type.js';
@@ -34,6 +35,7 @@ import type { Lanes } from './wasm-value.js';
 
 export const wasmLanguage: Language = {
   name: 'wasm',
+  build,
   emit(kernels, target) {
     const bytes = encodeModule(kernels.map((kernel) => kernelFunction(kernel, target)));
     return { language: 'wasm', target: target.id, bytes, entries: kernels.map(entryOf) };

@@ -1,2 +1,3 @@
 /** Part of the door for chip makers: C for CPUs. */
-export { cLanguage, splitSource } from '../codegen/c.js';
+export { cLanguage } from '../codegen/c.js';
+export { splitSource } from '../codegen/c-source.js';

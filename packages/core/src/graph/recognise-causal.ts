@@ -1,6 +1,7 @@
 /** Finds causality in masks that are constants: a lower triangle that leaves scores as they are. */
 import type { Size } from '../base/expression.js';
 import { type HostTensor, readElement } from '../base/host-tensor.js';
+import { lookInto } from '../base/looked-at.js';
 import { isOp, type Node } from './node.js';
 import { inputOf } from './simplify-match.js';
 
@@ -48,6 +49,7 @@ export function causalOffsetOf(node: Node, scores: readonly Size[]): number | un
   const { shape, data } = tensor;
   const fits = shape.at(-2) === rows && shape.at(-1) === columns && data.length === rows * columns;
   if (!fits || data.length > mostElements || rows < 2) return undefined;
+  lookInto(tensor);
   const found = known.get(tensor) ?? triangleOf(tensor, rows, columns) ?? null;
   known.set(tensor, found);
   return found ?? undefined;

@@ -4,6 +4,7 @@
  * one byte for a weight.
  */
 import { type Expression, evaluate, variablesOf } from '../base/expression.js';
+import { lookInto } from '../base/looked-at.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { ContractPlan } from './contract-plan.js';
@@ -34,7 +35,7 @@ function wholeRange(plan: ContractPlan, node: Node): Range | undefined {
   const x = node.inputs[0];
   if (node.op === 'cast' && x !== undefined) return integerRange(plan.step, x);
   if (views.has(node.op) && x !== undefined) return wholeRange(plan, x);
-  if (node.op === 'constant') return rangeOfNumbers(node.attributes.tensor.data);
+  if (node.op === 'constant') return rangeOfNumbers(lookInto(node.attributes.tensor).data);
   if (node.op !== 'subtract' && node.op !== 'add') return undefined;
   const [a, b] = node.inputs.map((input) => wholeRange(plan, input));
   if (a === undefined || b === undefined) return undefined;

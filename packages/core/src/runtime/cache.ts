@@ -1,12 +1,11 @@
-/** Compiled programs in memory, by graph and target; forgotten with the graph. */
+/** Programs compiled at once, or found in memory where the same was compiled before. */
 import type { Target } from '../base/target.js';
 import type { Language } from '../codegen/language.js';
 import type { Program } from '../codegen/program.js';
 import { type CompileOptions, compile } from '../compile.js';
 import type { Graph } from '../graph/node.js';
+import { addProgram, choiceText, knownProgram } from './program-table.js';
 import type { OpenDevice } from './registry.js';
-
-const programs = new WeakMap<Graph, Map<string, Program>>();
 
 /** The program of a graph for a target; compiled at the first call. */
 export function compileOnce(
@@ -15,20 +14,9 @@ export function compileOnce(
   language: Language,
   options: CompileOptions = {},
 ): Program {
-  const known = programs.get(graph) ?? new Map<string, Program>();
-  programs.set(graph, known);
-  const names = options.overrides?.map(({ composite }) => composite) ?? [];
-  const key = JSON.stringify([
-    names,
-    target,
-    language.name,
-    options.tuning ?? {},
-    options.precision ?? 'highest',
-    options.donate ?? [],
-  ]);
-  const program = known.get(key) ?? compile(graph, target, language, options);
-  known.set(key, program);
-  return program;
+  const choices = choiceText(target, language.name, options);
+  const known = knownProgram(graph, choices);
+  return known ?? addProgram(graph, choices, compile(graph, target, language, options));
 }
 
 /** The program of a graph for an open device, with the operators of its own that it brings. */

@@ -7,7 +7,6 @@ import { variablesOf } from '../base/expression.js';
 import { allocateArray, emptyTensor, type HostTensor, readElement } from '../base/host-tensor.js';
 import type { LaunchStep, Procedure, ProgramStep, Result } from '../codegen/program.js';
 import { segmentRanges } from '../codegen/segments.js';
-import { interpretNode } from '../graph/interpret.js';
 import type { Node } from '../graph/node.js';
 import { Arena } from './arena.js';
 import { checkRequirements } from './bind.js';
@@ -208,7 +207,9 @@ export class ProcedureRunner implements Runner {
     }
   }
 
-  private compute(nodes: readonly Node[], { environment, host }: Frame): void {
+  private async compute(nodes: readonly Node[], { environment, host }: Frame): Promise<void> {
+    // Most programs have no such step.
+    const { interpretNode } = await import('../graph/interpret.js');
     const symbols = (name: string): number | undefined => environment.get(name);
     const check = (): void => this.session.check();
     for (const node of nodes) {

@@ -5,9 +5,8 @@
 import type { HostTensor } from '../base/host-tensor.js';
 import { graphOf, input, withInputs } from '../graph/build.js';
 import type { Graph, Node } from '../graph/node.js';
-import { compileFor } from '../runtime/cache.js';
 import type { Device } from '../runtime/contract.js';
-import { interpreterExecutable } from '../runtime/interpreter.js';
+import { programFor } from '../runtime/plans.js';
 import type { OpenDevice } from '../runtime/registry.js';
 import type { Resident } from '../runtime/resident.js';
 import { type LoadedExecutable, load } from '../runtime/run.js';
@@ -128,7 +127,7 @@ export function record(roots: readonly Node[], first: readonly Node[] = []): Rec
 function executableOf(graph: Graph, opened: OpenDevice): Promise<LoadedExecutable> {
   const table = loaded.get(opened.device) ?? new Map<Graph, Promise<LoadedExecutable>>();
   loaded.set(opened.device, table);
-  const make = async (): Promise<LoadedExecutable> => load(compileFor(graph, opened), opened);
+  const make = async (): Promise<LoadedExecutable> => load(await programFor(graph, opened), opened);
   const known = table.get(graph);
   const executable = known ?? make();
   if (known === undefined) executable.catch(() => table.delete(graph));
@@ -162,6 +161,7 @@ export async function run(
     const opened = await deviceFor(device ?? preferred);
     if (opened === undefined) {
       const inputs = await Promise.all(values.map((value) => value.toHost()));
+      const { interpreterExecutable } = await import('../runtime/interpreter.js');
       return { results: await interpreterExecutable(graph).run(inputs), device };
     }
     const executable = await executableOf(graph, opened);

@@ -1,4 +1,7 @@
 /** The few things that the readers take from core, in one place. */
+
+// A part of a door: the whole of another would load what readers of arrays never use.
+export { type Details, failure, refused } from '@open-claw/core/device/contract';
 export {
   allocateArray,
   bytesOf,
@@ -17,6 +20,4 @@ export {
   isInteger,
   type OpenClawError,
   readElement,
-} from '@open-claw/core';
-// A part of a door: the whole of another would load what readers of arrays never use.
-export { type Details, failure, refused } from '@open-claw/core/device/contract';
+} from '@open-claw/core/face';

@@ -5,7 +5,7 @@ import { valuesOf } from '@open-claw/core/internal';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { codeOf as failureCode } from '../base/testing.js';
 import { buildModel, readTensor, type TensorProto, writeModel } from '../index.js';
-import { readModelFile } from './files.js';
+import { readModelFile, readModelFileAside } from './files.js';
 
 let root = '';
 let folder = '';
@@ -41,6 +41,22 @@ describe('readModelFile', () => {
       const [tensor] = readModelFile(each).graph.initializers;
       expect(valuesOf(readTensor(tensor as TensorProto))).toEqual([1, 2]);
     }
+  });
+
+  it('reads the same beside this thread', async () => {
+    const data = Float32Array.from({ length: 5_000_000 }, (_, i) => i);
+    const rawData = new Uint8Array(data.buffer);
+    const tensor: TensorProto = { name: 'w', dims: [data.length], dataType: 1, rawData };
+    const path = join(folder, 'large.onnx');
+    writeFileSync(path, writeModel(buildModel({ initializers: [tensor] })));
+    const model = await readModelFileAside(path);
+    const { data: read } = readTensor(model.graph.initializers[0] as TensorProto);
+    const bytes = read as Float32Array<ArrayBuffer>;
+    const found = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    expect(Buffer.compare(found, rawData)).toBe(0);
+    const small = { limits: { bytes: 100 } };
+    await expect(readModelFileAside(path, small)).rejects.toThrow('OC-PB-09');
+    await expect(readModelFileAside(join(folder, 'no.onnx'))).rejects.toThrow('OC-ONNX-15');
   });
 
   it('refuses locations outside the folder, by path and by link', () => {

@@ -8,13 +8,15 @@ import {
   fstatSync,
   lstatSync,
   openSync,
+  read,
   readlinkSync,
   readSync,
   realpathSync,
   type Stats,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { failure } from '@open-claw/core/internal';
+import { promisify } from 'node:util';
+import { failure } from '@open-claw/core/graph';
 import {
   defaultReadLimits,
   loadExternalData,
@@ -36,19 +38,42 @@ export interface ModelFileOptions {
 const defaultExternalBytes = 2 ** 40;
 /** One read call of Node takes at most 2^31 − 1 bytes. */
 const readStep = 2 ** 30;
+const readLater = promisify(read);
 
 /**
  * Reads, validates and completes the model at `path`: all external tensors are loaded.
  * Errors: those of `readModel` and `validateModel`; OC-ONNX-12 … 17 for external data.
  */
 export function readModelFile(path: string, options: ModelFileOptions = {}): ModelProto {
-  const { limits = {}, externalBytes = defaultExternalBytes } = options;
-  const name = basename(path);
+  const { real, name, limit } = placeOf(path, options);
+  return completed(readWhole(real, name, limit), real, name, options);
+}
+
+/** As `readModelFile`; the model's own file is read beside what this thread does. */
+export async function readModelFileAside(
+  path: string,
+  options: ModelFileOptions = {},
+): Promise<ModelProto> {
+  const { real, name, limit } = placeOf(path, options);
+  return completed(await readWholeAside(real, name, limit), real, name, options);
+}
+
+function placeOf(
+  path: string,
+  { limits = {} }: ModelFileOptions,
+): { readonly real: string; readonly name: string; readonly limit: number } {
   // The model itself may be a link: the user named it. Its data files are named by the model.
   const real = resolveModel(path);
-  const bytes = readWhole(real, name, limits.bytes ?? defaultReadLimits.bytes);
-  const model = readModel(bytes, limits, name);
-  const { opsets } = options;
+  return { real, name: basename(path), limit: limits.bytes ?? defaultReadLimits.bytes };
+}
+
+function completed(
+  bytes: Uint8Array,
+  real: string,
+  name: string,
+  { limits = {}, externalBytes = defaultExternalBytes, opsets }: ModelFileOptions,
+): ModelProto {
+  const model = readModel(bytes, limits, name, true);
   validateModel(model, { fileName: name, limits, ...(opsets === undefined ? {} : { opsets }) });
   const folder = dirname(real);
   return loadExternalData(model, (each) => readBeside(folder, each, externalBytes), name);
@@ -105,17 +130,26 @@ function factsOf(path: string, location: string): Stats {
   }
 }
 
+/** A file that was looked at and opened, and the bytes that it will fill. */
+interface OpenFile {
+  readonly descriptor: number;
+  readonly bytes: Uint8Array;
+  /** Throws where the file is no longer what it was. */
+  readonly checkUnchanged: () => void;
+  readonly changed: () => Error;
+}
+
 /**
  * Looks at a file, opens it once without following links, and compares: a file that was swapped or
  * changed in between is refused (OC-ONNX-17).
  */
-function readWhole(
+function openWhole(
   path: string,
   location: string,
   limit: number,
   check: (facts: Stats) => void = () => {},
   folder?: string,
-): Uint8Array {
+): OpenFile {
   const before = factsOf(path, location);
   check(before);
   const notFile = (): Error =>
@@ -141,14 +175,53 @@ function readWhole(
     if (facts.size > limit) {
       throw failure('OC-PB-09', { what: 'bytes', count: facts.size, limit }, { where: location });
     }
-    const bytes = allocate(facts.size, location);
+    const checkUnchanged = (): void => {
+      if (!sameFile(facts, fstatSync(descriptor))) throw changed();
+    };
+    return { descriptor, bytes: allocate(facts.size, location), checkUnchanged, changed };
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+function readWhole(...place: Parameters<typeof openWhole>): Uint8Array {
+  const { descriptor, bytes, checkUnchanged, changed } = openWhole(...place);
+  try {
     let at = 0;
     while (at < bytes.length) {
       const count = readSync(descriptor, bytes, at, Math.min(readStep, bytes.length - at), at);
       if (count === 0) throw changed();
       at += count;
     }
-    if (!sameFile(facts, fstatSync(descriptor))) throw changed();
+    checkUnchanged();
+    return bytes;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Bytes of one of several calls that read a file side by side. */
+const pieceBytes = 2 ** 24;
+
+async function readWholeAside(...place: Parameters<typeof openWhole>): Promise<Uint8Array> {
+  const { descriptor, bytes, checkUnchanged, changed } = openWhole(...place);
+  const readPiece = async (start: number): Promise<void> => {
+    const end = Math.min(start + pieceBytes, bytes.length);
+    for (let at = start; at < end; ) {
+      const { bytesRead } = await readLater(descriptor, bytes, at, end - at, at);
+      if (bytesRead === 0) throw changed();
+      at += bytesRead;
+    }
+  };
+  try {
+    const pieces = Array.from({ length: Math.ceil(bytes.length / pieceBytes) }, (_, i) =>
+      readPiece(i * pieceBytes),
+    );
+    // None may write or use the descriptor after this has ended.
+    const ends = await Promise.allSettled(pieces);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    checkUnchanged();
     return bytes;
   } finally {
     closeSync(descriptor);

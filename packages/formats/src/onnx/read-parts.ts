@@ -24,9 +24,14 @@ export interface ReadState {
   readonly file: string;
 }
 
-export function openFile(bytes: Uint8Array, limits: ReadLimits, file: string): ReadState {
+export function openFile(
+  bytes: Uint8Array,
+  limits: ReadLimits,
+  file: string,
+  isOwn = false,
+): ReadState {
   const counts = { nodes: 0, tensors: 0, attributes: 0 };
-  return { reader: new WireReader(bytes, file, limits), limits, counts, file };
+  return { reader: new WireReader(bytes, file, limits, isOwn), limits, counts, file };
 }
 
 /** Counts one more of a bounded kind of thing. */

@@ -32,7 +32,8 @@ import {
 } from './read-parts.js';
 
 /**
- * Parses a model file. `fileName` is used in errors only.
+ * Parses a model file. `fileName` is used in errors only. With `isOwn` nobody else reads `bytes`:
+ * weights are moved inside of them by a few bytes to where kernels can use them in place.
  * Errors: OC-PB-01…10 for the wire format, OC-ONNX-01 where there is no graph, OC-ONNX-06 for
  * impossible tensor sizes, OC-ONNX-26 for malformed attributes.
  */
@@ -40,8 +41,9 @@ export function readModel(
   bytes: Uint8Array,
   limits: Partial<ReadLimits> = {},
   fileName = 'model',
+  isOwn = false,
 ): ModelProto {
-  const state = openFile(bytes, readLimits(limits), fileName);
+  const state = openFile(bytes, readLimits(limits), fileName, isOwn);
   const { reader } = state;
   const opsetImport: OperatorSetId[] = [];
   const functions: FunctionProto[] = [];

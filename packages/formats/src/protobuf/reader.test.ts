@@ -51,6 +51,31 @@ describe('WireReader', () => {
     expect(run.buffer).toBe(aligned.buffer);
   });
 
+  it('moves large contents of its own file to where they are aligned', () => {
+    for (let before = 0; before < 8; before++) {
+      const content = Uint8Array.from({ length: 8192 }, (_, i) => (i * 7) % 251);
+      const bytes = new WireWriter()
+        .blob(1, new Uint8Array(before))
+        .blob(9, content)
+        .blob(2, Uint8Array.of(1, 2))
+        .finish();
+      for (const isOwn of [false, true]) {
+        const file = bytes.slice();
+        const reader = new WireReader(file, 'file.bin', defaultWireLimits, isOwn);
+        reader.next();
+        reader.skip();
+        reader.next();
+        const found = reader.blob('raw');
+        expect(Buffer.compare(found, content)).toBe(0);
+        expect(found.buffer).toBe(file.buffer);
+        if (isOwn) expect(found.byteOffset % 4).toBe(0);
+        else expect(Buffer.compare(file, bytes)).toBe(0);
+        reader.next();
+        expect([...reader.blob('end')]).toEqual([1, 2]);
+      }
+    }
+  });
+
   it('cuts int32 as protobuf does', () => {
     const reader = open(new WireWriter().packedVarints(5, [-1n, 0xffffffffn, 65535n]).finish());
     reader.next();

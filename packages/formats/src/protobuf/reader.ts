@@ -6,22 +6,12 @@
 import { type ErrorCode, failure } from '../base/core.js';
 import { viewAs } from '../base/little-endian.js';
 import { decodeUtf8, shortName } from '../base/text.js';
+import type { WireLimits } from './wire-limits.js';
 
-/** Bounds of one read; exceeding one is an error of its own, not a slow read. */
-export interface WireLimits {
-  /** Largest file; protobuf itself ends at 2 GiB. */
-  readonly bytes: number;
-  /** Nesting of messages within messages. */
-  readonly depth: number;
-  /** Messages, strings and runs of numbers in the whole file. */
-  readonly items: number;
-}
+export { defaultWireLimits, type WireLimits } from './wire-limits.js';
 
-export const defaultWireLimits: WireLimits = {
-  bytes: 2 ** 31 - 1,
-  depth: 256,
-  items: 4_000_000,
-};
+/** Smaller contents are copied where they are not aligned. */
+const leastMoved = 4096;
 
 const varintType = 0;
 const fixed64Type = 1;
@@ -51,8 +41,11 @@ export class WireReader {
   private readonly bytes: Uint8Array;
   private readonly file: string;
   private readonly limits: WireLimits;
+  private readonly isOwn: boolean;
 
-  constructor(bytes: Uint8Array, file: string, limits: WireLimits) {
+  /** `isOwn`: nobody else reads the bytes, so that large contents may be moved in them. */
+  constructor(bytes: Uint8Array, file: string, limits: WireLimits, isOwn = false) {
+    this.isOwn = isOwn;
     this.bytes = bytes;
     this.file = file;
     this.limits = limits;
@@ -125,10 +118,16 @@ export class WireReader {
     return decodeUtf8(this.bytes, start, end) ?? this.bytes.subarray(start, end);
   }
 
-  /** A bytes field, as a view. */
+  /** A bytes field, as a view; of a file of our own, where it can be, one that is aligned. */
   blob(name: string): Uint8Array {
     const [start, end] = this.range(name);
-    return this.bytes.subarray(start, end);
+    if (!this.isOwn || end - start < leastMoved) return this.bytes.subarray(start, end);
+    // Tag and length stand before it, and have been read.
+    const room = start - this.tagStart;
+    const place = this.bytes.byteOffset + start;
+    const shift = [8, 4].map((size) => place % size).find((need) => need <= room) ?? 0;
+    if (shift > 0) this.bytes.copyWithin(start - shift, start, end);
+    return this.bytes.subarray(start - shift, end - shift);
   }
 
   /** An int64 field, exact. */

@@ -1,7 +1,7 @@
 /** Whether a measured model computes the right numbers. */
 
 import { compareBounded } from '@open-claw/conformance';
-import type { HostTensor } from '@open-claw/core';
+import type { HostTensor } from '@open-claw/core/face';
 import {
   constant,
   elementCount,

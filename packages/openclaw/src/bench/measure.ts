@@ -1,5 +1,5 @@
 /** Times of a model's runs, and where they stand against the limits of the device. */
-import type { Executable, HostTensor, Program, StepTime } from '@open-claw/core';
+import type { Executable, HostTensor, Program, StepTime } from '@open-claw/core/face';
 import { bytesOf, elementCount } from '@open-claw/core/internal';
 import type { Peaks } from './peak.js';
 

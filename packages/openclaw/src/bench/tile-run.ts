@@ -1,5 +1,5 @@
 /** Times a tile program that was written by hand. */
-import type { OpenDevice } from '@open-claw/core';
+import type { OpenDevice } from '@open-claw/core/face';
 
 export type TileProgram = Parameters<OpenDevice['plugin']['language']['emit']>[0][number];
 export type Statement = TileProgram['body'][number];

@@ -1,5 +1,5 @@
 /** Times of a run's steps in the Chrome trace format: chrome://tracing and Perfetto read it. */
-import type { StepTime } from '@open-claw/core';
+import type { StepTime } from '@open-claw/core/face';
 
 /** One profiled run: a model on a device. */
 export interface TracedRun {

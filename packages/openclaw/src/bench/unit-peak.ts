@@ -1,5 +1,5 @@
 /** What the matrix units of a device reach: products of tiles that never leave its registers. */
-import { dtypeFacts, type OpenDevice } from '@open-claw/core';
+import { dtypeFacts, type OpenDevice } from '@open-claw/core/face';
 import { expressions } from '@open-claw/core/internal';
 import { type Statement, type TileProgram, timeProgram } from './tile-run.js';
 

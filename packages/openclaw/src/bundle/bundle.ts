@@ -3,7 +3,7 @@
  * for, and the compiled kernels. The plan is derived again from model and facts, which needs
  * neither compiler nor chip; the hash of the kernels' text proves that it is the same plan.
  */
-import { type Precision, precisions, type Target } from '@open-claw/core';
+import { type Precision, precisions, type Target } from '@open-claw/core/face';
 import { failure } from '@open-claw/core/internal';
 import {
   loadExternalData,

@@ -6,7 +6,7 @@
  * Integers are little-endian; sections start at multiples of 64 bytes and are named by their hash.
  */
 import { createHash } from 'node:crypto';
-import { failure } from '@open-claw/core/internal';
+import { failure } from '@open-claw/core/graph';
 
 export const bundleVersion = 1;
 

@@ -1,5 +1,5 @@
 /** Loads a bundle: its kernels on the device of its target, without a compiler. */
-import { type OpenDevice, openDevice, use } from '@open-claw/core';
+import { type OpenDevice, openDevice, use } from '@open-claw/core/face';
 import { failure } from '@open-claw/core/internal';
 import { type DeviceOptions, useFamilyOf, usePlugins } from '../devices/plugins.js';
 import type { Model } from '../model/model.js';

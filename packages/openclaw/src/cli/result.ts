@@ -1,6 +1,6 @@
 /** What a command gives back, how it is printed, and which exit code its end has. */
 
-import { isFailure, type OpenClawError } from '@open-claw/core';
+import { isFailure, type OpenClawError } from '@open-claw/core/face';
 import { internal } from '@open-claw/core/internal';
 import type { BackendFacts } from '../devices/choose.js';
 

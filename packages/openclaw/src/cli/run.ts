@@ -1,6 +1,6 @@
 /** Runs the command line: arguments in, text or JSON out, an exit code back. */
 import { writeFileSync } from 'node:fs';
-import { closeDevices, debug, type OpenClawError } from '@open-claw/core';
+import { closeDevices, debug, type OpenClawError } from '@open-claw/core/face';
 import { failure, setLanguage } from '@open-claw/core/internal';
 import { CommanderError } from 'commander';
 import { applyEnvironment, languageOf } from '../environment.js';

@@ -1,5 +1,5 @@
 /** The demonstration (`npm start`): draw, train, compare the devices, say what to try next. */
-import { closeDevices, setDevice, use } from '@open-claw/core';
+import { closeDevices, setDevice, use } from '@open-claw/core/face';
 import { plugin as template } from '@open-claw/device-template';
 import progress from 'cli-progress';
 import colors from 'picocolors';

@@ -1,5 +1,5 @@
 /** The network that reads digits, and one step of its training. */
-import { jit, type Tensor, valueAndGrad } from '@open-claw/core';
+import { jit, type Tensor, valueAndGrad } from '@open-claw/core/face';
 import { accuracy, adam, Conv2d, crossEntropy, Linear, Sequential } from '@open-claw/nn';
 import { side } from './drawing.js';
 

@@ -1,5 +1,5 @@
 /** Trains the network on drawings, in order, with a rate that falls to a tenth. */
-import { realize, tensor } from '@open-claw/core';
+import { realize, tensor } from '@open-claw/core/face';
 import { initialize, parameterCount } from '@open-claw/nn';
 import { type Drawings, pixels, side } from './drawing.js';
 import { firstState, measure, network, trainStep, type Weights } from './network.js';

@@ -1,6 +1,7 @@
 /** A plug-in that stands for one that could not be loaded, so that `claw devices` says why. */
-import type { DevicePlugin } from '@open-claw/core';
+
 import { failure } from '@open-claw/core/device/contract';
+import type { DevicePlugin } from '@open-claw/core/face';
 
 export function absentPlugin(name: string, reason: string, fix: string): DevicePlugin {
   const missing = (): Error =>

@@ -6,7 +6,7 @@ import {
   type OpenDevice,
   openDevice,
   preferredDevices,
-} from '@open-claw/core';
+} from '@open-claw/core/face';
 
 /** Where a model runs: a device, or the interpreter, which defines every operation. */
 export type Backend =

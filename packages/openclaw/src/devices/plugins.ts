@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type DevicePlugin, isFailure, pluginNames, use, useLater } from '@open-claw/core';
 import { failure } from '@open-claw/core/device/contract';
+import { type DevicePlugin, isFailure, pluginNames, use, useLater } from '@open-claw/core/face';
 import { absentPlugin } from './absent.js';
 
 export interface DeviceOptions {
@@ -17,9 +17,9 @@ export interface DeviceOptions {
 }
 
 /** Addresses of the modules behind plug-ins, for processes that load them again. */
-const addresses = new Map<string, string>();
+const addresses = new Map<string, () => string>();
 
-export const pluginAddresses = (): readonly string[] => [...addresses.values()];
+export const pluginAddresses = (): readonly string[] => [...addresses.values()].map((at) => at());
 
 const familyOf = (id: string): string => id.split(/[:/]/)[0] as string;
 
@@ -27,7 +27,7 @@ const familyOf = (id: string): string => id.split(/[:/]/)[0] as string;
 export async function usePlugins(options: DeviceOptions): Promise<void> {
   await useNative(options.threads);
   useWasm(options.threads);
-  addresses.set('wasm', import.meta.resolve('@open-claw/device-wasm'));
+  addresses.set('wasm', () => import.meta.resolve('@open-claw/device-wasm'));
   const given = options.plugin ?? [];
   for (const each of Array.isArray(given) ? given : [given]) {
     use(typeof each === 'string' ? await importPlugin(each) : each);
@@ -60,7 +60,7 @@ async function useNative(threads: number | undefined): Promise<void> {
   try {
     const { nativeDevice, plugin } = await import('@open-claw/device-native');
     use(threads === undefined ? plugin : nativeDevice({ threads }));
-    addresses.set('native', import.meta.resolve('@open-claw/device-native'));
+    addresses.set('native', () => import.meta.resolve('@open-claw/device-native'));
   } catch (error) {
     const fix = 'npm install @open-claw/device-native';
     use(absentPlugin('native', isFailure(error) ? error.what : String(error), fix));
@@ -122,7 +122,7 @@ export async function importPlugin(name: string): Promise<DevicePlugin> {
   }
   const { plugin } = module;
   if (!isPlugin(plugin)) throw unusable(name, 'it exports no `plugin` of the device contract');
-  addresses.set(plugin.name, address);
+  addresses.set(plugin.name, () => address);
   return plugin;
 }
 

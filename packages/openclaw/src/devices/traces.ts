@@ -1,6 +1,6 @@
 /** Traces of drivers as files, by every plug-in that writes and plays them. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { isTraced, loadedPlugins, type TraceReport } from '@open-claw/core';
+import { isTraced, loadedPlugins, type TraceReport } from '@open-claw/core/face';
 import { failure } from '@open-claw/core/internal';
 
 const reasonOf = (cause: unknown): string =>

@@ -1,5 +1,5 @@
 /** Bytes behind an address that the caller gave. */
-import { failure } from '@open-claw/core/internal';
+import { failure } from '@open-claw/core/graph';
 
 /** Throws OC-FETCH-01. */
 export async function fetchBytes(url: URL, signal?: AbortSignal): Promise<Uint8Array> {

@@ -2,10 +2,10 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { failure } from '@open-claw/core/internal';
+import { failure } from '@open-claw/core/graph';
 import { type ModelProto, validateModel } from '@open-claw/formats';
-import { readModelFile } from '@open-claw/formats/node';
-import { openBackend } from '../devices/choose.js';
+import { readModelFileAside } from '@open-claw/formats/node';
+import { type Backend, openBackend } from '../devices/choose.js';
 import { type DeviceOptions, usePlugins, wantedIds } from '../devices/plugins.js';
 import { applyEnvironment } from '../environment.js';
 import { fetchBytes } from './fetch.js';
@@ -37,11 +37,20 @@ export async function loadModel(
     const { loadBundle } = await import('../bundle/load.js');
     return loadBundle(bundle, options);
   }
-  const { proto, name } = await readSource(source, options);
+  const reading = readSource(source, options);
+  // The device opens while the file is read; a file that cannot be read is told first.
+  reading.catch(() => {});
+  const opening = openFor(options);
+  opening.catch(() => {});
+  const { proto, name } = await reading;
   reach('device', options);
-  await usePlugins(options);
-  const backend = await openBackend(wantedIds(options));
+  const backend = await opening;
   return makeModel(proto, backend, tunedOptions(proto, backend, options), name);
+}
+
+async function openFor(options: DeviceOptions): Promise<Backend> {
+  await usePlugins(options);
+  return openBackend(wantedIds(options));
 }
 
 /** The bytes of a source that has the mark of a bundle. */
@@ -88,7 +97,7 @@ export async function readSource(
   return readPath(path, options);
 }
 
-function readPath(path: string, options: LoadModelOptions): SourceModel {
+async function readPath(path: string, options: LoadModelOptions): Promise<SourceModel> {
   const name = basename(path);
   const { limits, externalData } = options;
   if (!existsSync(path)) {
@@ -97,7 +106,7 @@ function readPath(path: string, options: LoadModelOptions): SourceModel {
   if (externalData !== undefined) {
     return { proto: parseModel(new Uint8Array(readFileSync(path)), options, name), name };
   }
-  const proto = readModelFile(path, limits === undefined ? {} : { limits });
+  const proto = await readModelFileAside(path, limits === undefined ? {} : { limits });
   validateModel(proto, { fileName: name });
   return { proto, name };
 }

@@ -8,8 +8,8 @@ import {
   type RunOptions,
   type Tensor,
   type Tuning,
-} from '@open-claw/core';
-import { failure, quoteText, runOnTensors } from '@open-claw/core/internal';
+} from '@open-claw/core/face';
+import { failure, quoteText, runOnTensors } from '@open-claw/core/graph';
 import {
   analyzeModel,
   flattenInputs,

@@ -1,6 +1,6 @@
 /** Options of loading that every platform shares, and the part of the work that is the same. */
-import { type Fallback, type Precision, precisions, type Tuning } from '@open-claw/core';
-import { failure, refused } from '@open-claw/core/internal';
+import { type Fallback, type Precision, precisions, type Tuning } from '@open-claw/core/face';
+import { failure, refused } from '@open-claw/core/graph';
 import {
   loadExternalData,
   type ModelProto,

@@ -1,5 +1,5 @@
 /** Inputs and outputs of a model as a user sees them. */
-import type { DType } from '@open-claw/core';
+import type { DType } from '@open-claw/core/face';
 import type { Dimension, ValueInfo, ValueType } from '@open-claw/formats';
 import { dtypeOfNumber, type ImportedModel, type ModelProto, type Slot } from '@open-claw/formats';
 

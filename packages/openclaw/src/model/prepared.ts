@@ -1,16 +1,15 @@
 /** A program of a model for the values that it was made for, loaded on its device. */
 import {
-  compileFor,
   type Executable,
   elementCount,
   type HostTensor,
-  interpreterExecutable,
   load,
   type Precision,
   type Program,
+  programFor,
   type Tuning,
-} from '@open-claw/core';
-import type { Loaded } from '@open-claw/core/internal';
+} from '@open-claw/core/face';
+import type { Loaded } from '@open-claw/core/graph';
 import type { ImportedModel, InputFacts, ModelProto, OnnxValue } from '@open-claw/formats';
 import type { Backend } from '../devices/choose.js';
 import { givenInputs, portOf, type Sizes } from './ports.js';
@@ -49,11 +48,12 @@ export async function prepare(
     shaped: new Map(shaped.map((name) => [name, shapeText(values.get(name))])),
   };
   if (backend.kind === 'interpreter') {
+    const { interpreterExecutable } = await import('@open-claw/core');
     const executable = interpreterExecutable(graph);
     return { ...made, program: undefined, executable, loaded: { executable } };
   }
   const { opened } = backend;
-  const program = compileFor(graph, opened, {
+  const program = await programFor(graph, opened, {
     ...(precision === undefined ? {} : { precision }),
     ...(tuning === undefined ? {} : { tuning }),
   });

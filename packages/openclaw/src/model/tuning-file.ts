@@ -1,8 +1,8 @@
 /** Measured choices in a file: by program, target and driver, so that one file serves many. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import type { Tuning } from '@open-claw/core';
-import { failure } from '@open-claw/core/internal';
+import type { Tuning } from '@open-claw/core/face';
+import { failure } from '@open-claw/core/graph';
 import { type ModelProto, mapTensors, writeModel } from '@open-claw/formats';
 import type { Backend } from '../devices/choose.js';
 import type { LoadModelOptions } from './options.js';

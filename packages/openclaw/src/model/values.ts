@@ -9,8 +9,8 @@ import {
   isTensor as isLazyTensor,
   isStorageOf,
   type Tensor,
-} from '@open-claw/core';
-import { failure, quoteText } from '@open-claw/core/internal';
+} from '@open-claw/core/face';
+import { failure, quoteText } from '@open-claw/core/graph';
 import { jsonTensor, type OnnxValue, type ValueType } from '@open-claw/formats';
 import type { ModelPort } from './ports.js';
 

@@ -2,7 +2,7 @@
  * What the importer takes from core: `build` makes graph nodes, `size` calculates with symbolic
  * sizes. Both have an `add`, which is why they stay apart.
  */
-export * as build from '@open-claw/core/internal';
+export * as build from '@open-claw/core/graph';
 export {
   bytesOf,
   type DType,
@@ -31,4 +31,4 @@ export {
   readElement,
   type Size,
   valuesOf,
-} from '@open-claw/core/internal';
+} from '@open-claw/core/graph';

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { basename } from 'node:path';
-import type { OpenDevice } from '@open-claw/core';
+import type { OpenDevice } from '@open-claw/core/face';
 import { failure, type HostTensor } from '@open-claw/core/internal';
 import { flattenInputs } from '@open-claw/formats';
 import { loadPeer, measurePeer } from '../../bench/against.js';

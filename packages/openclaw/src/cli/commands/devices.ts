@@ -2,7 +2,7 @@
  * `claw devices`: every device found and every one not, with reason and fix; traces of drivers,
  * written and played again.
  */
-import { type Listing, listDevices } from '@open-claw/core';
+import { type Listing, listDevices } from '@open-claw/core/face';
 import { useInstalled, usePlugins, wantedIds } from '../../devices/plugins.js';
 import { replayTraces, writeTrace } from '../../devices/traces.js';
 import type { Context } from '../context.js';

@@ -1,5 +1,5 @@
 /** `claw inspect MODEL`: what a model is, without compiling it. */
-import { bytesOf, type DType, elementCount } from '@open-claw/core';
+import { bytesOf, type DType, elementCount } from '@open-claw/core/face';
 import {
   dtypeOfNumber,
   type GraphProto,

@@ -1,7 +1,7 @@
 /** `claw run MODEL`: one run, its outputs, and what it cost. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type HostTensor, isFailure, readElement } from '@open-claw/core';
+import { type HostTensor, isFailure, readElement } from '@open-claw/core/face';
 import { dtypeFacts, failure, isFloat, valuesOf } from '@open-claw/core/internal';
 import { writeNpy } from '@open-claw/formats';
 import { loadModel } from '../../model/load.js';

@@ -1,5 +1,5 @@
 /** The target that `check` and `explain` compile for: named, or the device's. */
-import { type Evidence, loadedPlugins } from '@open-claw/core';
+import { type Evidence, loadedPlugins } from '@open-claw/core/face';
 import { type BackendFacts, factsOf, openBackend } from '../../devices/choose.js';
 import { useFamilyOf, useInstalled, usePlugins, wantedIds } from '../../devices/plugins.js';
 import { type KnownTarget, knownTargets } from '../../targets.js';

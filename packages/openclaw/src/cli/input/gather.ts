@@ -1,5 +1,5 @@
 /** The inputs of one run: from files, and random ones where the user asks for them. */
-import { hostTensor } from '@open-claw/core';
+import { hostTensor } from '@open-claw/core/face';
 import { failure, quoteText } from '@open-claw/core/internal';
 import type { ModelInputs } from '../../model/model.js';
 import type { ModelPort } from '../../model/ports.js';

@@ -1,5 +1,5 @@
 /** Images as inputs of models: decoded, resized to the input's size, laid out as it asks. */
-import { type HostTensor, hostTensor } from '@open-claw/core';
+import { type HostTensor, hostTensor } from '@open-claw/core/face';
 import { isFloat } from '@open-claw/core/internal';
 import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';

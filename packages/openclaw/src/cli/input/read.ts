@@ -1,7 +1,7 @@
 /** Reads the files that `--input NAME=FILE` names. */
 import { readFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
-import type { HostTensor } from '@open-claw/core';
+import type { HostTensor } from '@open-claw/core/face';
 import { failure, quoteText } from '@open-claw/core/internal';
 import { readJsonTensor, readNpy, readNpz, readTensorFile } from '@open-claw/formats';
 import type { ModelPort } from '../../model/ports.js';

@@ -1,5 +1,5 @@
 /** Sound as an input of a model: samples from −1 to 1 of a RIFF WAVE file. */
-import { type HostTensor, hostTensor } from '@open-claw/core';
+import { type HostTensor, hostTensor } from '@open-claw/core/face';
 import { isFloat } from '@open-claw/core/internal';
 import type { ModelPort } from '../../model/ports.js';
 import { inputFailure } from './failure.js';
