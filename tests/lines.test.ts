@@ -69,7 +69,7 @@ const programs: readonly Program[] = [
     values: (i) => whole(i) * 2 ** 50,
     make: (x) => [core.cumulate('sum', x, 0), core.cumulate('minimum', x, 0, { exclusive: true })],
   },
-  ...(['f32', 'f16', 'i32', 'i8', 'u16'] as const).map(
+  ...(['f32', 'f16', 'i32', 'u32', 'i8', 'u16'] as const).map(
     (dtype): Program => ({
       name: `sort of ${dtype}`,
       shape: [20_011],
@@ -113,6 +113,42 @@ describe.each(found)('%s', (id) => {
       for (const [i, { tensor, error }] of expected.entries()) {
         expect(difference(actual[i], tensor, error)).toBeUndefined();
       }
+      await executable.dispose();
+    }
+  });
+
+  it('moves keys and payloads bit by bit', async () => {
+    const opened = await openDevice(id);
+    const length = 5003;
+    const bits = Uint32Array.from({ length }, (_, i) => {
+      if (i % 5 === 0) return (i % 2) * 2 ** 31;
+      // NaN with contents of their own, denormal numbers, anything.
+      const any = Math.imul(i, 0x9e3779b1) >>> 0;
+      // A signalling NaN does not come through JavaScript as it was.
+      const quiet = (any & 0x7f800000) === 0x7f800000 ? (any | 0x400000) >>> 0 : any;
+      return i % 7 === 0 ? 0x7fc00000 + i : i % 3 === 0 ? i : quiet;
+    });
+    const data = new Float32Array(bits.buffer);
+    const places = Int32Array.from({ length }, (_, i) => 3 * i - length);
+    const [x, payload] = [
+      core.input('x', { dtype: 'f32', shape: [length] }),
+      core.input('payload', { dtype: 'i32', shape: [length] }),
+    ];
+    const inputs = [
+      { dtype: 'f32', shape: [length], data },
+      { dtype: 'i32', shape: [length], data: places },
+    ] as const;
+    for (const descending of [false, true]) {
+      const sortedNodes = core.sort(x, [payload], { axis: 0, descending });
+      const graph = core.graphOf([x, payload], sortedNodes);
+      const executable = await load(compile(graph, opened.target, opened.plugin.language), opened);
+      const actual = await executable.run(inputs);
+      const expected = core.interpret(graph, inputs);
+      const words = ({ data: array }: HostTensor): number[] => {
+        const view = array as Float32Array | Int32Array;
+        return [...new Uint32Array(view.buffer, view.byteOffset, view.length)];
+      };
+      expect(actual.map(words)).toEqual(expected.map(words));
       await executable.dispose();
     }
   });

@@ -79,3 +79,20 @@ describe.each(['native/avx512', 'native/avx2'])('streaming stores on %s', (row) 
     }
   }
 });
+
+describe('the second walk over a row', () => {
+  const target = plugin.targets.find(({ id }) => id === 'native/avx2');
+  const textOf = (...shape: number[]): string => {
+    if (target === undefined) throw new Error('no such row');
+    const facts = { ...target, cacheBytes: [2 ** 15, 2 ** 20] };
+    const made = graph(shape, (x) => core.softmax(x, -1));
+    return compile(made, facts, plugin.language).source?.text ?? '';
+  };
+
+  it('asks for the next row where rows come from memory and two of them fit the cache', () => {
+    expect(textOf(1000, 1024)).toContain('+ 1024);');
+    expect(textOf(1000, 1024)).toContain('__builtin_prefetch');
+    expect(textOf(4, 1024)).not.toContain('__builtin_prefetch');
+    expect(textOf(100, 2 ** 16)).not.toContain('__builtin_prefetch');
+  });
+});

@@ -118,7 +118,9 @@ class RowsWriter extends ReductionWriter {
     const block = this.threads ? 1 : rowsPerTask(rowElements);
     return writeTasks(this.builder, this.rows, block, this.bindings, () => {
       this.held.clear();
-      for (const stage of this.plan.stages) this.writeStageAlong(stage, tile);
+      this.plan.stages.forEach((stage, i) => {
+        this.writeStageAlong(stage, tile, i === 1);
+      });
       if (this.block !== undefined) return;
       this.writeRowRoots(1);
       if (this.plan.fullRoots.length > 0) {
@@ -151,7 +153,8 @@ class RowsWriter extends ReductionWriter {
     writeLoops(this.builder, this.reducedAxes.slice(0, -1), this.bindings, loop, this.rangeOf);
   }
 
-  private writeStageAlong(stage: readonly Reduce[], tile: number): void {
+  /** `isSecond`: of the walks over a row, whose first one waits for memory. */
+  private writeStageAlong(stage: readonly Reduce[], tile: number, isSecond: boolean): void {
     const { builder } = this;
     if (this.parts !== undefined && this.block === undefined) {
       this.writeTotals(stage, 1, undefined);
@@ -159,8 +162,9 @@ class RowsWriter extends ReductionWriter {
     }
     const lanes = this.reducedAxes.length === 0 ? 1 : tile;
     const accumulators = stage.map((reduce) => this.accumulator(reduce, lanes));
+    const ahead = isSecond ? this.ahead() : {};
     this.walk(tile, (tail) => {
-      const place = this.place(lanes, tail);
+      const place = { ...this.place(lanes, tail), ...ahead };
       const values = new ValueLowering(place);
       stage.forEach((reduce, i) => {
         this.keep(reduce, values, lanes);

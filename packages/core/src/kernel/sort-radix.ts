@@ -1,8 +1,9 @@
 /**
  * Stable sort of long lines by radix, least significant digit first (Knuth 5.2.5): keys become
- * unsigned words of the same order, and every pass moves words and positions by eight bits of
- * them. A pass is three kernels: digits are counted block by block, the counts become places, and
- * every block moves its elements. The last pass writes keys and payloads by their positions.
+ * unsigned words of the same order, and every pass moves words and positions, side by side, by
+ * eight bits of them. A pass is three kernels: digits are counted block by block, the counts become
+ * places, and every block moves its elements. The last pass writes keys and payloads: from word and
+ * position where they tell, else from where they came.
  */
 import { dtypeFacts, isFloat, isUnsigned } from '../base/dtype.js';
 import {
@@ -135,9 +136,10 @@ class Pass {
     return this.sort.target.execution === 'vector' ? blockLength.vector : blockLength.threads;
   }
 
-  /** Words and positions after even passes, after odd ones, and the counters. */
-  workspace(id: 0 | 1 | 2 | 3 | 4, access: 'read' | 'write' | 'readWrite'): string {
-    const elements = multiply(this.lines, id === 4 ? multiply(digits, this.blocks) : this.length);
+  /** Elements after even passes, after odd ones, and the counters. */
+  workspace(id: 0 | 1 | 2, access: 'read' | 'write' | 'readWrite'): string {
+    const each = id === 2 ? multiply(digits, this.blocks) : multiply(2, this.length);
+    const elements = multiply(this.lines, each);
     const workspace: Workspace = {
       kind: 'workspace',
       id,
@@ -147,9 +149,10 @@ class Pass {
     return this.frame.workspace(workspace, 'i32', access);
   }
 
-  /** Address of element `position` of the line in the operands, and in the workspaces. */
+  /** Address of element `position` of the line in the operands, and of its word in a workspace. */
   element = (position: Expression): Expression => add(this.first, multiply(position, this.stride));
-  inLine = (position: Expression): Expression => add(multiply(this.line, this.length), position);
+  inLine = (position: Expression): Expression =>
+    multiply(2, add(multiply(this.line, this.length), position));
 
   counter(digit: Expression, block: Expression): Expression {
     return add(multiply(add(multiply(this.line, this.blocks), block), digits), digit);
@@ -177,15 +180,13 @@ class Pass {
         return { word, position: b.convert(b.scalar(position), 'i32') };
       };
     }
-    const odd = pass % 2;
-    const words = this.workspace(odd === 0 ? 0 : 2, 'read');
-    const positions = withPosition ? this.workspace(odd === 0 ? 1 : 3, 'read') : undefined;
-    const word = (buffer: string, position: Expression): Value =>
-      loadWord(b, buffer, 'i32', this.inLine(position), false);
-    return (position) => ({
-      word: b.bitcast(word(words, position), 'u32'),
-      position: positions === undefined ? b.literal('i32', 0) : word(positions, position),
-    });
+    const from = this.workspace(pass % 2 === 0 ? 0 : 1, 'read');
+    const load = (address: Expression): Value => loadWord(b, from, 'i32', address, false);
+    return (position) => {
+      const address = this.inLine(position);
+      const word = b.bitcast(load(address), 'u32');
+      return { word, position: withPosition ? load(add(address, 1)) : b.literal('i32', 0) };
+    };
   }
 
   digit(pass: number, word: Value): Expression {
@@ -225,7 +226,7 @@ interface Element {
 function countDigits(sort: Sort, pass: number): LoweredKernel {
   const p = new Pass(sort);
   const { b } = p;
-  const counters = p.workspace(4, 'readWrite');
+  const counters = p.workspace(2, 'readWrite');
   const read = p.reader(pass, false);
   p.overBlocks(
     (position, block) => {
@@ -245,7 +246,7 @@ function countDigits(sort: Sort, pass: number): LoweredKernel {
 function placeDigits(sort: Sort, pass: number): LoweredKernel {
   const p = new Pass(sort);
   const { b } = p;
-  const counters = p.workspace(4, 'readWrite');
+  const counters = p.workspace(2, 'readWrite');
   const total = b.variable(b.literal('i32', 0));
   b.for(0, digits, 1, (digit) => {
     b.for(0, p.blocks, 1, (block) => {
@@ -262,7 +263,7 @@ function placeDigits(sort: Sort, pass: number): LoweredKernel {
 /** Every element to its place. */
 function moveElements(sort: Sort, pass: number): LoweredKernel {
   const p = new Pass(sort);
-  const counters = p.workspace(4, 'readWrite');
+  const counters = p.workspace(2, 'readWrite');
   const read = p.reader(pass, true);
   const write = pass === sort.passes - 1 ? payloadWriter(p) : wordWriter(p, pass);
   p.overBlocks(
@@ -280,13 +281,11 @@ type Write = (element: Element, place: Expression) => void;
 
 function wordWriter(p: Pass, pass: number): Write {
   const { b } = p;
-  const odd = (pass + 1) % 2;
-  const words = p.workspace(odd === 0 ? 0 : 2, 'write');
-  const positions = p.workspace(odd === 0 ? 1 : 3, 'write');
+  const to = p.workspace(pass % 2 === 0 ? 1 : 0, 'write');
   return ({ word, position }, place) => {
     const address = p.inLine(place);
-    b.store({ buffer: words, address, strides: [] }, b.bitcast(word, 'i32'));
-    b.store({ buffer: positions, address, strides: [] }, position);
+    b.store({ buffer: to, address, strides: [] }, b.bitcast(word, 'i32'));
+    b.store({ buffer: to, address: add(address, 1), strides: [] }, position);
   };
 }
 
@@ -297,13 +296,52 @@ function payloadWriter(p: Pass): Write {
       (candidate) => candidate.op === 'part' && candidate.attributes.index === index,
     );
     if (output === undefined) return [];
-    return [{ payload, to: frame.output(output), from: frame.input(payload) as string }];
+    const to = frame.output(output);
+    return [{ payload, to, value: payloadOf(p, payload, index === 0) }];
   });
-  return ({ position }, place) => {
-    const source = p.element(p.position(position));
-    const values = moved.map(({ from, payload }) => loadElement(b, from, payload, source));
+  return (element, place) => {
+    const values = moved.map(({ value }) => value(element));
     moved.forEach(({ to, payload }, i) => {
       storeElement(b, to, payload, p.element(place), values[i] as Value);
     });
   };
+}
+
+/** What a payload has at the place that an element came from. */
+function payloadOf(p: Pass, payload: Node, isKey: boolean): (element: Element) => Value {
+  const { b, frame, sort } = p;
+  const { axis, descending } = sort.node.attributes;
+  if (payload.op === 'iota' && payload.attributes.axis === axis) {
+    return ({ position }) => b.convert(position, computeType(payload.dtype));
+  }
+  const from = frame.input(payload) as string;
+  const load = ({ position }: Element): Value =>
+    loadElement(b, from, payload, p.element(p.position(position)));
+  if (!isKey) return load;
+  if (payload.dtype === 'u32' || payload.dtype === 'i32') {
+    return ({ word }) => keyOf(b, payload, descending, word);
+  }
+  if (payload.dtype !== 'f32') return load;
+  return (element) => {
+    const { word } = element;
+    const value = b.variable(keyOf(b, payload, descending, word));
+    // Zeros have lost their sign, and NaN its content.
+    const zero = b.literal('u32', descending ? 2 ** 31 - 1 : 2 ** 31);
+    const lost = b.or(b.equal(word, zero), b.equal(word, b.literal('u32', 2 ** 32 - 1)));
+    b.if(lost, () => b.assign(value, load(element)));
+    return b.read(value);
+  };
+}
+
+/** The key of a word: `wordOf` backwards. */
+function keyOf(b: KernelBuilder, { dtype }: Node, descending: boolean, word: Value): Value {
+  const ordered = descending ? b.not(word) : word;
+  if (dtype === 'u32') return ordered;
+  const signBit = b.literal('u32', 2 ** 31);
+  if (dtype === 'i32') return b.bitcast(b.binary('xor', ordered, signBit), 'i32');
+  const sign = b.bitcast(
+    b.binary('shiftRight', b.bitcast(ordered, 'i32'), b.literal('i32', 31)),
+    'u32',
+  );
+  return b.bitcast(b.binary('xor', ordered, b.or(b.not(sign), signBit)), 'f32');
 }
