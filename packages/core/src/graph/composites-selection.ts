@@ -19,6 +19,7 @@ import { maximumOver, minimumOver } from './build-reductions.js';
 import { composite } from './build-regions.js';
 import { iota, scalar, size } from './build-sources.js';
 import { normalizeAxis, sliceAxis, unsqueeze } from './build-views.js';
+import { fewOf, isFewOf } from './composites-top.js';
 import type { Node } from './node.js';
 import { shapeError } from './rule.js';
 
@@ -63,9 +64,10 @@ export interface TopKOptions {
 export function topK(x: Node, k: Size, options: TopKOptions = {}): [values: Node, indices: Node] {
   const at = normalizeAxis('topK', options.axis ?? -1, x.shape.length);
   const largest = options.largest ?? true;
-  const line = iota({ dtype: 'i32', shape: x.shape }, at);
+  if (isFewOf(x, k, at)) return fewOf(x, k, largest);
+  const line = iota({ dtype: 'i64', shape: x.shape }, at);
   const [values, indices] = sort(x, [line], { axis: at, descending: largest }) as [Node, Node];
-  return [sliceAxis(values, at, 0, k), cast(sliceAxis(indices, at, 0, k), 'i64')];
+  return [sliceAxis(values, at, 0, k), sliceAxis(indices, at, 0, k)];
 }
 
 export interface OneHotOptions {

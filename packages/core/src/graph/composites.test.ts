@@ -246,6 +246,37 @@ describe('selection', () => {
   });
 });
 
+describe('the few of many', () => {
+  const length = 5003;
+  const shape = [2, length];
+  const numbers = Float32Array.from({ length: 2 * length }, (_, i) => {
+    if (i >= length) return i % 3 === 0 ? Number.NEGATIVE_INFINITY : Number.NaN;
+    if (i % 97 === 3) return Number.NaN;
+    if (i % 11 === 1) return i % 2 === 0 ? 0 : -0;
+    return (i * 7919) % 501 === 7 ? Number.POSITIVE_INFINITY : ((i * 7919) % 401) - 200;
+  });
+  const bits = (x: HostTensor): unknown =>
+    x.dtype === 'f32' ? [...new Int32Array((x.data as Float32Array).slice().buffer)] : x.data;
+
+  it.each(['f32', 'i32'] as const)('are those that a sort gives first (%s)', (dtype) => {
+    const data = dtype === 'f32' ? numbers : Int32Array.from(numbers, (x) => x * 2 ** 23);
+    const x = { dtype, shape, data } as const;
+    for (const largest of [true, false]) {
+      for (const k of [1, 5, 78]) {
+        const [few, places, sorted, order] = run([x], (v) => {
+          const all = b.sort(v, [b.iota({ dtype: 'i64', shape }, 1)], {
+            axis: 1,
+            descending: largest,
+          });
+          return [...c.topK(v, k, { largest }), ...all.map((each) => b.sliceAxis(each, 1, 0, k))];
+        });
+        expect(bits(few!)).toEqual(bits(sorted!));
+        expect(bits(places!)).toEqual(bits(order!));
+      }
+    }
+  });
+});
+
 describe('random', () => {
   const key = hostTensor('u32', [2], [7, 9]);
   it('uniform and normal have their moments', () => {

@@ -9,7 +9,7 @@ import type { Target } from '../base/target.js';
 import type { Node, NodeOf } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import type { KernelBuilder, Value } from './builder.js';
-import { lowerBinary } from './elementwise.js';
+import { computeType, lowerBinary } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import {
@@ -88,6 +88,13 @@ export function lowerSort(
     );
     if (output === undefined) return;
     const to = frame.output(output);
+    if (payload.op === 'iota' && payload.attributes.axis === axis) {
+      const type = computeType(payload.dtype);
+      b.for(0, length, 1, (i) => {
+        storeElement(b, to, payload, element(i), b.convert(get(add(sorted, i)), type));
+      });
+      return;
+    }
     const values = frame.input(payload) as string;
     b.for(0, length, 1, (i) => {
       const position = b.name(toIndex(b, get(add(sorted, i))), length);

@@ -113,13 +113,9 @@ function topK(call: OperatorCall): readonly Node[] {
   const x = call.tensor(0);
   const axis = call.axis(call.int('axis', -1), x.shape.length);
   const k = call.version === 1 ? call.int('k') : (call.sizes(1)[0] as Size);
-  const descending = call.int('largest', 1) !== 0;
-  const extent = x.shape[axis] as Size;
-  call.require('atLeast', extent, k, 'TopK: number of values');
-  const line = x.shape.map((_, i): Size => (i === axis ? extent : 1));
-  const at = build.broadcastTo(build.iota({ dtype: 'i64', shape: line }, axis), x.shape);
-  const [values, places] = build.sort(x, [at], { axis, descending }) as [Node, Node];
-  return [build.sliceAxis(values, axis, 0, k), build.sliceAxis(places, axis, 0, k)];
+  const largest = call.int('largest', 1) !== 0;
+  call.require('atLeast', x.shape[axis] as Size, k, 'TopK: number of values');
+  return build.topK(x, k, { axis, largest });
 }
 
 export const reductionOperators: OperatorTable = {
