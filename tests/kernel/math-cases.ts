@@ -7,28 +7,34 @@ export interface Case {
   /** Swept range for f32 and f64. */
   readonly single: readonly [number, number];
   readonly double: readonly [number, number];
-  /** Largest error in units in the last place; the f64 reference itself is off by up to one. */
+  /** Largest error of f32 and f64 in units in the last place, as ARCHITECTURE.md states it. */
   readonly ulps: readonly [number, number];
+  /** Units by which the reference itself is off in f64; 1 where absent. */
+  readonly slack?: number;
 }
+
+/** What a test allows: the f64 reference has errors of its own. */
+export const allowed = ({ ulps, slack = 1 }: Case, single: boolean): number =>
+  single ? ulps[0] : ulps[1] + slack;
 
 const angle = 1e5;
 
 export const cases: Readonly<Record<MathName, Case>> = {
-  exp: { reference: Math.exp, single: [-104, 89], double: [-745, 710], ulps: [1.1, 2] },
-  log: { reference: Math.log, single: [0, 20], double: [0, 20], ulps: [1.1, 2] },
-  sin: { reference: Math.sin, single: [-angle, angle], double: [-1e6, 1e6], ulps: [2.4, 3] },
-  cos: { reference: Math.cos, single: [-angle, angle], double: [-1e6, 1e6], ulps: [2.4, 3] },
-  tan: { reference: Math.tan, single: [-angle, angle], double: [-1e6, 1e6], ulps: [4, 4.5] },
-  asin: { reference: Math.asin, single: [-1, 1], double: [-1, 1], ulps: [2, 3] },
-  acos: { reference: Math.acos, single: [-1, 1], double: [-1, 1], ulps: [2, 3] },
-  atan: { reference: Math.atan, single: [-9, 9], double: [-9, 9], ulps: [2, 3] },
-  sinh: { reference: Math.sinh, single: [-90, 90], double: [-711, 711], ulps: [2, 4] },
-  cosh: { reference: Math.cosh, single: [-90, 90], double: [-711, 711], ulps: [2, 4] },
-  tanh: { reference: Math.tanh, single: [-11, 11], double: [-21, 21], ulps: [2.5, 4] },
-  asinh: { reference: Math.asinh, single: [-20, 20], double: [-20, 20], ulps: [2, 4] },
-  acosh: { reference: Math.acosh, single: [1, 20], double: [1, 20], ulps: [2, 4] },
-  atanh: { reference: Math.atanh, single: [-1, 1], double: [-1, 1], ulps: [2, 4] },
-  erf: { reference: erf, single: [-5, 5], double: [-7, 7], ulps: [2, 16] },
+  exp: { reference: Math.exp, single: [-104, 89], double: [-745, 710], ulps: [1.25, 1] },
+  log: { reference: Math.log, single: [0, 20], double: [0, 20], ulps: [1, 1] },
+  sin: { reference: Math.sin, single: [-angle, angle], double: [-1e6, 1e6], ulps: [3.5, 2.5] },
+  cos: { reference: Math.cos, single: [-angle, angle], double: [-1e6, 1e6], ulps: [3.5, 2.5] },
+  tan: { reference: Math.tan, single: [-angle, angle], double: [-1e6, 1e6], ulps: [5, 4] },
+  asin: { reference: Math.asin, single: [-1, 1], double: [-1, 1], ulps: [2, 2] },
+  acos: { reference: Math.acos, single: [-1, 1], double: [-1, 1], ulps: [1.5, 2] },
+  atan: { reference: Math.atan, single: [-9, 9], double: [-9, 9], ulps: [2, 2] },
+  sinh: { reference: Math.sinh, single: [-90, 90], double: [-711, 711], ulps: [2.5, 2.5] },
+  cosh: { reference: Math.cosh, single: [-90, 90], double: [-711, 711], ulps: [2, 2] },
+  tanh: { reference: Math.tanh, single: [-11, 11], double: [-21, 21], ulps: [3, 3] },
+  asinh: { reference: Math.asinh, single: [-20, 20], double: [-20, 20], ulps: [2, 3] },
+  acosh: { reference: Math.acosh, single: [1, 20], double: [1, 20], ulps: [2.5, 3] },
+  atanh: { reference: Math.atanh, single: [-1, 1], double: [-1, 1], ulps: [2.5, 3] },
+  erf: { reference: erf, single: [-5, 5], double: [-7, 7], ulps: [2.5, 1.5], slack: 14 },
 };
 
 const special = [

@@ -30,7 +30,7 @@ const far = [
   3.108221174868429e-9, -2.1052833653610242e-10, 8.928863940284919e-12, -1.7838782694963468e-13,
 ];
 
-/** erf x; f32 within 2 ulp, f64 within 1.5 ulp. */
+/** erf x; f32 within 2.5 ulp, f64 within 1.5 ulp. */
 export function errorFunction(m: Floats, x: Value): Value {
   // Beyond the bound erf rounds to ±1.
   const a = m.atMost(m.absolute(x), m.pick(4, 6));
