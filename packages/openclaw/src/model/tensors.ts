@@ -1,5 +1,11 @@
 /** Inputs and outputs of a model that lie on a device, beside those of the host. */
-import { allocateArray, fromHost, type HostTensor, isTensor, type Tensor } from '@open-claw/core/face';
+import {
+  allocateArray,
+  fromHost,
+  type HostTensor,
+  isTensor,
+  type Tensor,
+} from '@open-claw/core/face';
 import { failure } from '@open-claw/core/graph';
 import type { ImportedModel, Slot } from '@open-claw/formats';
 import type { InputValue } from './values.js';
