@@ -85,7 +85,10 @@ describe('the second walk over a row', () => {
   const textOf = (...shape: number[]): string => {
     if (target === undefined) throw new Error('no such row');
     const facts = { ...target, cacheBytes: [2 ** 15, 2 ** 20] };
-    const made = graph(shape, (x) => core.softmax(x, -1));
+    const made = graph(shape, (x) => {
+      const centred = core.subtract(x, core.mean(x, [-1], { keep: true }));
+      return core.multiply(centred, core.sum(core.square(centred), [-1], { keep: true }));
+    });
     return compile(made, facts, plugin.language).source?.text ?? '';
   };
 

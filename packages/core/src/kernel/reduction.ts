@@ -162,7 +162,8 @@ class RowsWriter extends ReductionWriter {
     }
     const lanes = this.reducedAxes.length === 0 ? 1 : tile;
     const accumulators = stage.map((reduce) => this.accumulator(reduce, lanes));
-    const ahead = isSecond ? this.ahead() : {};
+    // Walks that compute much have hints of their own.
+    const ahead = isSecond && this.kept.size === 0 ? this.ahead() : {};
     this.walk(tile, (tail) => {
       const place = { ...this.place(lanes, tail), ...ahead };
       const values = new ValueLowering(place);
