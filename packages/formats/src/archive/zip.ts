@@ -3,10 +3,10 @@
  * before anything is unpacked, so that a small file cannot ask for much memory.
  * Format: APPNOTE.TXT 6.3.
  */
-import { inflateSync } from 'fflate/browser';
 import { failure } from '../base/core.js';
 import { decodeUtf8, shortName } from '../base/text.js';
 import { crc32 } from './crc32.js';
+import { inflateInto } from './inflate.js';
 import { type ArchiveLimits, defaultArchiveLimits, safeEntryName } from './limits.js';
 
 export interface ZipEntry {
@@ -136,8 +136,9 @@ export function readZip(
 
   function inflate(body: Uint8Array, size: number, shown: string): Uint8Array {
     try {
-      // One byte more than stated shows a stream that goes on; fflate then stops writing.
-      return inflateSync(body, { out: new Uint8Array(size + 1) });
+      // One byte more than stated shows a stream that goes on.
+      const out = new Uint8Array(size + 1);
+      return out.subarray(0, inflateInto(body, out));
     } catch (cause) {
       const reason = `the entry "${shown}" is damaged`;
       throw failure('OC-ZIP-01', { reason }, { where, cause });
