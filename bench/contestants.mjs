@@ -1,4 +1,5 @@
 /** Who takes part: OpenCLAW on every device that is found, and the engines that are installed. */
+import { setFlagsFromString } from 'node:v8';
 import { listDevices, openDevice, usePlugins } from '@open-claw/openclaw';
 import { versionIn } from './engines/engine.mjs';
 import { plainLoops } from './engines/javascript.mjs';
@@ -22,7 +23,10 @@ import { plainLoops } from './engines/javascript.mjs';
 
 /** Features that later versions of Node have without a flag. */
 const relaxed = '--experimental-wasm-relaxed-simd';
+const wide = '--experimental-wasm-memory64';
 const iterators = '--harmony-iterator-helpers';
+
+const isWide = (/** @type {string} */ id) => id.startsWith('wasm/memory64');
 
 /**
  * @param {readonly string[]} wanted ids of devices, or rows of them; all devices found where empty
@@ -38,6 +42,7 @@ export async function ownContestants(wanted) {
   const listed = found.filter(({ id }) => isWanted(id)).map(({ listing }) => listing);
   const isListed = (/** @type {string} */ id) =>
     found.some((each) => each.id === id || each.id.startsWith(`${id}/`));
+  if (wanted.some(isWide)) for (const flag of [relaxed, wide]) setFlagsFromString(flag);
   // A row that a device does not take by itself, as one without a matrix unit.
   const rows = await Promise.all(wanted.filter((id) => !isListed(id)).map((id) => openDevice(id)));
   return [...listed, ...rows].flatMap(({ found: { id, driver, target }, evidence }) => {
@@ -47,7 +52,7 @@ export async function ownContestants(wanted) {
       device: id,
       version: driver,
       evidence,
-      flags: id.startsWith('wasm') ? [relaxed] : [],
+      flags: id.startsWith('wasm') ? (isWide(id) ? [relaxed, wide] : [relaxed]) : [],
       mostThreads: target.cores,
       values: /** @type {Values} */ ('host'),
     };

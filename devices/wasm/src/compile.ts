@@ -1,6 +1,7 @@
 /** From bytes to the engine's modules; what is compiled once in this process stays so. */
 import { failure } from '@open-claw/core/device/contract';
 import { encodeUnsigned } from '@open-claw/core/device/wasm';
+import { narrowPages, widePages } from './wide.js';
 
 interface Made {
   readonly bytes: Uint8Array;
@@ -28,10 +29,12 @@ export async function moduleOf(given: Uint8Array, shared: boolean): Promise<Made
 }
 
 const importSection = 2;
-/** The end of the section as the language prints it: a memory of at least one page. */
+/** The ends of the section as the language prints it: a memory of at least one page. */
 const ownMemory = [0x02, 0x00, 0x01];
-/** At least one page, at most 65536, shared. */
-const sharedMemory = [0x02, 0x03, 0x01, 0x80, 0x80, 0x04];
+const ownWideMemory = [0x02, 0x04, 0x01];
+/** At least one page, at most so many, shared. */
+const sharedMemory = [0x02, 0x03, 0x01, ...encodeUnsigned(narrowPages)];
+const sharedWideMemory = [0x02, 0x07, 0x01, ...encodeUnsigned(widePages)];
 
 /**
  * The same module for a memory that is shared: only the type of its import differs, so programs
@@ -45,8 +48,11 @@ export function withSharedMemory(bytes: Uint8Array): Uint8Array {
     if (bytes[at] === importSection) {
       const content = bytes.subarray(next, end);
       const kept = content.length - ownMemory.length;
-      if (!ownMemory.every((byte, i) => content[kept + i] === byte)) break;
-      const imports = [...content.subarray(0, kept), ...sharedMemory];
+      const endsWith = (memory: readonly number[]): boolean =>
+        memory.every((byte, i) => content[kept + i] === byte);
+      const wide = endsWith(ownWideMemory);
+      if (!wide && !endsWith(ownMemory)) break;
+      const imports = [...content.subarray(0, kept), ...(wide ? sharedWideMemory : sharedMemory)];
       const head = [...bytes.subarray(0, at + 1), ...encodeUnsigned(imports.length), ...imports];
       const made = new Uint8Array(head.length + bytes.length - end);
       made.set(head);

@@ -23,7 +23,7 @@ import {
   sizesBlock,
 } from './launch.js';
 import {
-  type EntryFunction,
+  entryFunctions,
   LinearMemory,
   type ModulePlace,
   WasmMemory,
@@ -62,19 +62,20 @@ export class WasmDevice implements Device {
 
   /**
    * `targets` names the rows whose binaries this engine runs; with `threads` above 1 the host
-   * starts workers.
+   * starts workers; `wide` where the rows have addresses of 64 bits.
    */
   constructor(
     memoryBytes: number,
     targets: readonly string[],
     threads = 1,
     host: Threads | undefined = undefined,
+    wide = false,
   ) {
     const isShared = threads > 1 && host !== undefined;
-    this.linear = new LinearMemory(memoryBytes, isShared);
+    this.linear = new LinearMemory(memoryBytes, isShared, wide);
     this.targets = targets;
     const blocks = { buffers: bufferBlock, sizes: sizesBlock };
-    this.pool = isShared ? new Pool(this.linear.memory, host, threads, blocks) : undefined;
+    this.pool = isShared ? new Pool(this.linear.memory, host, threads, blocks, wide) : undefined;
     const scratch = (bytes: number): number => this.scratchOf(bytes);
     this.around = { linear: this.linear, pool: this.pool, scratch };
   }
@@ -122,7 +123,7 @@ export class WasmDevice implements Device {
     const { bytes, module } = await moduleOf(binary.bytes, this.pool !== undefined);
     const imports = { env: { memory: this.linear.memory } };
     const { exports } = await WebAssembly.instantiate(module, imports);
-    const functions = exports as unknown as Readonly<Record<string, EntryFunction>>;
+    const functions = entryFunctions(exports, this.linear.isWide);
     const place = this.pool === undefined ? undefined : await this.placeOf(bytes, module);
     return new WasmModule(this.linear, binary.entries, functions, place);
   }
@@ -132,7 +133,7 @@ export class WasmDevice implements Device {
     const found = this.linear.allocate(bytes.byteLength);
     if (found === undefined) throw this.outOfMemory(bytes.byteLength);
     const code = found.handle;
-    this.linear.view.set(bytes, this.linear.locate(code, 0, bytes.byteLength));
+    this.linear.put(this.linear.locate(code, 0, bytes.byteLength), bytes);
     const names = WebAssembly.Module.exports(module).map(({ name }) => name);
     const slot = this.freeSlots.pop() ?? this.slots++;
     return { slot, version: ++this.versions, code, names };
@@ -201,7 +202,7 @@ export class WasmDevice implements Device {
     const start = this.linear.locate(to, offset, bytes.byteLength);
     for (let at = 0; at < bytes.byteLength; at += copySlice) {
       if (at > 0) yield;
-      this.linear.view.set(bytes.subarray(at, at + copySlice), start + at);
+      this.linear.put(start + at, bytes.subarray(at, at + copySlice));
     }
     const memory = this.linear.own(to);
     memory.poison = healed(memory.poison, offset, offset + bytes.byteLength);
@@ -216,14 +217,14 @@ export class WasmDevice implements Device {
     for (let at = 0; at < bytes; at += copySlice) {
       if (at > 0) yield;
       const end = Math.min(at + copySlice, bytes);
-      into.set(this.linear.view.subarray(start + at, start + end), at);
+      into.set(this.linear.at(start + at, end - at), at);
     }
   }
 
   private *fill(start: number, bytes: number, byte: number): Job {
     for (let at = 0; at < bytes; at += copySlice) {
       if (at > 0) yield;
-      this.linear.view.fill(byte, start + at, start + Math.min(at + copySlice, bytes));
+      this.linear.at(start + at, Math.min(copySlice, bytes - at)).fill(byte);
     }
   }
 
@@ -274,13 +275,13 @@ export class WasmDevice implements Device {
     const source = this.linear.locate(from.memory, from.offset, bytes);
     const target = this.linear.locateArgument(to);
     if (source < target + bytes && target < source + bytes) {
-      this.linear.view.copyWithin(target, source, source + bytes);
+      this.linear.move(target, source, bytes);
       return;
     }
     for (let at = 0; at < bytes; at += copySlice) {
       if (at > 0) yield;
       const end = Math.min(at + copySlice, bytes);
-      this.linear.view.copyWithin(target + at, source + at, source + end);
+      this.linear.move(target + at, source + at, end - at);
     }
   }
 

@@ -1,7 +1,9 @@
 /** What the JavaScript engine around us can do, found by trying. */
 import type { Target, TileProgram } from '@open-claw/core/device/contract';
 import { wasmLanguage } from '@open-claw/core/device/wasm';
-import { relaxedTarget, scalarTarget, simdTarget } from './target.js';
+import { entryFunctions } from './memory.js';
+import { isWide, targets } from './target.js';
+import { wideMemory, widthOfEngine } from './wide.js';
 
 const at = (buffer: string) => ({ buffer, address: 0, strides: [1] });
 
@@ -43,24 +45,28 @@ async function residual(target: Target): Promise<number | undefined> {
   const { bytes } = wasmLanguage.emit([multiplyAddProgram(target)], target);
   const code = bytes as Uint8Array<ArrayBuffer>;
   if (!WebAssembly.validate(code)) return undefined;
-  const memory = new WebAssembly.Memory({ initial: 2 });
+  const wide = isWide(target);
+  const memory = wide ? wideMemory(2, 2, false) : new WebAssembly.Memory({ initial: 2 });
   const { instance } = await WebAssembly.instantiate(code, { env: { memory } });
   const start = 65536;
   const e = 2 ** -13;
-  new Uint32Array(memory.buffer, 0, 4).set([start, start + 16, start + 32, start + 48]);
+  const addresses = [start, start + 16, start + 32, start + 48];
+  if (wide) new BigInt64Array(memory.buffer, 0, 4).set(addresses.map(BigInt));
+  else new Uint32Array(memory.buffer, 0, 4).set(addresses);
   new Float32Array(memory.buffer, start, 12).set(
     [1 + e, 1 - e, -1].flatMap((value) => new Array<number>(4).fill(value)),
   );
-  const probe = instance.exports['probe'] as (...parameters: (number | bigint)[]) => void;
-  probe(0, 0, 0, 0n, 1n);
+  entryFunctions(instance.exports, wide)['probe']?.(0, 0, 0, 0n, 1n);
   return new Float32Array(memory.buffer, start + 48, 1)[0];
 }
 
-/** The rows that this engine runs, fastest last; empty where there is no WebAssembly. */
-export async function availableTargets(): Promise<readonly Target[]> {
+/** The rows with wide or narrow addresses that this engine runs, fastest last. */
+export async function availableTargets(wide: boolean): Promise<readonly Target[]> {
   if (typeof WebAssembly === 'undefined') return [];
+  if (wide && widthOfEngine() === 'none') return [];
+  const tried = targets.filter((target) => isWide(target) === wide);
   const results = await Promise.all(
-    [scalarTarget, simdTarget, relaxedTarget].map(async (target) => {
+    tried.map(async (target) => {
       const found = await residual(target);
       // A relaxed multiply-add that rounds twice is not what its row says.
       const kept = target.fusedMultiplyAdd ? found === -(2 ** -26) : found !== undefined;

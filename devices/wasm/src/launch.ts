@@ -59,7 +59,7 @@ export function* launch(around: Surroundings, command: Launch, check: Check): Jo
   const scratchBytes = Math.ceil(entry.scratchBytes / scratchAlignment) * scratchAlignment;
   const scratch = around.scratch(scratchBytes * (isShared ? pool.threads : 1));
   const { buffer } = linear.memory;
-  new Uint32Array(buffer, bufferBlock, addresses.length).set(addresses);
+  linear.writeAddresses(bufferBlock, addresses);
   new BigInt64Array(buffer, sizesBlock, sizes.length).set(sizes.map(BigInt));
   if (!isShared) {
     yield* alone(run, scratch, tasks, command.microseconds, check);

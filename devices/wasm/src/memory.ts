@@ -3,10 +3,10 @@ import type { Entry, Memory, MemoryArgument, Module } from '@open-claw/core/devi
 import { failure } from '@open-claw/core/device/contract';
 import { Heap } from './heap.js';
 import type { Poison } from './poison.js';
+import { grow, pageBytes, wideMemory, widthOfEngine } from './wide.js';
 
 /** Below are arguments of kernels; kernels rely on buffers starting at or above. */
 const heapStart = 65536;
-const pageBytes = 65536;
 const growPages = 16;
 
 export class WasmMemory implements Memory {
@@ -30,6 +30,30 @@ export type EntryFunction = (
   begin: bigint,
   end: bigint,
 ) => void;
+
+type WideFunction = (
+  buffers: bigint,
+  sizes: bigint,
+  scratch: bigint,
+  begin: bigint,
+  end: bigint,
+) => void;
+
+/** The kernels of an instance; those of a wide memory take addresses as integers of 64 bits. */
+export function entryFunctions(
+  exports: WebAssembly.Exports,
+  wide: boolean,
+): Readonly<Record<string, EntryFunction>> {
+  if (!wide) return exports as unknown as Readonly<Record<string, EntryFunction>>;
+  const all = Object.entries(exports as unknown as Readonly<Record<string, WideFunction>>);
+  return Object.fromEntries(
+    all.map(([name, run]): [string, EntryFunction] => [
+      name,
+      (buffers, sizes, scratch, begin, end) =>
+        run(BigInt(buffers), BigInt(sizes), BigInt(scratch), begin, end),
+    ]),
+  );
+}
 
 export class WasmModule implements Module {
   readonly entries: readonly Entry[];
@@ -63,32 +87,77 @@ export interface ModulePlace {
 
 const invalid = (reason: string): Error => failure('OC-DEVICE-03', { reason });
 
+function wideMemoryOf(initial: number, maximum: number, shared: boolean): WebAssembly.Memory {
+  try {
+    return wideMemory(initial, maximum, shared);
+  } catch (cause) {
+    const details = { asked: initial * pageBytes, free: 0 };
+    throw failure('OC-DEVICE-01', details, { kind: 'transient', retry: 'smaller', cause });
+  }
+}
+
 export class LinearMemory {
   readonly memory: WebAssembly.Memory;
   private readonly heap: Heap;
   /** Nothing at or above was ever used, so it holds zeros. */
   private untouched = heapStart;
-  private bytes: Uint8Array;
+  private bytes: Uint8Array | undefined;
 
-  /** `limit` in bytes, all of the memory; `shared` with other threads. */
-  constructor(limit: number, shared: boolean) {
+  /** Whether addresses have 64 bits. */
+  readonly isWide: boolean;
+
+  /**
+   * `limit` in bytes, all of the memory; `shared` with other threads; `wide` with addresses of 64
+   * bits. Throws OC-DEVICE-01 where the engine does not give so much.
+   */
+  constructor(limit: number, shared: boolean, wide = false) {
     const end = Math.max(heapStart, limit - (limit % pageBytes));
     const initial = 2;
     // What threads share has its place reserved from the start.
     const maximum = Math.max(initial, end / pageBytes);
-    this.memory = new WebAssembly.Memory(shared ? { initial, maximum, shared } : { initial });
+    this.isWide = wide;
+    // An engine whose memories do not grow that far gives address space at once, and bytes as
+    // they are touched.
+    const first = wide && widthOfEngine() === 'fixed' ? maximum : initial;
+    this.memory = wide
+      ? wideMemoryOf(first, maximum, shared)
+      : new WebAssembly.Memory(shared ? { initial, maximum, shared } : { initial });
     this.heap = new Heap(heapStart, end);
-    this.bytes = new Uint8Array(this.memory.buffer);
   }
 
   get freeBytes(): number {
     return this.heap.freeBytes;
   }
 
-  /** All bytes; valid until memory is allocated. */
-  get view(): Uint8Array {
-    if (this.bytes.byteLength === 0) this.bytes = new Uint8Array(this.memory.buffer);
+  /** Bytes from an address on; valid until memory is allocated. */
+  at(address: number, bytes: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, address, bytes);
+  }
+
+  /** Writes bytes at an address. */
+  put(address: number, bytes: Uint8Array): void {
+    if (this.isWide) this.at(address, bytes.byteLength).set(bytes);
+    else this.all.set(bytes, address);
+  }
+
+  /** Moves bytes within the memory, as if through another. */
+  move(target: number, source: number, bytes: number): void {
+    if (this.isWide) this.at(target, bytes).set(this.at(source, bytes));
+    else this.all.copyWithin(target, source, source + bytes);
+  }
+
+  /** All bytes of a narrow memory; engines show no wide one as a whole. */
+  private get all(): Uint8Array {
+    const { buffer } = this.memory;
+    if (this.bytes?.buffer !== buffer) this.bytes = new Uint8Array(buffer);
     return this.bytes;
+  }
+
+  /** Writes the addresses of buffers where a kernel reads them. */
+  writeAddresses(at: number, addresses: readonly number[]): void {
+    const { buffer } = this.memory;
+    if (this.isWide) new BigInt64Array(buffer, at, addresses.length).set(addresses.map(BigInt));
+    else new Uint32Array(buffer, at, addresses.length).set(addresses);
   }
 
   /** A block and how many of its first bytes may be other than zero; undefined where none fits. */
@@ -118,8 +187,7 @@ export class LinearMemory {
     if (need <= have) return true;
     for (const pages of [Math.max(need - have, growPages), need - have]) {
       try {
-        this.memory.grow(pages);
-        this.bytes = new Uint8Array(this.memory.buffer);
+        grow(this.memory, pages);
         return true;
       } catch {
         // The engine or the machine has no more; the smaller step may still fit.

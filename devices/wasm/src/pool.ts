@@ -13,14 +13,14 @@ const words: Words = {
   failed: 3,
   slot: 4,
   version: 5,
-  moduleAddress: 6,
-  moduleBytes: 7,
-  entry: 8,
-  scratch: 9,
-  scratchBytes: 10,
-  chunk: 11,
+  moduleBytes: 6,
+  entry: 7,
+  scratchBytes: 8,
+  chunk: 9,
   next: 8,
   end: 9,
+  moduleAddress: 10,
+  scratch: 11,
   text: 128,
   textBytes: 896,
 };
@@ -60,6 +60,7 @@ export class Pool {
   private readonly memory: WebAssembly.Memory;
   private readonly host: Threads;
   private readonly blocks: { readonly buffers: number; readonly sizes: number };
+  private readonly wide: boolean;
   private crew: Crew | undefined;
 
   constructor(
@@ -67,11 +68,13 @@ export class Pool {
     host: Threads,
     threads: number,
     blocks: { readonly buffers: number; readonly sizes: number },
+    wide = false,
   ) {
     this.memory = memory;
     this.host = host;
     this.threads = threads;
     this.blocks = blocks;
+    this.wide = wide;
   }
 
   /** Lets workers take tasks; the first launch starts them, and may be over before they come. */
@@ -81,12 +84,12 @@ export class Pool {
     control[words.failed] = 0;
     control[words.slot] = launch.slot;
     control[words.version] = launch.version;
-    control[words.moduleAddress] = launch.moduleAddress;
     control[words.moduleBytes] = launch.moduleBytes;
     control[words.entry] = launch.entry;
-    control[words.scratch] = launch.scratch;
     control[words.scratchBytes] = launch.scratchBytes;
     control[words.chunk] = launch.chunk;
+    counters[words.moduleAddress] = BigInt(launch.moduleAddress);
+    counters[words.scratch] = BigInt(launch.scratch);
     counters[words.next] = 0n;
     counters[words.end] = BigInt(launch.tasks);
     Atomics.store(control, words.open, 1);
@@ -139,14 +142,14 @@ export class Pool {
   }
 
   private start(): Crew {
-    const { memory, host, blocks, threads } = this;
+    const { memory, host, blocks, threads, wide } = this;
     const shared = new SharedArrayBuffer(sharedBytes);
     const control = new Int32Array(shared);
     const ended = (reason: string): void => {
       crew.broken ??= reason;
     };
     const workers = Array.from({ length: threads - 1 }, (_, i) =>
-      host.start({ memory, shared, words, ...blocks, thread: i + 1, spins }, ended),
+      host.start({ memory, shared, words, ...blocks, wide, thread: i + 1, spins }, ended),
     );
     const counters = new BigInt64Array(shared);
     const crew: Crew = { shared, control, counters, workers, broken: undefined };

@@ -83,5 +83,18 @@ export const scalarTarget: Target = {
   matrixUnits: [],
 };
 
-/** Fastest last. */
-export const targets: readonly Target[] = [scalarTarget, simdTarget, relaxedTarget];
+/** The same with addresses of 64 bits, which the engine checks at every access. */
+const wide = (target: Target, id: string): Target => ({ ...target, id, addressBits: 64 });
+export const wideTarget: Target = wide(simdTarget, 'wasm/memory64');
+export const wideRelaxedTarget: Target = wide(relaxedTarget, 'wasm/memory64-relaxed');
+
+export const isWide = ({ addressBits }: Target): boolean => addressBits === 64;
+
+/** Fastest last, first those with narrow addresses. */
+export const targets: readonly Target[] = [
+  scalarTarget,
+  simdTarget,
+  relaxedTarget,
+  wideTarget,
+  wideRelaxedTarget,
+];

@@ -16,19 +16,19 @@ export interface Words {
   /** Which of the slots the module has, and how often the slot was given. */
   readonly slot: number;
   readonly version: number;
-  /** Where the module's bytes lie, in the linear memory. */
-  readonly moduleAddress: number;
   readonly moduleBytes: number;
   /** Number of the function among the module's exports. */
   readonly entry: number;
-  readonly scratch: number;
   /** Bytes of scratch of one thread. */
   readonly scratchBytes: number;
   /** Tasks that a worker takes at a time. */
   readonly chunk: number;
-  /** First task that nobody has, and the end of all: numbers of 64 bits. */
+  /** First task that nobody has, and the end of all: numbers of 64 bits, as those below. */
   readonly next: number;
   readonly end: number;
+  /** Where the module's bytes and the scratch lie, in the linear memory. */
+  readonly moduleAddress: number;
+  readonly scratch: number;
   /** First byte, and bytes, of the error's text. */
   readonly text: number;
   readonly textBytes: number;
@@ -41,18 +41,24 @@ export interface WorkerData {
   /** Addresses of the blocks of arguments. */
   readonly buffers: number;
   readonly sizes: number;
+  /** Whether addresses have 64 bits. */
+  readonly wide: boolean;
   /** Number of this thread; the calling thread is 0. */
   readonly thread: number;
   /** Looks at the words before it sleeps. */
   readonly spins: number;
 }
 
-type Task = (buffers: number, sizes: number, scratch: number, begin: bigint, end: bigint) => void;
+type Address = number | bigint;
+type Task = (b: Address, sizes: Address, scratch: Address, begin: bigint, end: bigint) => void;
 
 /** Never returns: the worker is terminated from outside. */
-export function work({ memory, shared, words, buffers, sizes, thread, spins }: WorkerData): void {
+export function work(data: WorkerData): void {
+  const { memory, shared, words, thread, spins } = data;
   const control = new Int32Array(shared);
   const tasks = new BigInt64Array(shared);
+  const addressOf = data.wide ? BigInt : (address: number): Address => address;
+  const [buffers, sizes] = [addressOf(data.buffers), addressOf(data.sizes)];
   const slots: { version: number; entries: Task[] }[] = [];
 
   const entryOf = (): Task | undefined => {
@@ -61,8 +67,13 @@ export function work({ memory, shared, words, buffers, sizes, thread, spins }: W
     let known = slots[slot];
     if (known?.version !== version) {
       // Another thread may have grown the memory; this makes its buffer known here.
-      memory.grow(0);
-      const address = (control[words.moduleAddress] as number) >>> 0;
+      try {
+        memory.grow(0);
+      } catch {
+        // Engines differ in whether a wide memory takes this or that kind of number.
+        (memory.grow as (pages: unknown) => number).call(memory, BigInt(0));
+      }
+      const address = Number(tasks[words.moduleAddress]);
       const bytes = control[words.moduleBytes] as number;
       const code = new Uint8Array(bytes);
       code.set(new Uint8Array(memory.buffer, address, bytes));
@@ -77,8 +88,8 @@ export function work({ memory, shared, words, buffers, sizes, thread, spins }: W
 
   const takeTasks = (): void => {
     const run = entryOf();
-    const scratch = (control[words.scratch] as number) >>> 0;
-    const own = scratch + thread * (control[words.scratchBytes] as number);
+    const scratch = Number(tasks[words.scratch]);
+    const own = addressOf(scratch + thread * (control[words.scratchBytes] as number));
     const chunk = BigInt(control[words.chunk] as number);
     const end = tasks[words.end] as bigint;
     for (;;) {

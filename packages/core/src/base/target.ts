@@ -101,6 +101,8 @@ export interface Target {
   /** Whether several values may live in one buffer at different offsets within one kernel. */
   readonly sharedBuffers: boolean;
   readonly indexBits: 32 | 64;
+  /** Bits of an address, where the language has memories of both kinds; absent: 32. */
+  readonly addressBits?: 32 | 64;
   readonly maxGrid: readonly [number, number, number];
   readonly memoryBytes: number;
 }

@@ -181,9 +181,19 @@ const functionType = (parameters: readonly ValueType[]): Code => [
   ...list([]),
 ];
 
-/** A module that imports its memory as ("env", "memory") and exports every function by name. */
-export function encodeModule(functions: readonly WasmFunction[]): Uint8Array {
-  const importedMemory = [...text('env'), ...text('memory'), 0x02, 0x00, ...unsigned(1)];
+/** The kinds of memories, by the bits of their flags. */
+const memoryKind = { i32: 0x00, i64: 0x04 };
+
+/**
+ * A module that imports its memory as ("env", "memory"), whose addresses are of the type, and
+ * exports every function by name.
+ */
+export function encodeModule(
+  functions: readonly WasmFunction[],
+  addressType: 'i32' | 'i64' = 'i32',
+): Uint8Array {
+  const memory = [0x02, memoryKind[addressType], ...unsigned(1)];
+  const importedMemory = [...text('env'), ...text('memory'), ...memory];
   const sections: readonly (readonly [number, Code])[] = [
     [1, list(functions.map(({ parameters }) => functionType(parameters)))],
     [2, list([importedMemory])],

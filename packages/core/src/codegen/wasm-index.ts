@@ -33,8 +33,10 @@ import type { FunctionBuilder } from './wasm-function.js';
 import type { Opcode } from './wasm-opcodes.js';
 
 export type IndexType = 'i32' | 'i64';
+/** 64 bits where the memory reaches beyond 4 GiB. */
+export type AddressType = 'i32' | 'i64';
 
-/** Where a byte address is: code (i32) plus a constant offset of the instruction. */
+/** Where a byte address is: code of the address type plus a constant offset of the instruction. */
 export interface Address {
   readonly code: Code;
   readonly offset: number;
@@ -74,10 +76,12 @@ export class IndexBuilder {
   private fresh = 0;
   private readonly f: FunctionBuilder;
   readonly type: IndexType;
+  readonly addressType: AddressType;
 
-  constructor(f: FunctionBuilder, type: IndexType) {
+  constructor(f: FunctionBuilder, type: IndexType, addressType: AddressType) {
     this.f = f;
     this.type = type;
+    this.addressType = addressType;
   }
 
   /** Makes `name` stand for code in the scope that is open. */
@@ -141,11 +145,20 @@ export class IndexBuilder {
     const depth = this.depthOf(moving);
     const loop = this.loops.get(depth);
     const pointer = loop && this.pointer(base, moving, constant, loop, depth);
-    if (pointer) return withConstant(pointer.code, constant - pointer.constant);
-    if (moving === 0) return withConstant(base.code, constant);
+    if (pointer) return this.shifted(pointer.code, constant - pointer.constant);
+    if (moving === 0) return this.shifted(base.code, constant);
     const key = `${base.name}:${keyOf(moving)}`;
-    const sum = instruction('i32.add', base.code, this.sum(moving, 'i32'));
-    return withConstant(this.f.hoist(depth, key, 'i32', sum), constant);
+    const sum = this.joined(base.code, this.sum(moving, this.addressType));
+    return this.shifted(this.f.hoist(depth, key, this.addressType, sum), constant);
+  }
+
+  private joined(address: Code, bytes: Code): Code {
+    return combine(this.addressType, 'add', address, bytes);
+  }
+
+  private shifted(code: Code, offset: number): Address {
+    if (isOffset(offset)) return { code, offset };
+    return { code: this.joined(code, constantOfType(this.addressType, offset)), offset: 0 };
   }
 
   private pointer(base: Base, moving: Expression, constant: number, loop: Loop, depth: number) {
@@ -160,12 +173,13 @@ export class IndexBuilder {
     const stride = multiply(coefficient, loop.step);
     if (this.depthOf(rest) >= depth || this.depthOf(stride) >= depth) return undefined;
     const first = add(multiply(coefficient, loop.start), rest, constant);
-    const local = this.f.newLocal('i32');
-    const start = instruction('i32.add', base.code, this.sum(first, 'i32'));
-    const advance = this.sum(stride, 'i32');
+    const type = this.addressType;
+    const local = this.f.newLocal(type);
+    const start = this.joined(base.code, this.sum(first, type));
+    const advance = this.sum(stride, type);
     const scope = this.f.scopeAt(depth);
     scope.before.push(...setLocal(local, start));
-    scope.after.push(...setLocal(local, instruction('i32.add', getLocal(local), advance)));
+    scope.after.push(...setLocal(local, this.joined(getLocal(local), advance)));
     const made = { code: getLocal(local), constant };
     loop.pointers.set(place, [...all, made]);
     return made;
@@ -225,7 +239,8 @@ export class IndexBuilder {
   private atom(atom: Atom, type: IndexType, depth: number): Code {
     const code = atom.kind === 'variable' ? this.lookup(atom.name).code : this.operation(atom);
     if (type === this.type) return code;
-    return this.f.hoist(depth, `wrap:${atom.key}`, 'i32', instruction('i32.wrap_i64', code));
+    const cast = type === 'i32' ? 'i32.wrap_i64' : 'i64.extend_i32_s';
+    return this.f.hoist(depth, `cast:${atom.key}`, type, instruction(cast, code));
   }
 
   private operation(atom: Operation): Code {
@@ -315,11 +330,6 @@ const isSimple = (code: Code): boolean => {
 };
 
 const isOffset = (offset: number): boolean => offset >= 0 && offset < lowestAddress;
-
-function withConstant(code: Code, offset: number): Address {
-  if (isOffset(offset)) return { code, offset };
-  return { code: instruction('i32.add', code, constant32(offset)), offset: 0 };
-}
 
 const termExpression = (term: Term): Expression =>
   subtract({ kind: 'sum', constant: 0, terms: [term], key: term.key }, 0);

@@ -10,18 +10,19 @@ import {
   branch,
   type Code,
   constant32,
+  constant64,
   getLocal,
   instruction,
   loop,
   setLocal,
 } from './wasm-encode.js';
+import type { AddressType } from './wasm-index.js';
 import { loadElement, storeElement } from './wasm-memory.js';
 import {
   constantOf,
   elementOf,
   elementsOf,
   fromElements,
-  isWide,
   scalarType,
   type Value,
 } from './wasm-value.js';
@@ -33,9 +34,21 @@ const count = (value: Value): readonly number[] =>
 function elementAddress(c: Context, buffer: string, index: Value, lane: number) {
   const { base, memory } = bufferOf(c, buffer);
   const element = elementOf(index, c.lanes, lane);
-  const narrow = isWide(index.type.dtype) ? instruction('i32.wrap_i64', element) : element;
-  const bytes = instruction('i32.mul', narrow, constant32(bytesOfMemory[memory]));
-  return { code: c.f.define('i32', instruction('i32.add', base.code, bytes)), offset: 0 };
+  const type = c.index.addressType;
+  const own = scalarType(index.type.dtype) === type ? element : castIndex(type, index, element);
+  const wide = type === 'i64';
+  const size = bytesOfMemory[memory];
+  const bytes = wide
+    ? instruction('i64.mul', own, constant64(size))
+    : instruction('i32.mul', own, constant32(size));
+  const sum = instruction(wide ? 'i64.add' : 'i32.add', base.code, bytes);
+  return { code: c.f.define(type, sum), offset: 0 };
+}
+
+function castIndex(to: AddressType, index: Value, element: Code): Code {
+  if (to === 'i32') return instruction('i32.wrap_i64', element);
+  const { dtype } = index.type;
+  return instruction(dtype === 'u32' ? 'i64.extend_i32_u' : 'i64.extend_i32_s', element);
 }
 
 const maskOf = (c: Context, mask: ValueId | undefined): Value | undefined =>

@@ -2,8 +2,9 @@
  * The language of the WebAssembly device: tile programs in, one module's bytes out.
  *
  * The module imports its memory as ("env", "memory") and exports one function per kernel with the
- * parameters (i32 address of the buffer addresses, i32 address of the i64 sizes, i32 address of
- * scratch, i64 first task, i64 end of tasks). Buffers start at or above `lowestAddress`.
+ * parameters (address of the buffer addresses, address of the i64 sizes, address of scratch, i64
+ * first task, i64 end of tasks). Addresses are i32, or i64 on a target whose addresses have 64
+ * bits. Buffers start at or above `lowestAddress`.
  */
 import { build } from '../base/build.js';
 import { refused, tooLarge } from '../base/errors.js';
@@ -28,7 +29,7 @@ import {
   type WasmFunction,
 } from './wasm-encode.js';
 import { FunctionBuilder } from './wasm-function.js';
-import { IndexBuilder } from './wasm-index.js';
+import { type AddressType, IndexBuilder } from './wasm-index.js';
 import { findSplatLoads } from './wasm-splat.js';
 import { statements } from './wasm-statements.js';
 import type { Lanes } from './wasm-value.js';
@@ -37,10 +38,14 @@ export const wasmLanguage: Language = {
   name: 'wasm',
   build,
   emit(kernels, target) {
-    const bytes = encodeModule(kernels.map((kernel) => kernelFunction(kernel, target)));
+    const functions = kernels.map((kernel) => kernelFunction(kernel, target));
+    const bytes = encodeModule(functions, addressTypeOf(target));
     return { language: 'wasm', target: target.id, bytes, entries: kernels.map(entryOf) };
   },
 };
+
+const addressTypeOf = ({ addressBits }: Target): AddressType =>
+  addressBits === 64 ? 'i64' : 'i32';
 
 /** Limits of the JavaScript interface of WebAssembly. */
 const maxLocals = 50_000;
@@ -81,19 +86,20 @@ function lanesOf(kernel: TileProgram): Lanes {
 function kernelFunction(kernel: TileProgram, target: Target): WasmFunction {
   if (kernel.contract !== 1) throw refused('tile program', `contract ${kernel.contract}`);
   const lanes = lanesOf(kernel);
-  const f = new FunctionBuilder(['i32', 'i32', 'i32', 'i64', 'i64']);
-  const index = new IndexBuilder(f, kernel.indexType);
+  const address = addressTypeOf(target);
+  const f = new FunctionBuilder([address, address, address, 'i64', 'i64']);
+  const index = new IndexBuilder(f, kernel.indexType, address);
   bindSizes(kernel, f, index);
   const context: Context = {
     f,
     index,
     lanes,
     fused: target.fusedMultiplyAdd,
-    buffers: bindBuffers(kernel, f),
+    buffers: bindBuffers(kernel, f, address),
     values: new Map(),
     variables: new Map(),
     splatLoads: findSplatLoads(kernel.body, lanes),
-    status: kernel.mayFail ? bufferAddress(f, kernel.buffers.length) : undefined,
+    status: kernel.mayFail ? bufferAddress(f, address, kernel.buffers.length) : undefined,
   };
   taskLoop(kernel, context);
   if (f.locals.length > maxLocals) {
@@ -105,8 +111,10 @@ function kernelFunction(kernel: TileProgram, target: Target): WasmFunction {
   return { name: kernel.name, parameters: f.parameters, locals: f.locals, body: f.body };
 }
 
-const bufferAddress = (f: FunctionBuilder, position: number): Code =>
-  f.define('i32', memoryAccess('i32.load', 4 * position, getLocal(blockParameter)));
+function bufferAddress(f: FunctionBuilder, type: AddressType, position: number): Code {
+  const [opcode, bytes] = type === 'i64' ? (['i64.load', 8] as const) : (['i32.load', 4] as const);
+  return f.define(type, memoryAccess(opcode, bytes * position, getLocal(blockParameter)));
+}
 
 function bindSizes(kernel: TileProgram, f: FunctionBuilder, index: IndexBuilder): void {
   kernel.sizes.forEach((name, i) => {
@@ -116,16 +124,24 @@ function bindSizes(kernel: TileProgram, f: FunctionBuilder, index: IndexBuilder)
   });
 }
 
-function bindBuffers(kernel: TileProgram, f: FunctionBuilder): ReadonlyMap<string, Buffer> {
+function bindBuffers(
+  kernel: TileProgram,
+  f: FunctionBuilder,
+  type: AddressType,
+): ReadonlyMap<string, Buffer> {
   const buffers = new Map<string, Buffer>();
   kernel.buffers.forEach(({ name, memory }, i) => {
-    buffers.set(name, { base: { name, code: bufferAddress(f, i) }, memory });
+    buffers.set(name, { base: { name, code: bufferAddress(f, type, i) }, memory });
   });
   let at = 0;
   for (const { name, memory, length } of kernel.scratch) {
     at = aligned(at);
-    const start = instruction('i32.add', getLocal(scratchParameter), constant32(at));
-    buffers.set(name, { base: { name, code: f.define('i32', start) }, memory });
+    const scratch = getLocal(scratchParameter);
+    const start =
+      type === 'i64'
+        ? instruction('i64.add', scratch, constant64(at))
+        : instruction('i32.add', scratch, constant32(at));
+    buffers.set(name, { base: { name, code: f.define(type, start) }, memory });
     at += length * bytesOfMemory[memory];
   }
   return buffers;

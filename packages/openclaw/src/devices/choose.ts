@@ -50,3 +50,30 @@ export async function openBackend(ids: readonly string[]): Promise<Backend> {
   }
   throw first;
 }
+
+/**
+ * The device with addresses of 64 bits, where it was not chosen by a row's name and an error says
+ * that a model needs more memory than others reach. Undefined where that is not so.
+ */
+export async function withWiderAddresses(
+  backend: Backend,
+  error: unknown,
+): Promise<Backend | undefined> {
+  if (backend.kind !== 'device' || !isFailure(error) || error.code !== 'OC-MEMORY-01') return;
+  const { id, plugin, target } = backend.opened;
+  const need = Number(error.details['need']);
+  if (id.includes('/') || need <= target.memoryBytes) return;
+  const rows = plugin.targets.filter(
+    (row) => row.addressBits === 64 && target.addressBits !== 64 && row.memoryBytes >= need,
+  );
+  for (const row of rows.toReversed()) {
+    try {
+      const opened = await openDevice(row.id);
+      const narrow = { op: 'device', node: id, reason: error.what };
+      return { kind: 'device', opened, skipped: [...backend.skipped, narrow] };
+    } catch (cause) {
+      if (!isFailure(cause) || cause.kind !== 'unavailable') throw cause;
+    }
+  }
+  return;
+}

@@ -2,7 +2,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { closeDevices, isFailure, zeros } from '@open-claw/core';
+import { setFlagsFromString } from 'node:v8';
+import { closeDevices, isFailure, use, zeros } from '@open-claw/core';
+import { wasmDevice } from '@open-claw/device-wasm';
 import { writeModel } from '@open-claw/formats';
 import { afterAll, describe, expect, it } from 'vitest';
 import { denseModel, modelFolder, reshapeModel, unknownModel } from '../testing/models.js';
@@ -119,6 +121,25 @@ describe('a model', () => {
   it('tells the devices that were wished for and are not there', async () => {
     const model = await loadModel(dense(), { device: 'no-such-chip,interpreter' });
     expect(model.fallbacks).toMatchObject([{ op: 'device', node: 'no-such-chip' }]);
+  });
+
+  it('takes the row with wider addresses where memory is too small without', async () => {
+    setFlagsFromString('--experimental-wasm-memory64');
+    const plugin = wasmDevice();
+    const small = async () =>
+      (await plugin.probe()).map((entry) =>
+        'target' in entry ? { ...entry, target: { ...entry.target, memoryBytes: 8 } } : entry,
+      );
+    const options = { plugin: { ...plugin, probe: small }, device: 'wasm' };
+    await closeDevices();
+    const model = await loadModel(dense(), options);
+    const { z } = await model.run({ x: [[1, 2, 3]] });
+    expect(z?.data).toEqual(Float32Array.of(22, 0));
+    expect(model.backend.device).toMatch(/^wasm\/memory64/);
+    expect(model.fallbacks).toMatchObject([{ op: 'device', node: 'wasm' }]);
+    await model.dispose();
+    await closeDevices();
+    use(plugin);
   });
 
   it('opens a row of a device by its id', async () => {

@@ -21,7 +21,7 @@ import {
   type Slot,
   specializeModel,
 } from '@open-claw/formats';
-import { type Backend, type BackendFacts, factsOf } from '../devices/choose.js';
+import { type Backend, type BackendFacts, factsOf, withWiderAddresses } from '../devices/choose.js';
 import { givenInputs, type ModelPort, outputPorts, portOf, type Sizes } from './ports.js';
 import { factsForSizes, fits, type Prepared, prepare } from './prepared.js';
 import { byName, checkOutputs, knownTensor, StandIns, tensorsIn } from './tensors.js';
@@ -88,10 +88,8 @@ export class Model {
   /** Inputs that the caller gives. */
   readonly inputs: readonly ModelPort[];
   readonly outputs: readonly ModelPort[];
-  /** Where it runs, and how that is known. */
-  readonly backend: BackendFacts;
   readonly proto: ModelProto;
-  private readonly target: Backend;
+  private target: Backend;
   private readonly options: ModelOptions;
   private readonly importOptions: ImportOptions;
   private prepared: Prepared[] = [];
@@ -111,7 +109,6 @@ export class Model {
     this.proto = proto;
     this.target = target;
     this.options = options;
-    this.backend = factsOf(target);
     this.importOptions = importOptionsOf(proto, options);
     this.inputs = givenInputs(proto).map((info) => portOf(info, sizes));
     this.outputs = outputPorts(proto, sizes, imported);
@@ -127,8 +124,15 @@ export class Model {
     const waits = imported.refusals.length > 0 && canWait(imported);
     if (imported.refusals.length > 0 && !waits) importModel(proto, importOptions);
     const model = new Model(proto, target, options, imported);
-    if (!waits) await model.add(imported, new Map(), [], []);
+    if (waits) return model;
+    const add = (): Promise<unknown> => model.add(imported, new Map(), [], []);
+    await add().catch((error: unknown) => model.widened(error, target).then(add));
     return model;
+  }
+
+  /** Where it runs, and how that is known. */
+  get backend(): BackendFacts {
+    return factsOf(this.target);
   }
 
   /** What runs elsewhere than wished for. */
@@ -148,6 +152,26 @@ export class Model {
    * after a failure nothing stale is readable.
    */
   async run(inputs: ModelInputs, options: ModelRunOptions = {}): Promise<ModelOutputs> {
+    const { target } = this;
+    return this.runOnce(inputs, options).catch(async (error: unknown) => {
+      await this.widened(error, target);
+      return this.runOnce(inputs, options);
+    });
+  }
+
+  /** Moves to a row of the device whose addresses reach further. Throws the error where none is. */
+  private async widened(error: unknown, before: Backend): Promise<void> {
+    const wider = await withWiderAddresses(before, error);
+    if (wider === undefined) throw error;
+    // Another run may have moved already.
+    if (this.target !== before) return;
+    this.mostBytes = this.peakBytes;
+    this.target = wider;
+    const all = this.prepared.splice(0);
+    await Promise.all(all.map(({ executable }) => executable.dispose()));
+  }
+
+  private async runOnce(inputs: ModelInputs, options: ModelRunOptions): Promise<ModelOutputs> {
     const call = this.callLike(inputs, isOfKind) ?? (await this.callFor(inputs));
     const { imported, executable } = call.prepared;
     const { tensors } = call;
