@@ -23,6 +23,8 @@ export interface Context {
   readonly variables: Map<VariableId, { readonly type: TileType; readonly locals: number[] }>;
   /** Loads whose elements are only used in every lane of a vector. */
   readonly splatLoads: ReadonlySet<ValueId>;
+  /** Those of them that wait for the dot that uses them, with what its result is assigned to. */
+  readonly waitingLoads: ReadonlyMap<ValueId, VariableId>;
   /** Address of the status word. */
   readonly status: Code | undefined;
 }

@@ -108,6 +108,12 @@ export class IndexBuilder {
     this.loops.set(this.f.depth, { index, start, step, pointers: new Map() });
   }
 
+  /** Index of the innermost loop around the scope that is open, where it never is negative. */
+  countedUp(): Code | undefined {
+    const loop = this.loops.get(this.f.depth);
+    return loop && provablyAtLeast(loop.start, 0) ? this.names.get(loop.index)?.code : undefined;
+  }
+
   unfollow(depth: number): void {
     this.loops.delete(depth);
   }

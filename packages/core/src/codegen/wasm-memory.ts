@@ -184,7 +184,7 @@ export function load(
   const natural = naturalType(memory);
   const loaded: TileType = { ...type, dtype: natural };
   if (c.splatLoads.has(id) && natural === type.dtype && access.mask === undefined) {
-    const value = loadSplats(c, loaded, access, other);
+    const value = loadSplats(c, id, loaded, access, other);
     if (value !== undefined) return value;
   }
   const region = regionOf(c, access, loaded);
@@ -197,16 +197,27 @@ export function load(
 }
 
 /** Each element loaded into all lanes of a vector; undefined for edges and narrow types. */
-function loadSplats(c: Context, type: TileType, access: Access, other: number): Value | undefined {
+function loadSplats(
+  c: Context,
+  id: ValueId,
+  type: TileType,
+  access: Access,
+  other: number,
+): Value | undefined {
   const bytes = bytesOfMemory[bufferOf(c, access.buffer).memory];
   const opcode = bytes === 4 ? 'v128.load32_splat' : 'v128.load64_splat';
   if (bytes < 4 || c.lanes === 1 || bytes * c.lanes > 16) return undefined;
   const region = regionOf(c, access, type);
   if (wholeCondition(c, region) !== undefined) return splatEdge(c, region, opcode, other);
-  const pieces = eachElement(region).map(([row, column]) => {
+  const loads = eachElement(region).map(([row, column]) => {
     const at = addressOf(c, region, row, column);
-    return c.f.define('v128', memoryAccess(opcode, at.offset, at.code));
+    return memoryAccess(opcode, at.offset, at.code);
   });
+  const waitsFor = c.waitingLoads.get(id);
+  if (waitsFor !== undefined) {
+    return { type, form: 'splat', pieces: loads, depth: c.f.depth, waitsFor };
+  }
+  const pieces = loads.map((code) => c.f.define('v128', code));
   return { type, form: 'splat', pieces, depth: c.f.depth };
 }
 

@@ -1,5 +1,5 @@
 /** Which loads are only used in every lane of vectors, so that they are loaded that way. */
-import type { Operation, Statement, TileType, ValueId } from '../kernel/tile.js';
+import type { Operation, Statement, TileType, ValueId, VariableId } from '../kernel/tile.js';
 import { elementsOf, isVector, type Lanes } from './wasm-value.js';
 
 type Let = Extract<Statement, { kind: 'let' }>;
@@ -81,6 +81,29 @@ export function findSplatLoads(body: readonly Statement[], lanes: Lanes): Readon
     }
   }
   return new Set(loads.filter((id) => used.has(id) && !asScalar.has(id)));
+}
+
+/**
+ * Loads that only one dot uses as its left operand, with nothing in between that writes: they may
+ * wait until the dot needs them. Each with the variable that becomes the dot.
+ */
+export function findWaitingLoads(body: readonly Statement[]): ReadonlyMap<ValueId, VariableId> {
+  const all = flatten(body);
+  const uses = new Map<ValueId, number>();
+  for (const id of all.flatMap(mentioned)) uses.set(id, (uses.get(id) ?? 0) + 1);
+  const found = new Map<ValueId, VariableId>();
+  let loads = new Set<ValueId>();
+  all.forEach((s, i) => {
+    if (s.kind !== 'let') loads = new Set();
+    else if (s.operation.kind === 'load') loads.add(s.id);
+    else if (s.operation.kind === 'dot' && loads.has(s.operation.a)) {
+      const { a } = s.operation;
+      const next = all[i + 1];
+      const isAssigned = next?.kind === 'assign' && next.value === s.id;
+      if (isAssigned && uses.get(a) === 1) found.set(a, next.variable);
+    }
+  });
+  return found;
 }
 
 function inEveryLane(

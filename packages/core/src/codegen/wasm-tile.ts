@@ -1,7 +1,7 @@
 /** Tile operations that move values between lanes and rows: broadcast, reduce, scan, dot. */
 import { internal, refused } from '../base/errors.js';
 import type { ComputeType } from '../base/target.js';
-import type { TileReduction, TileType } from '../kernel/tile.js';
+import type { TileReduction, TileType, VariableId } from '../kernel/tile.js';
 import {
   binaryScalar,
   binaryVector,
@@ -9,12 +9,13 @@ import {
   multiplyAddVector,
 } from './wasm-arithmetic.js';
 import type { Context } from './wasm-context.js';
-import { type Code, instruction, shuffle } from './wasm-encode.js';
+import { type Code, instruction, setLocal, shuffle } from './wasm-encode.js';
 import {
   elementOf,
   elementsOf,
   extractLane,
   fromElements,
+  isFloat,
   isVector,
   isWide,
   type Lanes,
@@ -304,9 +305,21 @@ export function dot(
   let sums = range(rows * perRow).map((i) =>
     vector ? vectorOf(c.f, accumulator, c.lanes, i) : elementOf(accumulator, c.lanes, i),
   );
+  const groups = vector && a.waitsFor !== undefined ? groupsOfRows(c, dtype, rows, perRow) : 1;
+  const height = Math.ceil(rows / groups);
   for (const k of range(depth)) {
+    let held: Code = [];
+    const made: Code[] = [];
+    const keep = (code: Code): Code => {
+      made.push(code);
+      return code;
+    };
     sums = sums.map((sum, i) => {
       const row = Math.floor(i / perRow);
+      if (i % perRow === 0) {
+        if (row > 0 && row % height === 0) endBlock(c, row, made, a.waitsFor);
+        if (a.waitsFor !== undefined) held = c.f.define('v128', a.pieces[row * depth + k] as Code);
+      }
       if (!vector) {
         if (unit !== undefined) throw refused('products of pairs', 'columns are no whole vectors');
         const left = elementOf(a, c.lanes, row * depth + k);
@@ -314,16 +327,52 @@ export function dot(
         const code = multiplyAddScalar(dtype, c.fused, [left, right, sum]);
         return c.f.define(scalarType(dtype), code);
       }
-      const left = splatOf(c.f, a, c.lanes, row * depth + k);
+      const left = a.waitsFor !== undefined ? held : splatOf(c.f, a, c.lanes, row * depth + k);
       const right = vectorOf(c.f, b, c.lanes, k * perRow + (i % perRow));
       if (unit !== undefined) {
         const products = instruction('i32x4.dot_i16x8_s', left, right);
-        return c.f.define('v128', instruction('i32x4.add', sum, products));
+        return keep(c.f.define('v128', instruction('i32x4.add', sum, products)));
       }
-      return c.f.define('v128', multiplyAddVector(dtype, c.lanes, c.fused, [left, right, sum]));
+      const code = multiplyAddVector(dtype, c.lanes, c.fused, [left, right, sum]);
+      return keep(c.f.define('v128', code));
     });
   }
   return { type, form: vector ? 'vector' : 'scalar', pieces: sums, depth: c.f.depth };
+}
+
+/** Registers that engines leave to code on x86, and what a product takes that is rounded alone. */
+const registers = 15;
+
+/**
+ * Groups of rows whose operands are loaded one group after the other, so that all stay in
+ * registers; 1 where they do anyway, or where that is out of reach.
+ */
+function groupsOfRows(c: Context, dtype: ComputeType, rows: number, vectors: number): number {
+  if (c.index.countedUp() === undefined) return 1;
+  const free = registers - (c.fused && isFloat(dtype) ? 0 : 1) - (rows + 1) * vectors;
+  if (rows <= free) return 1;
+  return Math.ceil(rows / 2) <= free ? 2 : 1;
+}
+
+/**
+ * Engines move all loads of a block ahead of its arithmetic, and spill what finds no register. A
+ * way out of the loop ends the block; it is never taken, but they cannot know that an index is not
+ * negative. The variable holds the sums made so far, or their making would move behind it.
+ */
+function endBlock(
+  c: Context,
+  row: number,
+  made: readonly Code[],
+  variable: VariableId | undefined,
+): void {
+  const counter = c.index.countedUp();
+  const { locals = [] } = (variable !== undefined && c.variables.get(variable)) || {};
+  if (counter === undefined) return;
+  made.forEach((sum, i) => {
+    c.f.emit(setLocal(locals[i] as number, sum));
+  });
+  const never = instruction(`${c.index.type}.eq`, counter, c.index.constant(-row));
+  c.f.emit([...instruction('br_if', never), 1]);
 }
 
 /** Whether any lane of a bool tile is true, as i32. */

@@ -5,7 +5,7 @@
  */
 import { internal } from '../base/errors.js';
 import type { ComputeType } from '../base/target.js';
-import type { TileType } from '../kernel/tile.js';
+import type { TileType, VariableId } from '../kernel/tile.js';
 import {
   type Code,
   constant32,
@@ -35,6 +35,8 @@ export interface Value {
   readonly uniform?: Value;
   /** All bits of all elements are 0. */
   readonly isZero?: boolean;
+  /** Pieces are loads that wait for the dot that this variable becomes. */
+  readonly waitsFor?: VariableId;
   /** For a bool: what it says is less than what. */
   readonly less?: readonly [Value, Value];
 }

@@ -30,7 +30,7 @@ import {
 } from './wasm-encode.js';
 import { FunctionBuilder } from './wasm-function.js';
 import { type AddressType, IndexBuilder } from './wasm-index.js';
-import { findSplatLoads } from './wasm-splat.js';
+import { findSplatLoads, findWaitingLoads } from './wasm-splat.js';
 import { statements } from './wasm-statements.js';
 import type { Lanes } from './wasm-value.js';
 
@@ -99,6 +99,7 @@ function kernelFunction(kernel: TileProgram, target: Target): WasmFunction {
     values: new Map(),
     variables: new Map(),
     splatLoads: findSplatLoads(kernel.body, lanes),
+    waitingLoads: findWaitingLoads(kernel.body),
     status: kernel.mayFail ? bufferAddress(f, address, kernel.buffers.length) : undefined,
   };
   taskLoop(kernel, context);

@@ -22,8 +22,9 @@ export function accumulatorsOf(target: Target, vectors: number): number {
 }
 
 /**
- * Tile shapes where all operands of a step lie in registers before its first multiplication, and
- * one register is the engine's own; a product that is rounded on its own takes another.
+ * Tile shapes where the operands of a step lie in registers before its multiplications, those of
+ * one half of the rows after those of the other, and one register is the engine's own; a product
+ * that is rounded on its own takes another.
  */
 function tilesAhead(
   target: Target,
@@ -31,10 +32,11 @@ function tilesAhead(
 ): readonly { vectors: number; height: number }[] {
   const isFused = target.fusedMultiplyAdd && (type === 'f32' || type === 'f64');
   const free = target.vectorRegisters - 1 - (isFused ? 0 : 1);
-  return [3, 2, 1].map((vectors) => ({
-    vectors,
-    height: Math.max(1, Math.floor((free - vectors) / (vectors + 1))),
-  }));
+  return [3, 2, 1].map((vectors) => {
+    let height = 1;
+    while ((height + 2) * vectors + Math.ceil((height + 1) / 2) <= free) height++;
+    return { vectors, height };
+  });
 }
 
 /** Sums that run at once so that two units of four steps are always busy. */
