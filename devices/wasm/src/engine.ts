@@ -1,63 +1,108 @@
 /** What the JavaScript engine around us can do, found by trying. */
-import type { Target, TileProgram } from '@open-claw/core/device/contract';
+import type { MatrixUnit, Target, TileProgram } from '@open-claw/core/device/contract';
 import { wasmLanguage } from '@open-claw/core/device/wasm';
 import { entryFunctions } from './memory.js';
 import { isWide, targets } from './target.js';
 import { wideMemory, widthOfEngine } from './wide.js';
 
-const at = (buffer: string) => ({ buffer, address: 0, strides: [1] });
+type Type = Extract<TileProgram['body'][number], { kind: 'let' }>['type'];
+type Operation = Extract<TileProgram['body'][number], { kind: 'let' }>['operation'];
+const at = (buffer: string, strides: readonly number[]) => ({ buffer, address: 0, strides });
 
-/** d = a · b + c on one vector, or one element for scalar code. */
-function multiplyAddProgram(target: Target): TileProgram {
-  const lanes = target.vectorBytes / 4 || 1;
-  const type = { dtype: 'f32', shape: [lanes] } as const;
+/** A kernel of d from a, b and c by one operation; each of 16 bytes. */
+function probeProgram(
+  target: Target,
+  memory: 'f32' | 'i32',
+  types: readonly [a: Type, b: Type, c: Type],
+  operation: Operation,
+): TileProgram {
+  const type = types[2];
+  const strides = ({ shape }: Type): readonly number[] => [0, 1].slice(2 - shape.length);
   const buffers = ['a', 'b', 'c', 'd'];
   return {
     contract: 1,
     name: 'probe',
     target: target.id,
-    lanes,
+    lanes: target.vectorBytes / 4 || 1,
     group: 1,
-    buffers: buffers.map((name) => ({ name, memory: 'f32', access: 'readWrite' })),
+    buffers: buffers.map((name) => ({ name, memory, access: 'readWrite' })),
     sizes: [],
     indexType: 'i32',
     scratch: [],
     grid: [],
     body: [
-      ...[0, 1, 2].map(
-        (id) =>
-          ({
-            kind: 'let',
-            id,
-            type,
-            operation: { kind: 'load', access: at(buffers[id] as string) },
-          }) as const,
-      ),
-      { kind: 'let', id: 3, type, operation: { kind: 'multiplyAdd', a: 0, b: 1, c: 2 } },
-      { kind: 'store', access: at('d'), value: 3 },
+      ...types.map((each, id) => {
+        const access = at(buffers[id] as string, strides(each));
+        return { kind: 'let', id, type: each, operation: { kind: 'load', access } } as const;
+      }),
+      { kind: 'let', id: 3, type, operation },
+      { kind: 'store', access: at('d', strides(type)), value: 3 },
     ],
     mayFail: false,
   };
 }
 
-/** (1 + e)(1 − e) − 1 for e = 2⁻¹³: −2⁻²⁶ with one rounding, 0 with two; undefined if invalid. */
-async function residual(target: Target): Promise<number | undefined> {
-  const { bytes } = wasmLanguage.emit([multiplyAddProgram(target)], target);
+/** Bytes of d for those of a, b and c; undefined where the engine has no such instructions. */
+async function run(
+  program: TileProgram,
+  target: Target,
+  given: readonly ArrayBufferView[],
+): Promise<ArrayBuffer | undefined> {
+  const { bytes } = wasmLanguage.emit([program], target);
   const code = bytes as Uint8Array<ArrayBuffer>;
   if (!WebAssembly.validate(code)) return undefined;
   const wide = isWide(target);
   const memory = wide ? wideMemory(2, 2, false) : new WebAssembly.Memory({ initial: 2 });
   const { instance } = await WebAssembly.instantiate(code, { env: { memory } });
   const start = 65536;
-  const e = 2 ** -13;
   const addresses = [start, start + 16, start + 32, start + 48];
   if (wide) new BigInt64Array(memory.buffer, 0, 4).set(addresses.map(BigInt));
   else new Uint32Array(memory.buffer, 0, 4).set(addresses);
-  new Float32Array(memory.buffer, start, 12).set(
-    [1 + e, 1 - e, -1].flatMap((value) => new Array<number>(4).fill(value)),
-  );
+  given.forEach(({ buffer, byteOffset, byteLength }, i) => {
+    const from = new Uint8Array(buffer, byteOffset, byteLength);
+    new Uint8Array(memory.buffer, start + 16 * i, 16).set(from);
+  });
   entryFunctions(instance.exports, wide)['probe']?.(0, 0, 0, 0n, 1n);
-  return new Float32Array(memory.buffer, start + 48, 1)[0];
+  return memory.buffer.slice(start + 48, start + 64) as ArrayBuffer;
+}
+
+/** (1 + e)(1 − e) − 1 for e = 2⁻¹³: −2⁻²⁶ with one rounding, 0 with two; undefined if invalid. */
+async function residual(target: Target): Promise<number | undefined> {
+  const type: Type = { dtype: 'f32', shape: [target.vectorBytes / 4 || 1] };
+  const operation: Operation = { kind: 'multiplyAdd', a: 0, b: 1, c: 2 };
+  const e = 2 ** -13;
+  const given = [1 + e, 1 - e, -1].map((value) => new Float32Array(4).fill(value));
+  const program = probeProgram(target, 'f32', [type, type, type], operation);
+  const found = await run(program, target, given);
+  return found && new Float32Array(found)[0];
+}
+
+/**
+ * Whether products of bytes are exact, also the largest: engines may take the sum of two in 16
+ * bits, or the unsigned factors as signed ones.
+ */
+async function isExact(target: Target, { name }: MatrixUnit): Promise<boolean> {
+  const types = [[1, 1], [1, 4], [1, 4]].map((shape, i): Type => {
+    return { dtype: i < 2 ? 'u32' : 'i32', shape };
+  });
+  const operation: Operation = { kind: 'dot', a: 0, b: 1, accumulator: 2, unit: name };
+  const program = probeProgram(target, 'i32', types as [Type, Type, Type], operation);
+  for (const [left, right] of [
+    [255, 127],
+    [255, -128],
+    [1, -1],
+  ] as const) {
+    const given = [
+      new Uint8Array(16).fill(left),
+      new Int8Array(16).fill(right),
+      new Int32Array(4).fill(7),
+    ];
+    const found = await run(program, target, given);
+    if (found === undefined || new Int32Array(found).some((sum) => sum !== 7 + 4 * left * right)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 /** The rows with wide or narrow addresses that this engine runs, fastest last. */
@@ -70,7 +115,10 @@ export async function availableTargets(wide: boolean): Promise<readonly Target[]
       const found = await residual(target);
       // A relaxed multiply-add that rounds twice is not what its row says.
       const kept = target.fusedMultiplyAdd ? found === -(2 ** -26) : found !== undefined;
-      return kept ? [target] : [];
+      if (!kept) return [];
+      const bytes = target.matrixUnits.filter(({ left }) => left === 'u8');
+      const exact = await Promise.all(bytes.map((unit) => isExact(target, unit)));
+      return exact.every((each) => each) ? [target] : [];
     }),
   );
   return results.flat();

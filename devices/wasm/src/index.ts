@@ -19,6 +19,7 @@ import { wideBytes } from './wide.js';
 
 export { WasmDevice } from './device.js';
 export {
+  relaxedDotTarget,
   relaxedTarget,
   scalarTarget,
   simdTarget,

@@ -23,6 +23,16 @@ const pairUnit: MatrixUnit = {
   interleave: 2,
 };
 
+/** Words of four bytes, those of the left unsigned, multiplied and added to sums in one. */
+const byteUnit: MatrixUnit = {
+  ...pairUnit,
+  name: 'dot-u8i8',
+  left: 'u8',
+  right: 'i8',
+  k: 4,
+  interleave: 4,
+};
+
 /** 128-bit vectors; multiply-add rounds twice. */
 export const simdTarget: Target = {
   id: 'wasm/simd128',
@@ -34,7 +44,7 @@ export const simdTarget: Target = {
   operandsAhead: true,
   cores: 1,
   // An engine does not tell; nearly every CPU of today has at least this.
-  cacheBytes: [32 * kibibyte, 256 * kibibyte],
+  cacheBytes: [32 * kibibyte, 512 * kibibyte],
   maxGroup: 1,
   preferredGroup: 1,
   sharedBytes: 0,
@@ -75,6 +85,13 @@ export const relaxedTarget: Target = {
   fusedMultiplyAdd: true,
 };
 
+/** With a relaxed product of bytes that is exact for all of them, unsigned by signed. */
+export const relaxedDotTarget: Target = {
+  ...relaxedTarget,
+  id: 'wasm/relaxed-dot',
+  matrixUnits: [byteUnit, pairUnit],
+};
+
 /** Engines without vector instructions. */
 export const scalarTarget: Target = {
   ...simdTarget,
@@ -87,6 +104,7 @@ export const scalarTarget: Target = {
 const wide = (target: Target, id: string): Target => ({ ...target, id, addressBits: 64 });
 export const wideTarget: Target = wide(simdTarget, 'wasm/memory64');
 export const wideRelaxedTarget: Target = wide(relaxedTarget, 'wasm/memory64-relaxed');
+export const wideDotTarget: Target = wide(relaxedDotTarget, 'wasm/memory64-relaxed-dot');
 
 export const isWide = ({ addressBits }: Target): boolean => addressBits === 64;
 
@@ -95,6 +113,8 @@ export const targets: readonly Target[] = [
   scalarTarget,
   simdTarget,
   relaxedTarget,
+  relaxedDotTarget,
   wideTarget,
   wideRelaxedTarget,
+  wideDotTarget,
 ];

@@ -279,6 +279,7 @@ const vector = {
   'f64x2.relaxed_madd': 263,
   'i32x4.relaxed_laneselect': 267,
   'i64x2.relaxed_laneselect': 268,
+  'i32x4.relaxed_dot_i8x16_i7x16_add_s': 275,
 } as const;
 
 /** After the prefix 0xfe. */

@@ -283,8 +283,10 @@ function transposeBlock(c: Context, rows: readonly Code[]): readonly Code[] {
   ];
 }
 
-/** Words of two signed halves; see target.matrixUnits. */
+/** Words of two signed halves, and of four bytes; see target.matrixUnits. */
 const pairUnit = 'dot-i16';
+const byteUnit = 'dot-u8i8';
+const units: readonly (string | undefined)[] = [pairUnit, byteUnit];
 
 /** accumulator[m, n] + a[m, k] · b[k, n], fully unrolled. */
 export function dot(
@@ -299,13 +301,14 @@ export function dot(
   const columns = type.shape.at(-1) as number;
   const { dtype } = type;
   const isPlain = a.type.dtype === dtype && b.type.dtype === dtype;
-  if (unit === undefined ? !isPlain : unit !== pairUnit) throw internal('dot of unequal dtypes');
+  if (unit === undefined ? !isPlain : !units.includes(unit)) throw internal('dot of unequal dtypes');
   const vector = isVector(type, c.lanes);
   const perRow = vector ? columns / c.lanes : columns;
   let sums = range(rows * perRow).map((i) =>
     vector ? vectorOf(c.f, accumulator, c.lanes, i) : elementOf(accumulator, c.lanes, i),
   );
-  const groups = vector && a.waitsFor !== undefined ? groupsOfRows(c, dtype, rows, perRow) : 1;
+  const isFused = unit === byteUnit || (c.fused && isFloat(dtype));
+  const groups = vector && a.waitsFor !== undefined ? groupsOfRows(c, isFused, rows, perRow) : 1;
   const height = Math.ceil(rows / groups);
   for (const k of range(depth)) {
     let held: Code = [];
@@ -321,7 +324,7 @@ export function dot(
         if (a.waitsFor !== undefined) held = c.f.define('v128', a.pieces[row * depth + k] as Code);
       }
       if (!vector) {
-        if (unit !== undefined) throw refused('products of pairs', 'columns are no whole vectors');
+        if (unit !== undefined) throw refused('products of words', 'columns are no whole vectors');
         const left = elementOf(a, c.lanes, row * depth + k);
         const right = elementOf(b, c.lanes, k * columns + (i % perRow));
         const code = multiplyAddScalar(dtype, c.fused, [left, right, sum]);
@@ -329,7 +332,11 @@ export function dot(
       }
       const left = a.waitsFor !== undefined ? held : splatOf(c.f, a, c.lanes, row * depth + k);
       const right = vectorOf(c.f, b, c.lanes, k * perRow + (i % perRow));
-      if (unit !== undefined) {
+      if (unit === byteUnit) {
+        const code = instruction('i32x4.relaxed_dot_i8x16_i7x16_add_s', right, left, sum);
+        return keep(c.f.define('v128', code));
+      }
+      if (unit === pairUnit) {
         const products = instruction('i32x4.dot_i16x8_s', left, right);
         return keep(c.f.define('v128', instruction('i32x4.add', sum, products)));
       }
@@ -347,9 +354,9 @@ const registers = 15;
  * Groups of rows whose operands are loaded one group after the other, so that all stay in
  * registers; 1 where they do anyway, or where that is out of reach.
  */
-function groupsOfRows(c: Context, dtype: ComputeType, rows: number, vectors: number): number {
+function groupsOfRows(c: Context, isFused: boolean, rows: number, vectors: number): number {
   if (c.index.countedUp() === undefined) return 1;
-  const free = registers - (c.fused && isFloat(dtype) ? 0 : 1) - (rows + 1) * vectors;
+  const free = registers - (isFused ? 0 : 1) - (rows + 1) * vectors;
   if (rows <= free) return 1;
   return Math.ceil(rows / 2) <= free ? 2 : 1;
 }

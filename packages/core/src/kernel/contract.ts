@@ -102,7 +102,8 @@ export function lowerContract(
   const bytes = chooseBytes(plan, unpacked, target, constant);
   if (bytes !== undefined) {
     const [row, column] = [unpacked.rows, unpacked.columns].map((all) => all.at(-1) ?? one);
-    const tile = registerTile(target, 'i32', row?.extent ?? 1, column?.extent ?? 1);
+    const sizes = [row?.extent ?? 1, column?.extent ?? 1] as const;
+    const tile = registerTile(target, 'i32', ...sizes, bytes.unit.left === 'u8');
     const once = { left: isConstantValue(step, plan.left.node), right: constant };
     return withCost(lowerBytes(plan, unpacked, target, names, tile, bytes, once), cost);
   }

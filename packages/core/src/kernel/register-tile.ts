@@ -26,11 +26,10 @@ export function accumulatorsOf(target: Target, vectors: number): number {
  * one half of the rows after those of the other, and one register is the engine's own; a product
  * that is rounded on its own takes another.
  */
-function tilesAhead(
+export function tilesAhead(
   target: Target,
-  type: ComputeType,
+  isFused: boolean,
 ): readonly { vectors: number; height: number }[] {
-  const isFused = target.fusedMultiplyAdd && (type === 'f32' || type === 'f64');
   const free = target.vectorRegisters - 1 - (isFused ? 0 : 1);
   return [3, 2, 1].map((vectors) => {
     let height = 1;
@@ -42,15 +41,22 @@ function tilesAhead(
 /** Sums that run at once so that two units of four steps are always busy. */
 const busySums = 9;
 
+/** What a step of a tile costs by its sums: loads, one per vector and one per row, and waiting. */
+export function costOfTile(target: Target, vectors: number, height: number): number {
+  const waits = target.operandsAhead === true && vectors * height < busySums ? 1 / 12 : 0;
+  return 1 + 1 / vectors / 4 + 1 / height / 2 + waits;
+}
+
 /**
  * A tile whose accumulators stay in registers. `rows` and `columns` are the sizes of the problem
- * where they are known; `wide` says that a tile may be several vectors wide.
+ * where they are known; `isFused` says that a product is rounded, or made, with its sum.
  */
 export function registerTile(
   target: Target,
   type: ComputeType,
   rows: Expression,
   columns: Expression,
+  isFused = target.fusedMultiplyAdd && (type === 'f32' || type === 'f64'),
 ): RegisterTile {
   const lanes = Math.max(1, Math.floor(target.vectorBytes / bytesOfType(type)));
   const widest = target.vectorRegisters >= 32 || lanes === 1 ? [2, 1, 3, 4] : [2, 1];
@@ -58,7 +64,7 @@ export function registerTile(
   const scalar = lanes === 1 ? (accumulatorsOf(target, 1) > 16 ? [8, 4, 2, 1] : [4, 2, 1]) : widest;
   const shapes =
     target.operandsAhead === true && lanes > 1
-      ? tilesAhead(target, type).map((shape) => ({
+      ? tilesAhead(target, isFused).map((shape) => ({
           ...shape,
           height: fewTiles(rows, shape.height),
         }))
@@ -72,9 +78,7 @@ export function registerTile(
     const width = vectors * lanes;
     const covered =
       wanted === Number.POSITIVE_INFINITY ? 1 : (Math.ceil(wanted / width) * width) / wanted;
-    const waits = target.operandsAhead === true && vectors * height < busySums ? 1 / 12 : 0;
-    // Loads per accumulation: one per vector and one per row.
-    const cost = covered * (1 + 1 / vectors / 4 + 1 / height / 2 + waits);
+    const cost = covered * costOfTile(target, vectors, height);
     if (cost < bestCost - 1e-9) {
       best = { rows: height, columns: width, lanes };
       bestCost = cost;

@@ -30,6 +30,19 @@ export function countOf(
   return blocks * block === out ? block : minimum(block, subtract(out, starts[at] as Expression));
 }
 
+/** Begin, end and outputs of each of the equal tiles of a row. */
+function tilesOf<T extends Expression>(
+  { outputs, tallTiles }: ChannelPlan,
+  count: T,
+): readonly (readonly [number, T | number, number])[] {
+  const tall = (tallTiles ?? 0) * outputs;
+  if (tallTiles === undefined || tall === count) return [[0, count, outputs]];
+  return [
+    [0, tall, outputs],
+    [tall, count, outputs - 1],
+  ];
+}
+
 export class ChannelTiles {
   private readonly site: WindowSite;
   private readonly channels: ChannelPlan;
@@ -40,8 +53,6 @@ export class ChannelTiles {
   /** A line of a tile as it is summed up, and rows of all channels of a block. */
   private readonly sums: string;
   private readonly turned: string;
-  /** Outputs of a tile, in whole vectors. */
-  private readonly wide: number;
   /** Elements from a row of one channel to that of the next, once turned. */
   private readonly pitch: number;
 
@@ -56,11 +67,17 @@ export class ChannelTiles {
     this.weightsAt = weightsAt;
     const { lanes, columns, outputs, lines, band } = channels;
     const memory = this.type as MemoryType;
-    this.wide = Math.ceil(outputs / lanes) * lanes;
     const block = band.axes.at(-1)?.block ?? 0;
-    this.pitch = Math.max(block + this.wide - outputs, Math.ceil(block / lanes) * lanes);
-    this.sums = frame.scratch(memory, this.wide * columns);
+    const ends = tilesOf(channels, block).map(([, end, each]) => end + this.wideOf(each) - each);
+    this.pitch = Math.max(...ends, Math.ceil(block / lanes) * lanes);
+    this.sums = frame.scratch(memory, this.wideOf(outputs) * columns);
     this.turned = frame.scratch(memory, lines * columns * this.pitch);
+  }
+
+  /** Outputs of a tile, in whole vectors. */
+  private wideOf(outputs: number): number {
+    const { lanes } = this.channels;
+    return Math.ceil(outputs / lanes) * lanes;
   }
 
   /** All outputs of the bound block of channels in the task's block, which begins at `starts`. */
@@ -87,11 +104,13 @@ export class ChannelTiles {
     const { plan, bindings } = this.site;
     const last = plan.spatial.length - 1;
     const count = countOf(this.site, channels.band, starts, last);
-    b.for(0, count, channels.outputs, (column) => {
-      this.accumulate([...local, column]).forEach((sum, down) => {
-        this.turn(sum, down, column);
+    for (const [begin, end, outputs] of tilesOf(channels, count)) {
+      b.for(begin, end, outputs, (column) => {
+        this.accumulate([...local, column], outputs).forEach((sum, down) => {
+          this.turn(sum, down, column, outputs);
+        });
       });
-    });
+    }
     const place = local.map((at, i) => add(starts[i] as Expression, at));
     place.forEach((at, i) => {
       bindings.set(spatialName(i), at);
@@ -112,16 +131,16 @@ export class ChannelTiles {
   }
 
   /** One variable [outputs, columns] for each line of the tile. */
-  private accumulate(local: readonly Expression[]): readonly Variable[] {
+  private accumulate(local: readonly Expression[], outputs: number): readonly Variable[] {
     const { b, channels } = this;
-    const { outputs, columns, lines } = channels;
+    const { columns, lines } = channels;
     const type = { dtype: this.type, shape: [outputs, columns] };
     const zero = b.broadcast(b.literal(this.type, 0), type.shape);
     const sums = Array.from({ length: lines }, () => b.variable(zero, type));
     walkSteps(b, this.site.plan, channels, (step) => {
       const weights = this.weightsAt(step);
       sums.forEach((sum, down) => {
-        const x = this.inputs(step, local, down);
+        const x = this.inputs(step, local, down, outputs);
         b.assign(sum, b.dot(x, weights, b.read(sum)));
       });
     });
@@ -129,7 +148,12 @@ export class ChannelTiles {
   }
 
   /** Inputs of neighbouring outputs for one kernel element: [outputs, 1]. */
-  private inputs({ depth, taps }: Step, local: readonly Expression[], down: number): Value {
+  private inputs(
+    { depth, taps }: Step,
+    local: readonly Expression[],
+    down: number,
+    outputs: number,
+  ): Value {
     const { b, channels } = this;
     const { plan } = this.site;
     const last = plan.spatial.length - 1;
@@ -138,14 +162,15 @@ export class ChannelTiles {
     });
     const address = bandAddress(channels.band, depth, padded);
     const strides = [(plan.spatial[last] as Spatial).stride, 0];
-    const type = { dtype: this.type, shape: [channels.outputs, 1] };
+    const type = { dtype: this.type, shape: [outputs, 1] };
     return b.load(type, { buffer: this.input, address, strides }, { volatile: true });
   }
 
   /** Turns a line of a tile: [outputs, channels] to a part of [channels, outputs of a row]. */
-  private turn(sum: Variable, down: number, column: Expression): void {
-    const { b, channels, wide, pitch } = this;
+  private turn(sum: Variable, down: number, column: Expression, outputs: number): void {
+    const { b, channels, pitch } = this;
     const { lanes, columns } = channels;
+    const wide = this.wideOf(outputs);
     b.store({ buffer: this.sums, address: 0, strides: [columns, 1] }, b.read(sum));
     const from = { buffer: this.sums, address: 0, pitch: columns };
     const address = add(column, down * columns * pitch);

@@ -1,5 +1,8 @@
 /** The command `claw`. */
+import { switchOnFeatures } from './engine.js';
 import { runCommandLine } from './run.js';
+
+switchOnFeatures();
 
 // A reader that has seen enough closes the pipe; that is no failure of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
