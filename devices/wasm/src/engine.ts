@@ -82,7 +82,11 @@ async function residual(target: Target): Promise<number | undefined> {
  * bits, or the unsigned factors as signed ones.
  */
 async function isExact(target: Target, { name }: MatrixUnit): Promise<boolean> {
-  const types = [[1, 1], [1, 4], [1, 4]].map((shape, i): Type => {
+  const types = [
+    [1, 1],
+    [1, 4],
+    [1, 4],
+  ].map((shape, i): Type => {
     return { dtype: i < 2 ? 'u32' : 'i32', shape };
   });
   const operation: Operation = { kind: 'dot', a: 0, b: 1, accumulator: 2, unit: name };

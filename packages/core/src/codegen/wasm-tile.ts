@@ -301,7 +301,7 @@ export function dot(
   const columns = type.shape.at(-1) as number;
   const { dtype } = type;
   const isPlain = a.type.dtype === dtype && b.type.dtype === dtype;
-  if (unit === undefined ? !isPlain : !units.includes(unit)) throw internal('dot of unequal dtypes');
+  if (unit === undefined ? !isPlain : !units.includes(unit)) throw internal('dot of unlike dtypes');
   const vector = isVector(type, c.lanes);
   const perRow = vector ? columns / c.lanes : columns;
   let sums = range(rows * perRow).map((i) =>
