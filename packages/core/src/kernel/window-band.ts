@@ -253,13 +253,23 @@ class BandRow {
 
   /** A row of padding alone. */
   fill(extent: number): void {
-    this.walk(extent, (column, count) => this.store(column, count, this.padding));
+    this.walk(0, extent, (column, count) => this.store(column, count, this.padding));
   }
 
   /** The elements of a row with the padding at its ends. */
   copy(extent: number): void {
     const { axis, place } = this;
-    this.walk(extent, (column, count) => {
+    const inside = this.site.frame.target.operandsAhead === true ? this.wholes(extent) : undefined;
+    if (inside !== undefined) {
+      const piece = (isMasked: boolean) => (column: Expression, count: number) =>
+        this.store(column, count, this.elements(column, count, isMasked));
+      const [from, to] = inside;
+      this.walk(0, from, piece(true));
+      this.walk(from, to, piece(false));
+      this.walk(to, extent, piece(true));
+      return;
+    }
+    this.walk(0, extent, (column, count) => {
       const first = add(place.origin, column);
       const end = add(first, count - 1);
       const above = provablyAtLeast(first, 0) ? 1 : lessThan(-1, first);
@@ -271,11 +281,27 @@ class BandRow {
     });
   }
 
-  private walk(extent: number, body: (column: Expression, count: number) => void): void {
+  /** Columns of whole vectors that have no padding, where that is known of every row. */
+  private wholes(extent: number): readonly [number, number] | undefined {
     const { lanes } = this;
-    const rest = extent % lanes;
-    if (extent > rest) this.b.for(0, extent - rest, lanes, (column) => body(column, lanes));
-    if (rest > 0) body(extent - rest, rest);
+    const { origin } = this.place;
+    const { size, inputDilation } = this.axis;
+    if (typeof origin !== 'number' || typeof size !== 'number' || inputDilation > 1) return;
+    const from = Math.ceil(Math.max(0, -origin) / lanes) * lanes;
+    const vectors = Math.floor((Math.min(extent, size - origin) - from) / lanes);
+    return vectors > 0 ? [from, from + vectors * lanes] : undefined;
+  }
+
+  private walk(
+    start: number,
+    end: number,
+    body: (column: Expression, count: number) => void,
+  ): void {
+    const { lanes } = this;
+    const rest = (end - start) % lanes;
+    const whole = end - rest;
+    if (whole > start) this.b.for(start, whole, lanes, (column) => body(column, lanes));
+    if (rest > 0) body(whole, rest);
   }
 
   private store(column: Expression, count: number, value: Value): void {

@@ -30,8 +30,11 @@ export interface ChannelPlan {
   readonly constant: boolean;
 }
 
-/** Part of the second cache for a task's band; what remains is for weights. */
-const bandShare = 1 / 4;
+/**
+ * Part of the second cache for a task's band; what remains is for weights. Where engines do not
+ * tell its size, it is larger than the least that they have.
+ */
+const bandShare = ({ operandsAhead }: Target): number => (operandsAhead === true ? 1 / 2 : 1 / 4);
 /** Part of the first cache for inputs that several kernel elements read. */
 const chunkShare = 1 / 4;
 const usualNearCache = 2 ** 15;
@@ -131,7 +134,7 @@ export function planChannels(plan: WindowPlan, target: Target): ChannelPlan | un
     (target.operandsAhead === true ? unpacked : 1) *
     costOfTile(target, other.columns / lanes, other.rows);
   if (rowCost < tile.cost) return undefined;
-  const made = channelPlan(plan, target, sizes, tile, { share: bandShare });
+  const made = channelPlan(plan, target, sizes, tile, { share: bandShare(target) });
   const places = out.reduce((count, each) => count * each, 1);
   return made === undefined || made.constant || places >= leastUses ? made : undefined;
 }
