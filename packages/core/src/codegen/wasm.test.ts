@@ -211,13 +211,16 @@ describe.each(narrow)('32-bit kernels, %i lanes', (lanes) => {
   });
 
   it.each([
-    [1, 'i32'],
-    [2, 'i32'],
-    [4, 'i64'],
+    [1, 'i32', 8],
+    [2, 'i32', 8],
+    [4, 'i64', 8],
+    // Rows in two groups, where vectors have four lanes.
+    [1, 'i64', 12],
+    [3, 'i32', 12],
   ] as const)(
-    'multiplies matrices in a register tile, unrolled %i times, %s indices',
-    (unroll, indexType) => {
-      const [m, n, depth] = [3, 8, 7];
+    'multiplies matrices in a register tile, unrolled %i times, %s indices, %i columns',
+    (unroll, indexType, n) => {
+      const [m, depth] = [3, 7];
       const k = variable('k', variable('K'));
       const result = run({
         lanes,
