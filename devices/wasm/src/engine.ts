@@ -81,7 +81,8 @@ async function residual(target: Target): Promise<number | undefined> {
  * Whether products of bytes are exact, also the largest: engines may take the sum of two in 16
  * bits, or the unsigned factors as signed ones.
  */
-async function isExact(target: Target, { name }: MatrixUnit): Promise<boolean> {
+async function isExact(target: Target, unit: MatrixUnit | undefined): Promise<boolean> {
+  if (unit === undefined) return false;
   const types = [
     [1, 1],
     [1, 4],
@@ -89,7 +90,7 @@ async function isExact(target: Target, { name }: MatrixUnit): Promise<boolean> {
   ].map((shape, i): Type => {
     return { dtype: i < 2 ? 'u32' : 'i32', shape };
   });
-  const operation: Operation = { kind: 'dot', a: 0, b: 1, accumulator: 2, unit: name };
+  const operation: Operation = { kind: 'dot', a: 0, b: 1, accumulator: 2, unit: unit.name };
   const program = probeProgram(target, 'i32', types as [Type, Type, Type], operation);
   for (const [left, right] of [
     [255, 127],
@@ -109,23 +110,40 @@ async function isExact(target: Target, { name }: MatrixUnit): Promise<boolean> {
   return true;
 }
 
-/** The rows with wide or narrow addresses that this engine runs, fastest last. */
+/** Rows that were found to hold, which no later look can change. */
+const found = new Map<boolean, readonly Target[]>();
+
+/**
+ * The rows with wide or narrow addresses that this engine runs, fastest last. An engine that has
+ * the instructions of a row has those of the rows before it, so the fastest is tried first.
+ */
 export async function availableTargets(wide: boolean): Promise<readonly Target[]> {
+  const known = found.get(wide);
+  if (known !== undefined) return known;
   if (typeof WebAssembly === 'undefined') return [];
   if (wide && widthOfEngine() === 'none') return [];
-  const tried = targets.filter((target) => isWide(target) === wide);
-  const results = await Promise.all(
-    tried.map(async (target) => {
-      const found = await residual(target);
-      // A relaxed multiply-add that rounds twice is not what its row says.
-      const kept = target.fusedMultiplyAdd ? found === -(2 ** -26) : found !== undefined;
-      if (!kept) return [];
-      const bytes = target.matrixUnits.filter(({ left }) => left === 'u8');
-      const exact = await Promise.all(bytes.map((unit) => isExact(target, unit)));
-      return exact.every((each) => each) ? [target] : [];
-    }),
-  );
-  return results.flat();
+  const rows = targets.filter((target) => isWide(target) === wide);
+  const plain = rows.filter((target) => bytesOf(target) === undefined);
+  while (plain.length > 0) {
+    const fastest = plain.at(-1) as Target;
+    if (await holds(fastest)) break;
+    plain.pop();
+  }
+  if (plain.at(-1)?.fusedMultiplyAdd !== true) return plain;
+  const more = rows.filter((target) => bytesOf(target) !== undefined);
+  const exact = await Promise.all(more.map((target) => isExact(target, bytesOf(target))));
+  const all = [...plain, ...more.filter((_, at) => exact[at] === true)];
+  found.set(wide, all);
+  return all;
+}
+
+const bytesOf = ({ matrixUnits }: Target): MatrixUnit | undefined =>
+  matrixUnits.find(({ left }) => left === 'u8');
+
+/** A relaxed multiply-add that rounds twice is not what its row says. */
+async function holds(target: Target): Promise<boolean> {
+  const found = await residual(target);
+  return target.fusedMultiplyAdd ? found === -(2 ** -26) : found !== undefined;
 }
 
 /** The engine's name and version as far as it tells. */
