@@ -120,6 +120,25 @@ function pruned(node: Node, used: ReadonlySet<number> | undefined): Replacement 
   });
 }
 
+/** Constants that bodies are given are constants inside, so that kernels there may lay them out. */
+function withConstants(node: Node): Node {
+  const fixed = fixedPlaces(node);
+  if (fixed === undefined) return node;
+  const given = node.inputs.slice(fixed.skip);
+  const isKnown = (i: number): boolean => i >= fixed.inputs && given[i]?.op === 'constant';
+  if (!given.some((_, i) => isKnown(i))) return node;
+  const bodies = bodiesOf(node).map((body) => {
+    const inputs = body.inputs as readonly Node[];
+    const needed = usedInputs(body);
+    const values = inputs.map((x, i) => (needed.has(x) && isKnown(i) ? (given[i] as Node) : x));
+    if (values.every((value, i) => value === inputs[i])) return body;
+    return rebodied(body, inputs, inline(body, values));
+  });
+  return bodies.every((body, i) => body === bodiesOf(node)[i])
+    ? node
+    : withBodies(node, node.inputs, bodies);
+}
+
 /** What shall stand for a node with several results or bodies; undefined keeps it. */
 export function simplifyRegion(
   node: Node,
@@ -132,6 +151,6 @@ export function simplifyRegion(
   if (open !== undefined) return open;
   const simpler = bodies.map(simplifyBody);
   const changed = simpler.some((body, i) => body !== bodies[i]);
-  const rebuilt = changed ? withBodies(node, node.inputs, simpler) : node;
-  return pruned(rebuilt, used) ?? (changed ? rebuilt : undefined);
+  const rebuilt = withConstants(changed ? withBodies(node, node.inputs, simpler) : node);
+  return pruned(rebuilt, used) ?? (rebuilt === node ? undefined : rebuilt);
 }

@@ -2,7 +2,7 @@
 import type { HostTensor } from '../base/host-tensor.js';
 import type { Procedure } from '../codegen/program.js';
 import type { Node } from '../graph/node.js';
-import type { MemoryArgument } from './contract.js';
+import type { Command, MemoryArgument } from './contract.js';
 
 /** Values while a procedure runs. */
 export interface Frame {
@@ -24,6 +24,13 @@ export interface Given {
   readonly copies?: ReadonlyMap<number, MemoryArgument>;
 }
 
+/** A run that is commands and nothing else; right while `isCurrent`. */
+export interface LaunchesOnly {
+  readonly commands: readonly Command[];
+  readonly places: ReadonlyMap<number, MemoryArgument>;
+  isCurrent(): boolean;
+}
+
 export interface Runner {
   readonly procedure: Procedure;
   /** Inputs without a place are in `host` and are written to the device. */
@@ -32,6 +39,11 @@ export interface Runner {
     host: Map<Node, HostTensor>,
     given: Given,
   ): Promise<readonly Outcome[]>;
+  /** The commands of a run with these places; undefined where it may be more than that. */
+  launchesOnly(
+    environment: Map<string, number>,
+    given?: ReadonlyMap<number, MemoryArgument>,
+  ): Promise<LaunchesOnly | undefined>;
   release(): void;
 }
 

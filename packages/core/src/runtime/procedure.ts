@@ -11,7 +11,15 @@ import type { Node } from '../graph/node.js';
 import { Arena } from './arena.js';
 import { checkRequirements } from './bind.js';
 import type { Command, MemoryArgument, Module } from './contract.js';
-import { type Frame, type Given, isSamePlace, type Outcome, type Runner } from './frame.js';
+import {
+  type Frame,
+  type Given,
+  isSamePlace,
+  type LaunchesOnly,
+  type Outcome,
+  type Runner,
+} from './frame.js';
+import type { LoopPlan } from './loop-plan.js';
 import { RegionRunner } from './region.js';
 import { type Session, tensorBytes } from './session.js';
 import { type Evaluator, evaluatorOf, shapeOf } from './sizes.js';
@@ -28,12 +36,6 @@ interface Made {
   readonly command: Command | undefined;
   readonly sizes: readonly (number | undefined)[];
   readonly places: readonly (MemoryArgument | undefined)[];
-}
-
-export interface LaunchesOnly {
-  readonly commands: readonly Command[];
-  readonly places: ReadonlyMap<number, MemoryArgument>;
-  isCurrent(): boolean;
 }
 
 /** A launch with its sizes as functions. */
@@ -101,8 +103,8 @@ export class ProcedureRunner implements Runner {
   }
 
   /**
-   * The launches of a run where they are all that it does and none may fail, with the places that
-   * they use beside those given; they stay right while `isCurrent`.
+   * The commands of a run that launches kernels, and loops over such, and does nothing else; none
+   * may fail.
    */
   async launchesOnly(
     environment: Map<string, number>,
@@ -111,20 +113,32 @@ export class ProcedureRunner implements Runner {
     const { session, procedure } = this;
     const [segment, more] = this.segments;
     if (segment === undefined || more !== undefined) return undefined;
-    const steps = procedure.steps.flatMap((step) => (step.kind === 'launch' ? [step] : []));
-    if (steps.length < procedure.steps.length || steps.some(({ mayFail }) => mayFail)) {
-      return undefined;
-    }
+    if (!procedure.steps.every((step) => this.isCommands(step))) return undefined;
     const places = new Map([...this.fixed, ...given]);
     await segment.arena.place(environment, places);
     const { generation } = segment.arena;
     const commands: Command[] = [];
-    for (const step of steps) {
-      const launch = this.launches.get(step) as ReadyLaunch;
-      const command = await launchCommand(session, launch, { environment, places });
-      if (command !== undefined) commands.push(command);
+    const loops: LoopPlan[] = [];
+    for (const step of procedure.steps) {
+      if (step.kind === 'launch') {
+        const launch = this.launches.get(step) as ReadyLaunch;
+        const command = await launchCommand(session, launch, { environment, places });
+        if (command !== undefined) commands.push(command);
+        continue;
+      }
+      const loop = await this.regions.get(step)?.plan({ environment, places });
+      if (loop === undefined) return undefined;
+      commands.push(...loop.commands);
+      loops.push(loop);
     }
-    return { commands, places, isCurrent: () => segment.arena.generation === generation };
+    const isCurrent = (): boolean =>
+      segment.arena.generation === generation && loops.every((loop) => loop.isCurrent());
+    return { commands, places, isCurrent };
+  }
+
+  private isCommands(step: ProgramStep): boolean {
+    if (step.kind === 'launch') return !step.mayFail;
+    return step.kind === 'region' && step.op === 'loop';
   }
 
   /** Inputs that no place was given for come from the host or from other memory. */

@@ -3,8 +3,16 @@ import { elementCount } from '../base/host-tensor.js';
 import type { Target } from '../base/target.js';
 import type { IfStep, LoopStep, Procedure } from '../codegen/program.js';
 import { ownResults } from '../codegen/segments.js';
-import type { MemoryArgument } from './contract.js';
-import { type Frame, isSamePlace, type Outcome, type Runner } from './frame.js';
+import type { Command, MemoryArgument } from './contract.js';
+import type { Frame, LaunchesOnly, Outcome, Runner } from './frame.js';
+import {
+  copiesOf,
+  copyBetween,
+  type LoopPlaces,
+  type LoopPlan,
+  mostCommands,
+  planOf,
+} from './loop-plan.js';
 import { type Session, tensorBytes } from './session.js';
 import { type Evaluator, evaluatorOf } from './sizes.js';
 
@@ -13,6 +21,8 @@ export class RegionRunner {
   private readonly step: IfStep | LoopStep;
   private readonly bodies: readonly Body[];
   private readonly trip: Evaluator;
+  /** The last plan; 'none' where rounds are more than launches. */
+  private made: LoopPlan | 'none' | undefined;
 
   constructor(session: Session, step: IfStep | LoopStep, runnerOf: (body: Procedure) => Runner) {
     this.session = session;
@@ -23,17 +33,80 @@ export class RegionRunner {
   }
 
   async run(frame: Frame): Promise<void> {
+    const { step, session } = this;
+    const given = this.placesIn(frame);
+    if (step.op === 'if') return this.branch(given.inputs, given.outputs, frame);
+    // A profile waits for every launch.
+    const plan = session.times === undefined ? await this.plan(frame) : undefined;
+    if (plan === undefined) return this.loop(step, given, frame);
+    session.check();
+    await session.breathe();
+    for (const command of plan.commands) session.command(command);
+  }
+
+  private placesIn({ places }: Pick<Frame, 'places'>): LoopPlaces {
     const { step } = this;
     const placesOf = (ids: readonly number[]): MemoryArgument[] =>
-      ids.map((id) => frame.places.get(id) as MemoryArgument);
-    const inputs = placesOf(step.inputs);
-    const outputs = placesOf(step.outputs);
-    if (step.op === 'if') return this.branch(inputs, outputs, frame);
+      ids.map((id) => places.get(id) as MemoryArgument);
+    const [inputs, outputs] = [placesOf(step.inputs), placesOf(step.outputs)];
     // A carried value that its body changes in place needs no second memory.
-    const spare = step.spare.map((id, i) =>
-      id === undefined ? outputs[i] : frame.places.get(id),
+    const spare = (step.op === 'if' ? [] : step.spare).map((id, i) =>
+      id === undefined ? outputs[i] : places.get(id),
     ) as MemoryArgument[];
-    return this.loop(step, inputs, outputs, spare, frame);
+    return { inputs, outputs, spare };
+  }
+
+  /** All rounds of a counted loop as commands; undefined where a round is more than launches. */
+  async plan(frame: Pick<Frame, 'environment' | 'places'>): Promise<LoopPlan | undefined> {
+    const { step, made } = this;
+    if (step.op !== 'loop' || made === 'none') return undefined;
+    const given = this.placesIn(frame);
+    const { environment } = frame;
+    const { inputs, outputs, spare } = given;
+    if (made?.isCurrent() && made.isFor(environment, [...inputs, ...outputs, ...spare])) {
+      return made;
+    }
+    const [body] = this.bodies as readonly [Body];
+    const trip = this.trip(environment);
+    if (trip * Math.max(body.steps, 1) > mostCommands) return undefined;
+    const plan = await this.rounds(step, given, environment, trip);
+    this.made = plan ?? 'none';
+    return plan?.isCurrent() ? plan : undefined;
+  }
+
+  private async rounds(
+    step: LoopStep,
+    given: LoopPlaces,
+    environment: ReadonlyMap<string, number>,
+    trip: number,
+  ): Promise<LoopPlan | undefined> {
+    const [body] = this.bodies as readonly [Body];
+    const invariants = given.inputs.slice(step.carried);
+    const stacked = given.outputs.slice(step.carried);
+    const commands: Command[] = [];
+    const parts: LaunchesOnly[] = [];
+    const carried = given.outputs.slice(0, step.carried);
+    let [current, next]: [readonly MemoryArgument[], readonly MemoryArgument[]] = [
+      carried,
+      given.spare,
+    ];
+    const move = (from: readonly MemoryArgument[], to: readonly MemoryArgument[]): void => {
+      to.forEach((place, i) => {
+        commands.push(...copyBetween(from[i] as MemoryArgument, place));
+      });
+    };
+    move(given.inputs, carried);
+    for (let count = 0; count < trip; count++) {
+      const inside = new Map(environment).set(step.iteration, count);
+      const rows = stacked.map((whole) => rowOf(whole, trip, count));
+      const part = await body.launchesOnly(inside, [...current, ...invariants], [...next, ...rows]);
+      if (part === undefined) return undefined;
+      parts.push(part);
+      commands.push(...part.commands);
+      [current, next] = [next, current];
+    }
+    if (trip % 2 === 1) move(current, carried);
+    return planOf(commands, parts, environment, given);
   }
 
   private async branch(
@@ -51,9 +124,7 @@ export class RegionRunner {
 
   private async loop(
     step: LoopStep,
-    inputs: readonly MemoryArgument[],
-    outputs: readonly MemoryArgument[],
-    spare: readonly MemoryArgument[],
+    { inputs, outputs, spare }: LoopPlaces,
     frame: Frame,
   ): Promise<void> {
     const { session } = this;
@@ -109,7 +180,7 @@ export class RegionRunner {
   }
 
   private copy(from: MemoryArgument, to: MemoryArgument): void {
-    if (!isSamePlace(from, to)) this.session.copy(from, to, to.bytes);
+    for (const command of copyBetween(from, to)) this.session.command(command);
   }
 
   private async isTrueOf(result: Outcome): Promise<boolean> {
@@ -135,6 +206,11 @@ class Body {
   /** Buffers of results that the body may write where they are wanted. */
   private readonly direct: readonly (number | undefined)[];
 
+  /** Steps of a run. */
+  get steps(): number {
+    return this.runner.procedure.steps.length;
+  }
+
   constructor(runner: Runner, target: Pick<Target, 'offsetAlignment'>) {
     this.runner = runner;
     this.alignment = target.offsetAlignment;
@@ -146,6 +222,29 @@ class Body {
     inputs: readonly MemoryArgument[],
     targets: readonly (MemoryArgument | undefined)[],
   ): Promise<readonly Outcome[]> {
+    return this.runner.run(environment, new Map(), { places: this.placesFor(inputs, targets) });
+  }
+
+  /** The commands of a run, with those that put its results where they are wanted. */
+  async launchesOnly(
+    environment: Map<string, number>,
+    inputs: readonly MemoryArgument[],
+    targets: readonly MemoryArgument[],
+  ): Promise<LaunchesOnly | undefined> {
+    const { procedure } = this.runner;
+    if (procedure.requirements.length > 0 || procedure.results.some(({ host }) => host)) {
+      return undefined;
+    }
+    const plan = await this.runner.launchesOnly(environment, this.placesFor(inputs, targets));
+    if (plan === undefined) return undefined;
+    const copies = copiesOf(plan, procedure.results, targets);
+    return { ...plan, commands: [...plan.commands, ...copies] };
+  }
+
+  private placesFor(
+    inputs: readonly MemoryArgument[],
+    targets: readonly (MemoryArgument | undefined)[],
+  ): ReadonlyMap<number, MemoryArgument> {
     const places = new Map<number, MemoryArgument>();
     this.runner.procedure.parameters.forEach(({ buffer }, i) => {
       if (buffer !== undefined) places.set(buffer, inputs[i] as MemoryArgument);
@@ -155,7 +254,7 @@ class Body {
       if (to === undefined || id === undefined || to.offset % this.alignment !== 0) return;
       places.set(id, to);
     });
-    return this.runner.run(environment, new Map(), { places });
+    return places;
   }
 
   release(): void {

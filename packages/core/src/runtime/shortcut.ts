@@ -6,7 +6,8 @@ import { elementCount, emptyTensor, type HostTensor, isStorageOf } from '../base
 import type { Procedure } from '../codegen/program.js';
 import { bindInputs } from './bind.js';
 import type { MemoryArgument, Recording } from './contract.js';
-import type { LaunchesOnly, ProcedureRunner } from './procedure.js';
+import type { LaunchesOnly } from './frame.js';
+import type { ProcedureRunner } from './procedure.js';
 import { type Session, tensorBytes } from './session.js';
 import { shapeOf } from './sizes.js';
 
