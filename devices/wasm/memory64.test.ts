@@ -55,6 +55,8 @@ const cases: Readonly<Record<string, () => Case>> = {
     caseOf([whole('f32', [37, 53])], (x) =>
       core.subtract(x!, core.reduce('maximum', core.multiply(x!, 2), [1], { keep: true })),
     ),
+  'shares of more than the caches hold': () =>
+    caseOf([whole('f32', [700, 128], 3, 1)], (x) => core.softmax(x!)),
   'rows by their indices': () =>
     caseOf([whole('f32', [50, 7]), whole('i32', [20], 0, 50)], (x, at) => core.gather(x!, at!, 0)),
   'a sum along an axis': () =>
