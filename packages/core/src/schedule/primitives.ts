@@ -5,10 +5,12 @@ import type { Graph, Node } from '../graph/node.js';
 import { mayHoldAttention, recogniseAttention } from '../graph/recognise.js';
 import { simplify } from '../graph/simplify.js';
 import { openComposites, openOtherComposites, splitConcats } from './open.js';
+import { splitPhases } from './phases.js';
 import { widenProducts } from './widen.js';
 
 /**
- * Opens every composite but those that `isTaken` keeps whole, plain ones found again; splits what
+ * Opens every composite but those that `isTaken` keeps whole, plain ones found again; splits
+ * convolutions over gaps into phases, and what
  * reads more values than a kernel of the target can bind, and widens small floats where it has no
  * unit for them.
  */
@@ -19,12 +21,13 @@ export function primitivesOf(
 ): Graph {
   const evaluate = { evaluate: interpretNode };
   if (isTaken === undefined) {
-    return fitted(simplify(openComposites(graph), evaluate), target);
+    return fitted(simplify(splitPhases(openComposites(graph)), evaluate), target);
   }
   const found = mayHoldAttention(graph)
     ? recogniseAttention(simplify(graph, evaluate), isTaken)
     : graph;
-  return fitted(simplify(openOtherComposites(found, isTaken), evaluate), target);
+  const open = splitPhases(openOtherComposites(found, isTaken));
+  return fitted(simplify(open, evaluate), target);
 }
 
 function fitted(graph: Graph, target: Target | undefined): Graph {
