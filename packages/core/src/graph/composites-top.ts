@@ -22,7 +22,7 @@ import type { Node } from './node.js';
 
 const leastKey = -(2 ** 31);
 /** Lines below this length are sorted whole. */
-const shortestLine = 4096;
+const shortestLine = 256;
 
 /** Whether blocks pay: fixed sizes, the last axis, keys of 32 bits, and few of many wanted. */
 export function isFewOf(x: Node, k: unknown, axis: number): k is number {
@@ -32,7 +32,7 @@ export function isFewOf(x: Node, k: unknown, axis: number): k is number {
   }
   if (!x.shape.every((size) => typeof size === 'number' && size > 0)) return false;
   const isWord = x.dtype === 'f32' || x.dtype === 'i32';
-  return isWord && k > 0 && length >= shortestLine && k * 64 <= length;
+  return isWord && k > 0 && length >= shortestLine && k * 32 <= length;
 }
 
 /** Whole numbers in the order of the result: the best is the largest, NaN the least. */
