@@ -148,6 +148,10 @@ export function loadParts(
   other: number | bigint,
 ): readonly string[] {
   const layout = layoutOf(type.shape, k.program.lanes);
+  if (access.later !== undefined) {
+    const pointer = `${bufferName(access.buffer)} + ${indexText(access.later)}`;
+    k.line(`__builtin_prefetch(${pointer}, 0, 2);`);
+  }
   return Array.from({ length: partCount(layout) }, (_, index) => {
     const part = partOf(k, access, type.shape, index);
     // Beyond the end of the memory the hint is without effect.

@@ -120,9 +120,11 @@ export function lowerBytes(
         };
         return b.load({ dtype: 'u32', shape: [height, 1] }, access);
       },
-      right: (panel, step) => {
+      address: (panel) => multiply(panelNumber(panel), steps, tile.columns),
+      right: (panel, step, hints) => {
         const line = add(multiply(panelNumber(panel), steps), step);
-        const access = { buffer: panels, address: multiply(line, tile.columns), strides: [0, 1] };
+        const address = multiply(line, tile.columns);
+        const access = { buffer: panels, address, strides: [0, 1], ...hints };
         return b.load({ dtype: 'u32', shape: [1, tile.columns] }, access);
       },
       initial: (panel) => {

@@ -7,8 +7,10 @@ import { bytesOf, type DType } from '../base/dtype.js';
 import {
   add,
   type Expression,
+  lessThan,
   multiply,
   product,
+  provablyAtLeast,
   substitute,
   subtract,
   variable,
@@ -83,32 +85,39 @@ export function writePack(
     const panel = bindings.get('panel') as Expression;
     const base = panelAddress(plan, groups, tile, bindings, panel);
     const first = multiply(panel, tile.columns);
-    writeLoops(b, original, bindings, () => {
-      const whole = typeof inner?.extent === 'number' && inner.extent % tile.columns === 0;
-      const axis: TileAxis = { name: laneName, count: tile.columns };
-      const tail = whole ? undefined : subtract(inner?.extent ?? 1, first);
-      const values = new ValueLowering({
-        builder: b,
-        target,
-        bufferOf: (node) => frame.input(node),
-        finish: (e) => substitute(e, bind),
-        tile: [tail === undefined ? axis : { ...axis, tail }],
-        known: () => undefined,
-        failBase: names.failBase,
+    const walk = (tail: Expression | undefined): void =>
+      writeLoops(b, original, bindings, () => {
+        const axis: TileAxis = { name: laneName, count: tile.columns };
+        const values = new ValueLowering({
+          builder: b,
+          target,
+          bufferOf: (node) => frame.input(node),
+          finish: (e) => substitute(e, bind),
+          tile: [tail === undefined ? axis : { ...axis, tail }],
+          known: () => undefined,
+          failBase: names.failBase,
+        });
+        const bind = (name: string): Expression | undefined => {
+          if (name === inner?.name) return add(first, variable(laneName, tile.columns));
+          return groups.dropped.has(name) && !isDepth(plan, name) ? 0 : bindings.get(name);
+        };
+        const value = values.value(plan.right.node, plan.right.index);
+        const cast = lowerCast(b, target, plan.right.node.dtype, dtype, false, value);
+        const zero = b.literal(computeType(dtype), 0);
+        const mask = values.tailMask();
+        const filled = mask === undefined ? cast : b.select(mask, cast, zero);
+        const flat = substitute(plan.depth, bindings.get);
+        const address = add(base, multiply(flat, tile.columns));
+        b.store({ buffer: to, address, strides: [1] }, b.broadcast(filled, [tile.columns]));
       });
-      const bind = (name: string): Expression | undefined => {
-        if (name === inner?.name) return add(first, variable(laneName, tile.columns));
-        return groups.dropped.has(name) && !isDepth(plan, name) ? 0 : bindings.get(name);
-      };
-      const value = values.value(plan.right.node, plan.right.index);
-      const cast = lowerCast(b, target, plan.right.node.dtype, dtype, false, value);
-      const zero = b.literal(computeType(dtype), 0);
-      const mask = values.tailMask();
-      const filled = mask === undefined ? cast : b.select(mask, cast, zero);
-      const flat = substitute(plan.depth, bindings.get);
-      const address = add(base, multiply(flat, tile.columns));
-      b.store({ buffer: to, address, strides: [1] }, b.broadcast(filled, [tile.columns]));
-    });
+    const extent = inner?.extent ?? 1;
+    if (typeof extent === 'number' && extent % tile.columns === 0) walk(undefined);
+    else {
+      const tail = subtract(extent, first);
+      const masked = (): void => walk(tail);
+      if (!provablyAtLeast(extent, tile.columns)) masked();
+      else b.if(lessThan(tail, tile.columns), masked, () => walk(undefined));
+    }
   });
   const shape = { lanes: tile.lanes, group: 1, grid };
   const packNames = { ...names, name: `${names.name}_pack` };

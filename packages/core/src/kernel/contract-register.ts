@@ -6,13 +6,13 @@ import {
   add,
   ceilDivide,
   type Expression,
-  equal,
   floorDivide,
   lessThan,
   minimum,
   modulo,
   multiply,
   provablyAtLeast,
+  type Size,
   substitute,
   subtract,
   variable,
@@ -21,8 +21,9 @@ import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
+import { type TaskBlocks, taskBlocks } from './contract-blocks.js';
 import { panelAddress, panelType } from './contract-pack.js';
-import { panelBudget, panelsOf } from './contract-panels.js';
+import { panelsOf } from './contract-panels.js';
 import { type ContractPlan, extentOf, type MergedGroups } from './contract-plan.js';
 import {
   type Bound,
@@ -34,19 +35,19 @@ import {
 import { computeType, lowerCast, rawType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
+import { LeftBlock } from './left-block.js';
 import { dividesBy, type LeftPanels } from './left-pack.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
-import type { Operands, RightElements, WordOperands } from './register-operands.js';
-import { fewTiles, isOneTile, type RegisterTile } from './register-tile.js';
+import type { Hints, Operands, RightElements, WordOperands } from './register-operands.js';
+import type { RegisterTile } from './register-tile.js';
+import { writeRowTiles } from './row-tiles.js';
+import { bytesAhead } from './streaming.js';
 import { eachRow } from './tile-epilogue.js';
 import { type Place, type TileAxis, ValueLowering } from './value.js';
 
 const rowName = 'row';
 const depthName = 'step';
-
-/** Tasks per core that even out the end of a launch. */
-const tasksPerCore = 4;
 
 export function writeRegisterContract(
   plan: ContractPlan,
@@ -114,6 +115,8 @@ class RegisterWriter implements ContractSite {
   private readonly leftBuffer: string | undefined;
   private readonly right: RightElements | undefined;
   private readonly words: WordOperands | undefined;
+  private blocks: TaskBlocks | undefined;
+  private block: LeftBlock | undefined;
   private readonly rowExtent: Expression;
   private readonly columnExtent: Expression;
 
@@ -153,17 +156,35 @@ class RegisterWriter implements ContractSite {
     const { builder: b, groups, tile } = this;
     const outer = [...groups.batch, ...groups.rows.slice(0, -1), ...groups.columns.slice(0, -1)];
     const panelCount = panelsOf(groups.columns.at(-1), tile.columns);
-    const panelsPerTask = isOneTile(this.rowExtent, tile) ? 1 : this.panelsPerTask(panelCount);
-    const blocks = ceilDivide(panelCount, panelsPerTask);
-    const rowsPerTask = this.rowsPerTask(blocks);
-    const rowBlocks = ceilDivide(this.rowExtent, rowsPerTask);
-    const tasks = [...outer, axis('columnBlock', blocks), axis('rowBlock', rowBlocks)];
+    const blocks = taskBlocks(this.frame.target, tile, {
+      rows: this.rowExtent,
+      panels: panelCount,
+      depth: this.words?.steps ?? extentOf(this.plan.groups.depth),
+      outer: extentOf(outer),
+      isPacked: this.panels !== undefined || this.words !== undefined,
+      bytes: this.frame.target.vectorBytes > 0 ? this.frame.target.vectorBytes / tile.lanes : 4,
+    });
+    this.blocks = blocks;
+    const isPlain = this.left === undefined && this.words === undefined;
+    this.block = isPlain ? LeftBlock.of(this, tile, blocks) : undefined;
+    const tasks = [
+      ...outer,
+      axis('rowBlock', ceilDivide(this.rowExtent, blocks.rows)),
+      axis('columnBlock', ceilDivide(panelCount, blocks.panels)),
+    ];
     const grid = writeTasks(b, tasks, 1, this.bindings, () => {
-      const firstPanel = multiply(this.bound('columnBlock'), panelsPerTask);
-      const lastPanel = minimum(add(firstPanel, panelsPerTask), panelCount);
-      const start = multiply(this.bound('rowBlock'), rowsPerTask);
-      const end = minimum(add(start, rowsPerTask), this.rowExtent);
-      this.walk([start, end], [firstPanel, lastPanel]);
+      const firstPanel = multiply(this.bound('columnBlock'), blocks.panels);
+      const lastPanel = minimum(add(firstPanel, blocks.panels), panelCount);
+      const start = multiply(this.bound('rowBlock'), blocks.rows);
+      const end = minimum(add(start, blocks.rows), this.rowExtent);
+      this.block?.copy(start, end);
+      const { group } = blocks;
+      if (group >= blocks.panels) this.walk([start, end], [firstPanel, lastPanel]);
+      else {
+        b.for(firstPanel, lastPanel, group, (panel) => {
+          this.walk([start, end], [panel, minimum(add(panel, group), lastPanel)]);
+        });
+      }
     });
     return this.frame.finish(this.names, { lanes: tile.lanes, group: 1, grid });
   }
@@ -172,69 +193,13 @@ class RegisterWriter implements ContractSite {
     return this.bindings.get(name) as Expression;
   }
 
-  private panelsPerTask(panelCount: Expression): number {
-    const depth = this.words?.steps ?? extentOf(this.plan.groups.depth);
-    const panelBytes = (typeof depth === 'number' ? depth : 512) * this.tile.columns * 4;
-    const most = Math.max(1, Math.floor(panelBudget(this.frame.target) / Math.max(panelBytes, 1)));
-    // Blocks of equal size: a last one of a few panels would read all rows again for them.
-    return typeof panelCount === 'number' ? fewTiles(panelCount, most) : most;
-  }
-
-  /** Multiple of the tile's rows; fewer where there would not be enough tasks. */
-  private rowsPerTask(blocks: Expression): number {
-    const { rows } = this.tile;
-    if (typeof this.rowExtent !== 'number') return rows * 8;
-    const tiles = Math.ceil(this.rowExtent / rows);
-    const others = typeof blocks === 'number' ? blocks : 4;
-    const wanted = (tasksPerCore * this.frame.target.cores) / Math.max(others, 1);
-    return rows * Math.max(1, Math.min(tiles, Math.ceil(tiles / wanted)));
-  }
-
-  /**
-   * Tiles of rows. A packed left operand has zeros beyond the last row; otherwise a short tile is
-   * its own code, in powers of two where its height is not known.
-   */
   private walkRows(
     start: Expression,
     end: Expression,
     body: (row: Expression, height: number) => void,
   ): void {
-    const { builder: b } = this;
-    const { rows } = this.tile;
-    const total = this.rowExtent;
-    if (typeof total === 'number' || this.left !== undefined) {
-      const packed = this.left !== undefined || dividesBy(total, rows);
-      const short = packed || typeof total !== 'number' ? rows : total % rows;
-      b.for(start, end, rows, (row) => {
-        if (packed) body(row, rows);
-        else if (typeof total === 'number' && total < rows) body(row, short);
-        else {
-          const last = lessThan(subtract(total, row), rows);
-          b.if(
-            last,
-            () => body(row, short),
-            () => body(row, rows),
-          );
-        }
-      });
-      return;
-    }
-    const count = subtract(end, start);
-    const whole = multiply(floorDivide(count, rows), rows);
-    const rest = modulo(count, rows);
-    const middle = b.bind(add(start, whole));
-    if (!equal(whole, 0)) b.for(start, middle, rows, (row) => body(row, rows));
-    if (equal(rest, 0)) return;
-    if (typeof rest === 'number') {
-      body(middle, rest);
-      return;
-    }
-    const left = b.bind(rest);
-    for (let height = largestPower(rows - 1); height >= 1; height /= 2) {
-      const before = subtract(left, modulo(left, multiply(2, height)));
-      const wanted = modulo(floorDivide(left, height), 2);
-      b.if(wanted, () => body(b.bind(add(middle, before)), height));
-    }
+    const rows = { total: this.rowExtent, tile: this.tile.rows, packed: this.left !== undefined };
+    writeRowTiles(this.builder, rows, [start, end], body);
   }
 
   private writeTile(row: Expression, height: number, panel: Expression): void {
@@ -269,14 +234,14 @@ class RegisterWriter implements ContractSite {
     panel: Expression,
     tail: Expression | undefined,
   ): Variable {
-    const { builder: b, tile, plan } = this;
+    const { builder: b, tile, plan, words } = this;
     const dtype = computeType(plan.node.attributes.accumulate);
     const type = { dtype, shape: [height, tile.columns] };
-    const { words } = this;
     if (words !== undefined) {
       const sums = b.variable(b.broadcast(words.initial(panel), type.shape), type);
+      const hintsAt = this.hints(row, words.address(panel), words.steps);
       b.for(0, words.steps, 1, (step) => {
-        const [a, c] = [words.left(row, height, step), words.right(panel, step)];
+        const [a, c] = [words.left(row, height, step), words.right(panel, step, hintsAt(step))];
         b.assign(sums, b.dot(a, c, b.read(sums), words.unit));
       });
       return sums;
@@ -286,12 +251,30 @@ class RegisterWriter implements ContractSite {
     const base =
       this.panels === undefined ? 0 : panelAddress(plan, this.groups, tile, this.bindings, panel);
     const leftBase = this.left?.address(this.bindings, floorDivide(row, tile.rows));
+    const hintsAt = this.hints(row, base, extentOf(plan.groups.depth));
     writeLoops(b, this.groups.depth, this.bindings, () => {
       const a = this.leftTile(row, height, leftBase);
-      const c = this.rightTile(panel, base, tail);
+      const c = this.rightTile(panel, base, tail, hintsAt);
       b.assign(accumulator, b.dot(a, c, b.read(accumulator)));
     });
     return accumulator;
+  }
+
+  /**
+   * What loads of a packed panel say of those to come: its own, which come from the second cache,
+   * and those of the next group, where they come from beyond. Each tile of rows asks for a part of
+   * a panel, a vector per step.
+   */
+  private hints(row: Expression, base: Expression, steps: Size): (at: Expression) => Hints {
+    const { builder: b, tile, blocks } = this;
+    const isPacked = this.panels !== undefined || this.words !== undefined;
+    if (!isPacked || blocks === undefined || !blocks.asksAhead) return () => ({});
+    const ahead = (bytesAhead * tile.lanes) / this.frame.target.vectorBytes;
+    if (!blocks.asksLater) return () => ({ ahead });
+    const part = modulo(floorDivide(row, tile.rows), tile.columns / tile.lanes);
+    const beyond = add(blocks.group * tile.columns, multiply(part, tile.lanes));
+    const next = b.bind(add(base, multiply(steps, beyond)));
+    return (at) => ({ ahead, later: add(next, multiply(at, tile.lanes)) });
   }
 
   private operandPlace(tileAxes: readonly TileAxis[], lane: Bound): Place {
@@ -314,8 +297,9 @@ class RegisterWriter implements ContractSite {
 
   private leftTile(row: Expression, height: number, base: Expression | undefined): Value {
     const { builder: b, plan, tile } = this;
+    const flat = this.position();
+    if (this.block !== undefined) return this.block.elements(row, height, flat);
     if (this.leftBuffer !== undefined && base !== undefined) {
-      const flat = substitute(plan.depth, (name) => this.replacement(name, []));
       const address = add(base, multiply(flat, tile.rows));
       const access = { buffer: this.leftBuffer, address, strides: [1, 0] };
       return b.load({ dtype: rawType(panelType(plan)), shape: [height, 1] }, access);
@@ -328,14 +312,24 @@ class RegisterWriter implements ContractSite {
     return this.operand(values, this.plan.left.node, this.plan.left.index, [height, 1]);
   }
 
-  private rightTile(panel: Expression, base: Expression, tail: Expression | undefined): Value {
+  /** Position along the depth, over the bound axes. */
+  private position(): Expression {
+    return substitute(this.plan.depth, (name) => this.replacement(name, []));
+  }
+
+  private rightTile(
+    panel: Expression,
+    base: Expression,
+    tail: Expression | undefined,
+    hintsAt: (at: Expression) => Hints,
+  ): Value {
     const { builder: b, tile, plan } = this;
     if (this.right !== undefined) return this.right(panel);
     if (this.panels !== undefined) {
-      const flat = substitute(plan.depth, (name) => this.replacement(name, []));
-      const address = add(base, multiply(flat, tile.columns));
+      const at = this.position();
+      const address = add(base, multiply(at, tile.columns));
       const dtype = rawType(panelType(plan));
-      const access = { buffer: this.panels, address, strides: [0, 1] };
+      const access = { buffer: this.panels, address, strides: [0, 1], ...hintsAt(at) };
       return b.load({ dtype, shape: [1, tile.columns] }, access);
     }
     const lanes: TileAxis = { name: laneName, count: tile.columns };
@@ -391,8 +385,4 @@ class RegisterWriter implements ContractSite {
   ): void {
     storeContracted(this, total, axes, [...rows, this.columnBound(first)]);
   }
-}
-
-function largestPower(below: number): number {
-  return 2 ** Math.floor(Math.log2(Math.max(below, 1)));
 }

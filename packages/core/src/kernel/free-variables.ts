@@ -14,6 +14,7 @@ function fromExpression(found: Found, e: Expression | undefined): void {
 
 function fromAccess(found: Found, access: Access): void {
   fromExpression(found, access.address);
+  fromExpression(found, access.later);
   for (const stride of access.strides) fromExpression(found, stride);
   for (const limit of access.limits ?? []) {
     fromExpression(found, limit.low);

@@ -2,6 +2,10 @@
 import type { Expression } from '../base/expression.js';
 import type { Value } from './builder.js';
 import type { LeftPanels } from './left-pack.js';
+import type { Access } from './tile.js';
+
+/** What a load says of loads to come. */
+export type Hints = Pick<Access, 'ahead' | 'later'>;
 
 /** Packed operands whose words hold several elements of the depth, for a unit of vectors. */
 export interface WordOperands {
@@ -10,7 +14,9 @@ export interface WordOperands {
   readonly steps: number;
   /** Words [height, 1] and [1, columns of the tile]. */
   left(row: Expression, height: number, step: Expression): Value;
-  right(panel: Expression, step: Expression): Value;
+  right(panel: Expression, step: Expression, hints: Hints): Value;
+  /** First word of a panel of the right operand. */
+  address(panel: Expression): Expression;
   /** What the sums of a panel's columns begin with, or of all. */
   initial(panel: Expression): Value;
 }

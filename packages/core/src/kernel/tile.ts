@@ -98,6 +98,11 @@ export interface Access {
   readonly mask?: ValueId;
   /** A load's elements so far beyond these are loaded soon, too: a hint. */
   readonly ahead?: number;
+  /**
+   * A load's elements from this address on, a line of the cache, are loaded some time later: a hint
+   * that they may come to the second cache. In elements; uniform.
+   */
+  readonly later?: Expression;
 }
 
 export type Operation =

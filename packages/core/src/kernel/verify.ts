@@ -264,13 +264,13 @@ class Verifier {
   }
 
   private access(access: Access, type: TileType, use: 'read' | 'write'): void {
-    const { buffer, address, strides, limits, mask } = access;
+    const { buffer, address, strides, limits, mask, later = 0 } = access;
     this.memory(buffer, type, use);
     const rank = type.shape.length;
     this.ensure(strides.length === rank, `${strides.length} strides into ${buffer}`);
     const bounded = limits === undefined || limits.length === rank;
     this.ensure(bounded, `${limits?.length} limits on ${buffer}`);
-    for (const e of [address, ...strides]) this.expression(e);
+    for (const e of [address, later, ...strides]) this.expression(e);
     for (const { low, high } of limits ?? []) {
       if (low !== undefined) this.expression(low);
       if (high !== undefined) this.expression(high);

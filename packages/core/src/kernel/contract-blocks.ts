@@ -1,0 +1,115 @@
+/**
+ * How a contraction by register tiles is cut into tasks. A task walks groups of panels of columns,
+ * and all of its rows over each: both stay in the second cache, a tile of rows in the first, and
+ * the next group is on its way.
+ */
+import { ceilDivide, type Size } from '../base/expression.js';
+import type { Target } from '../base/target.js';
+import { fewTiles, isOneTile, type RegisterTile } from './register-tile.js';
+import { lineBytes } from './window-band.js';
+
+export interface TaskBlocks {
+  /** Rows of a task, a multiple of the tile's. */
+  readonly rows: number;
+  /** Panels of a task, and how many of them a tile of rows walks before the next tile. */
+  readonly panels: number;
+  readonly group: number;
+  /** Whether loads of a packed panel say what of it, and of the next group, comes soon. */
+  readonly asksAhead: boolean;
+  readonly asksLater: boolean;
+}
+
+/** What is multiplied. Sizes in elements; of words, in words. */
+export interface BlockWork {
+  readonly rows: Size;
+  readonly panels: Size;
+  readonly depth: Size;
+  /** Products of this size. */
+  readonly outer: Size;
+  /** Of an element. */
+  readonly bytes: number;
+  /** Whether the elements of a panel lie side by side. */
+  readonly isPacked: boolean;
+}
+
+/** Tasks per core that even out the end of a launch, and the share of a core that may idle. */
+const tasksPerCore = 4;
+const idleShare = 0.05;
+/** Parts of the second cache for the rows of a task: as a rule, and at most. */
+const usualShare = 1 / 5;
+const mostShare = 1 / 2;
+/** Part of the second cache for a group of panels, and what a panel may take beside rows. */
+const groupShare = 1 / 8;
+const panelShare = 1 / 5;
+/** Bytes of a group that is read in place. */
+const placeBytes = 2 ** 20;
+/** Rows that a panel is used for, so that it may come from beyond the second cache. */
+const leastRows = 96;
+/** Multiplications of a task at most: a run can be stopped between tasks. */
+const mostWork = 2 ** 29;
+/** Sizes that are known only when the program runs are guessed to be. */
+const usualDepth = 512;
+const usualTiles = 8;
+const usualPanels = 8;
+
+/** Caches where no fact says how large they are. */
+const firstCache = ({ cacheBytes: [first = 2 ** 15] }: Target): number => first;
+const secondCache = ({ cacheBytes: [, second = 2 ** 19] }: Target): number => second;
+
+/** Bytes that rows of a task may take. */
+export const leftBudget = (target: Target): number => secondCache(target) * mostShare;
+
+export function taskBlocks(
+  target: Target,
+  tile: RegisterTile,
+  { rows, panels, depth, outer, bytes, isPacked }: BlockWork,
+): TaskBlocks {
+  const steps = typeof depth === 'number' ? Math.max(depth, 1) : usualDepth;
+  const tileBytes = tile.rows * steps * bytes;
+  const fitting = (budget: number): number => Math.floor(budget / tileBytes);
+  const panelBytes = tile.columns * steps * bytes;
+  const second = secondCache(target);
+  const isLong = panelBytes > second * panelShare;
+  const usual = Math.max(Math.ceil(leastRows / tile.rows), fitting(second * usualShare));
+  // Beside a long panel there is no room for rows: they come by, tile after tile.
+  const fit = Math.max(1, Math.min(fitting(leftBudget(target)), usual));
+  const most = isLong ? Number.MAX_SAFE_INTEGER : fit;
+  const tiles =
+    typeof rows === 'number'
+      ? fewTiles(Math.ceil(rows / tile.rows), most)
+      : Math.min(most, usualTiles);
+  const byWork = Math.floor(mostWork / (tile.rows * tile.columns * steps));
+  const taskRows = Math.max(1, Math.min(tiles, byWork)) * tile.rows;
+  const isOne = isOneTile(rows, tile);
+  // A narrower vector would ask for every line several times.
+  const asks = !isOne && target.vectorBytes >= lineBytes;
+  const asksAhead = asks && panelBytes > firstCache(target) / 2;
+  const all = typeof panels === 'number' ? panels * panelBytes : Number.POSITIVE_INFINITY;
+  const asksLater = asksAhead && !isLong && all > leftBudget(target);
+  const groupBytes = isPacked ? second * groupShare : Math.min(2 * second, placeBytes);
+  const group = Math.max(1, Math.floor(groupBytes / panelBytes));
+  const common = { rows: taskRows, group, asksAhead, asksLater };
+  // A panel that is read once: tasks are as small as they can be.
+  if (isOne) return { ...common, panels: 1 };
+  const fewest = Math.max(1, Math.floor(mostWork / (taskRows * tile.columns * steps)));
+  if (typeof panels !== 'number') return { ...common, panels: Math.min(usualPanels, fewest) };
+  const rowBlocks = typeof rows === 'number' ? Math.ceil(rows / taskRows) : 1;
+  const others = rowBlocks * (typeof outer === 'number' ? outer : 1);
+  const cuts = columnBlocks(panels, others, Math.max(1, target.cores));
+  return { ...common, panels: Math.min(fewTiles(panels, ceilOf(panels, cuts)), fewest) };
+}
+
+const ceilOf = (a: number, b: number): number => ceilDivide(Math.max(a, 1), b) as number;
+
+/** Blocks of columns that give the cores enough tasks, and each core as many. */
+function columnBlocks(panels: number, others: number, cores: number): number {
+  if (cores === 1) return 1;
+  for (let blocks = 1; blocks < panels; blocks++) {
+    const tasks = others * ceilOf(panels, ceilOf(panels, blocks));
+    const turns = ceilOf(tasks, cores) * cores;
+    if (tasks >= tasksPerCore * cores && (turns - tasks) / turns <= idleShare) return blocks;
+    // Far more tasks than cores end evenly enough.
+    if (tasks >= 4 * tasksPerCore * cores) return blocks;
+  }
+  return Math.max(1, panels);
+}
