@@ -70,7 +70,7 @@ export function registerTile(
         }))
       : scalar.map((vectors) => {
           const most = Math.floor(accumulatorsOf(target, vectors) / vectors);
-          return { vectors, height: evenHeight(rows, most) };
+          return { vectors, height: evenHeight(rows, most, leastHeight(target, most)) };
         });
   let best: RegisterTile | undefined;
   let bestCost = Number.POSITIVE_INFINITY;
@@ -109,11 +109,15 @@ export function tileWithin(
 export const fewTiles = (rows: Expression, most: number): number =>
   typeof rows !== 'number' || rows <= 0 ? most : Math.ceil(rows / Math.ceil(rows / most));
 
-/** The largest height up to `most` that cuts the rows into tiles of (nearly) equal size. */
-export function evenHeight(rows: Expression, most: number): number {
+/** Where registers are few, each row of sums counts: with a third less the units wait for them. */
+export const leastHeight = ({ vectorRegisters, operandsAhead }: Target, most: number): number =>
+  vectorRegisters >= 32 || operandsAhead === true ? (most * 2) / 3 : most - 1;
+
+/** The largest height from `least` to `most` that cuts rows into tiles of (nearly) equal size. */
+export function evenHeight(rows: Expression, most: number, least = (most * 2) / 3): number {
   if (typeof rows !== 'number') return most;
   if (rows <= 0) return 1;
   // No short tile at all is worth a few accumulators.
-  for (let height = most; height * 3 >= most * 2; height--) if (rows % height === 0) return height;
+  for (let height = most; height >= least; height--) if (rows % height === 0) return height;
   return fewTiles(rows, most);
 }

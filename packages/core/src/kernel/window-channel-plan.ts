@@ -4,7 +4,13 @@ import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { isConstantValue } from './contract.js';
 import { computeType } from './elementwise.js';
-import { accumulatorsOf, costOfTile, evenHeight, tilesAhead } from './register-tile.js';
+import {
+  accumulatorsOf,
+  costOfTile,
+  evenHeight,
+  leastHeight,
+  tilesAhead,
+} from './register-tile.js';
 import { type Band, type BandWish, bandBudget, lineBytes, planBand } from './window-band.js';
 import type { WindowPlan } from './window-plan.js';
 
@@ -70,7 +76,7 @@ function cheapestTile(
       const fits = Math.floor(most / lines);
       // Whole rows in one tile, or else rows cut evenly.
       if (lines > 1 && fits < width) break;
-      const outputs = Math.min(width, evenHeight(width, fits));
+      const outputs = Math.min(width, evenHeight(width, fits, leastHeight(target, fits)));
       const spoilt = waste(rows, vectors * lanes) * waste(width, outputs) * waste(height, lines);
       const cost = spoilt * (1 + 1 / vectors / 4 + 1 / (lines * outputs) / 2);
       if (best === undefined || cost < best.cost - 1e-9) best = { vectors, outputs, lines, cost };
