@@ -86,6 +86,7 @@ interface NodeProcess {
 /** What such a memory may have by default: all that is allowed, but not more than the machine. */
 export function wideBytes(): number {
   const { process } = globalThis as { process?: NodeProcess };
-  const machine = process?.getBuiltinModule?.('node:os')?.totalmem() ?? Number.POSITIVE_INFINITY;
-  return Math.min(widePages * pageBytes, machine - (machine % pageBytes));
+  // A browser does not say what the machine has.
+  const machine = process?.getBuiltinModule?.('node:os')?.totalmem() ?? widePages * pageBytes;
+  return Math.min(widePages, Math.floor(machine / pageBytes)) * pageBytes;
 }

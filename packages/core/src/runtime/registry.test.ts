@@ -94,4 +94,12 @@ describe('registry', () => {
     await expect(openDevice('two')).rejects.toThrow(/OC-DEVICE-06[\s\S]*no card/);
     await expect(openDevice('nothing')).rejects.toThrow('OC-DEVICE-06');
   });
+
+  it('opens a row by its id, for as many cores as were found', async () => {
+    const there = { ...found('rows:0'), target: { id: 'rows/a', cores: 6 } as Found['target'] };
+    const targets = [there.target, { id: 'rows/b', cores: 1 } as Found['target']];
+    use({ ...plugin('rows', async () => [there]), targets });
+    const { id, target } = await openDevice('rows/b');
+    expect({ id, target }).toEqual({ id: 'rows/b', target: { id: 'rows/b', cores: 6 } });
+  });
 });

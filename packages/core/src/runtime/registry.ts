@@ -134,8 +134,11 @@ export async function openDevice(id: string): Promise<OpenDevice> {
     for (const listing of list) {
       if (!('found' in listing)) continue;
       if (isWanted(listing.found.id, listing.plugin)) return listing;
+      const { found } = listing;
       const row = loaded(listing.plugin).targets.find((target) => target.id === id);
-      if (row !== undefined) return { ...listing, found: { ...listing.found, id, target: row } };
+      // A row says what kernels may use; how many of them run at a time the machine says.
+      const target = row === undefined ? undefined : { ...row, cores: found.target.cores };
+      if (target !== undefined) return { ...listing, found: { ...found, id, target } };
     }
     return undefined;
   };
