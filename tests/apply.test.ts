@@ -1,12 +1,5 @@
 /** Models on tensors: values stay on the device, donated state is written over, errors of run. */
-import {
-  closeDevices,
-  fromHost,
-  isFailure,
-  openDevice,
-  type Tensor,
-  tensor,
-} from '@open-claw/core';
+import { closeDevices, fromHost, openDevice, type Tensor, tensor } from '@open-claw/core';
 import {
   buildModel,
   buildNode,
@@ -17,6 +10,8 @@ import {
 } from '@open-claw/formats';
 import { loadModel, type Model, type ModelApplyOptions } from '@open-claw/openclaw';
 import { afterAll, describe, expect, it, vi } from 'vitest';
+import { codeOf } from '../packages/openclaw/src/testing/codes.js';
+import { reshapeModel } from '../packages/openclaw/src/testing/models.js';
 import { useDevices } from './devices.js';
 
 const ids = await useDevices();
@@ -24,15 +19,6 @@ afterAll(closeDevices);
 
 const load = (proto: ModelProto, device: string): Promise<Model> =>
   loadModel(writeModel(proto), { device });
-
-const codeOf = async (work: Promise<unknown>): Promise<string> => {
-  try {
-    await work;
-  } catch (error) {
-    return isFailure(error) ? error.code : String(error);
-  }
-  return 'no failure';
-};
 
 /** y = x · w for any number of rows; w is [[2, 0], [0, 3]]. */
 const scaleModel = (): ModelProto =>
@@ -65,14 +51,6 @@ const cacheModel = (): ModelProto =>
 const at = (place: number): Tensor => tensor([[place]], { dtype: 'i64' });
 const rowOf = (value: number): Float32Array => new Float32Array(width).fill(value);
 const emptyCache = (): Tensor => tensor(new Float32Array(rows * width), { shape: [rows, width] });
-
-/** y = reshape(x, s): made for the value of s. */
-const reshapeModel = (): ModelProto =>
-  buildModel({
-    nodes: [buildNode('Reshape', ['x', 's'], ['y'])],
-    inputs: [buildValue('x', ['n', 6]), buildValue('s', ['rank'], 7)],
-    outputs: [buildValue('y', null)],
-  });
 
 const sequenceType = {
   kind: 'sequence',

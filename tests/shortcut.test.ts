@@ -6,12 +6,12 @@ import {
   graphOf,
   hostTensor,
   input,
-  isFailure,
   type Node,
   sum,
   tanh,
 } from '@open-claw/core/internal';
 import { afterAll, describe, expect, it } from 'vitest';
+import { codeOf } from '../packages/openclaw/src/testing/codes.js';
 import { useDevices } from './devices.js';
 
 const able: string[] = [];
@@ -72,10 +72,6 @@ describe.each(able)('%s', (id) => {
     const good = [vector(1, 2, 3), vector(1, 2, 3)];
     await executable.run(good);
     await executable.run(good);
-    const codeOf = async (work: Promise<unknown>): Promise<string> => {
-      const error = await work.then(() => undefined).catch((reason: unknown) => reason);
-      return isFailure(error) ? error.code : String(error);
-    };
     expect(await codeOf(executable.run([vector(1, 2, 3)]))).toBe('OC-RUN-05');
     expect(await codeOf(executable.run([vector(1, 2), vector(1, 2)]))).toBe('OC-RUN-07');
     expect(await codeOf(executable.run(good, { into: [vector(1)] }))).toBe('OC-RUN-09');

@@ -3,10 +3,11 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
-import { closeDevices, isFailure, use, zeros } from '@open-claw/core';
+import { closeDevices, use, zeros } from '@open-claw/core';
 import { wasmDevice } from '@open-claw/device-wasm';
 import { writeModel } from '@open-claw/formats';
 import { afterAll, describe, expect, it } from 'vitest';
+import { codeOf } from '../testing/codes.js';
 import { denseModel, modelFolder, reshapeModel, unknownModel } from '../testing/models.js';
 import { loadModel } from './load.js';
 
@@ -15,15 +16,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
   await closeDevices();
 });
-
-const codeOf = async (work: Promise<unknown>): Promise<string> => {
-  try {
-    await work;
-  } catch (error) {
-    return isFailure(error) ? error.code : String(error);
-  }
-  return 'no failure';
-};
 
 const dense = (): Uint8Array => writeModel(denseModel());
 
