@@ -5,6 +5,7 @@
 import type { Result } from '../codegen/program.js';
 import type { Command, MemoryArgument } from './contract.js';
 import { isSamePlace, type LaunchesOnly } from './frame.js';
+import { copyCommand } from './session.js';
 
 /** More commands than this are made round by round. */
 export const mostCommands = 4096;
@@ -26,9 +27,7 @@ export interface LoopPlaces {
 
 /** A copy between two places; none where they are one. */
 export function copyBetween(from: MemoryArgument, to: MemoryArgument): readonly Command[] {
-  if (to.bytes === 0 || isSamePlace(from, to)) return [];
-  const source: MemoryArgument = { ...from, bytes: to.bytes, access: 'read' };
-  return [{ kind: 'copy', from: source, to: { ...to, access: 'write' } }];
+  return to.bytes === 0 || isSamePlace(from, to) ? [] : [copyCommand(from, to, to.bytes)];
 }
 
 /** What a body of launches makes of its results: copies to where they are wanted. */

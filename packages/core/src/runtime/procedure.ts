@@ -222,8 +222,7 @@ export class ProcedureRunner implements Runner {
   }
 
   private async compute(nodes: readonly Node[], { environment, host }: Frame): Promise<void> {
-    // Most programs have no such step.
-    const { interpretNode } = await import('../graph/interpret.js');
+    const interpretNode = await interpreter();
     const symbols = (name: string): number | undefined => environment.get(name);
     const check = (): void => this.session.check();
     for (const node of nodes) {
@@ -247,6 +246,14 @@ export class ProcedureRunner implements Runner {
     for (const { arena } of this.segments) arena.release();
     for (const region of this.regions.values()) region.release();
   }
+}
+
+let loaded: typeof import('../graph/interpret.js').interpretNode | undefined;
+
+/** Most programs have no step on the host, so that it is loaded by the first that has. */
+async function interpreter(): Promise<NonNullable<typeof loaded>> {
+  loaded ??= (await import('../graph/interpret.js')).interpretNode;
+  return loaded;
 }
 
 /** A launch as a command; none where there are no tasks. */

@@ -36,6 +36,12 @@ const mostPending = 4096;
 /** Milliseconds of making commands without a pause. */
 const longestBreath = 4;
 
+export const copyCommand = (from: MemoryArgument, to: MemoryArgument, bytes: number): Command => ({
+  kind: 'copy',
+  from: { ...from, bytes, access: 'read' },
+  to: { ...to, bytes, access: 'write' },
+});
+
 export class Session {
   readonly opened: OpenDevice;
   readonly program: Program;
@@ -159,9 +165,7 @@ export class Session {
   }
 
   copy(from: MemoryArgument, to: MemoryArgument, bytes: number): void {
-    if (bytes === 0) return;
-    const source: MemoryArgument = { ...from, bytes, access: 'read' };
-    this.command({ kind: 'copy', from: source, to: { ...to, bytes, access: 'write' } });
+    if (bytes > 0) this.command(copyCommand(from, to, bytes));
   }
 
   /** Writes after the commands so far; `settle` waits for all writes. */
