@@ -44,7 +44,6 @@ export const simdTarget: Target = {
   operandsAhead: true,
   cores: 1,
   // An engine does not tell; nearly every CPU of today has at least this.
-  // An engine does not tell; nearly every CPU of today has at least this.
   cacheBytes: [32 * kibibyte, 256 * kibibyte],
   maxGroup: 1,
   preferredGroup: 1,

@@ -31,18 +31,15 @@ interface Phases {
  */
 function phasesOf(node: NodeOf<'window'>, axis: number): Phases | undefined {
   const { kernel, padding, inputDilation } = node.attributes;
-  const sizes = [node.inputs[0]?.shape[axis + 2], node.shape[axis + 2], kernel[axis]];
-  const [low, high] = padding[axis] ?? [0, 0];
-  const [input, output, length] = sizes;
-  const numbers = [input, output, length, low, high];
-  if (!numbers.every((size): size is number => typeof size === 'number')) return undefined;
-  const [extent, outputs, taps, before, after] = numbers as [
-    number,
-    number,
-    number,
-    number,
-    number,
+  const [extent, outputs, taps] = [
+    node.inputs[0]?.shape[axis + 2],
+    node.shape[axis + 2],
+    kernel[axis],
   ];
+  const [before, after] = padding[axis] ?? [];
+  if (typeof extent !== 'number' || typeof outputs !== 'number') return undefined;
+  if (typeof taps !== 'number' || typeof before !== 'number') return undefined;
+  if (typeof after !== 'number') return undefined;
   const count = inputDilation[axis] ?? 1;
   if (count === 1) {
     const padding = [before, after] as const;

@@ -10,9 +10,8 @@ import { widenProducts } from './widen.js';
 
 /**
  * Opens every composite but those that `isTaken` keeps whole, plain ones found again; splits
- * convolutions over gaps into phases, and what
- * reads more values than a kernel of the target can bind, and widens small floats where it has no
- * unit for them.
+ * convolutions over gaps into phases. For a target, also splits what reads more values than its
+ * kernels can bind, and widens small floats that it has no unit for.
  */
 export function primitivesOf(
   graph: Graph,
