@@ -5,6 +5,7 @@
  * canonical order with like terms merged, so equal polynomials have equal keys. Division rounds
  * down; divisors are positive wherever they are evaluated.
  */
+import { commonDivisor } from './divisor.js';
 import { failure } from './errors.js';
 
 /** A named integer ≥ `minimum`; below `extent` where it is a loop index. */
@@ -194,8 +195,6 @@ function inRange(e: Expression, d: Expression): boolean {
   return provablyAtLeast(e, 0) && provablyLess(e, d);
 }
 
-const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
-
 /** floor(a / d), d ≥ 1. */
 export function floorDivide(a: Expression, d: Expression): Expression {
   // Nothing is ever walked along an axis of size 0, so any value does.
@@ -212,7 +211,7 @@ export function floorDivide(a: Expression, d: Expression): Expression {
 
 function divideRest(a: Expression, d: Expression): Expression {
   if (typeof d === 'number') {
-    const common = asTerms(a).reduce((g, term) => gcd(g, term.coefficient), d);
+    const common = asTerms(a).reduce((g, term) => commonDivisor(g, term.coefficient), d);
     if (common > 1) {
       const smaller = asTerms(a).map((t) => fromTerm(makeTerm(t.coefficient / common, t.atoms)));
       return floorDivide(add(...smaller), d / common);

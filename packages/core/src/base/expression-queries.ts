@@ -1,5 +1,6 @@
 /** Questions about expressions: their variables, values, linear parts, and text for people. */
 
+import { commonDivisor } from './divisor.js';
 import { internal } from './errors.js';
 import {
   type Atom,
@@ -100,8 +101,6 @@ export function linearIn(
   }
   return { coefficient: add(0, ...coefficients), rest: add(...rest) };
 }
-
-const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b));
 
 /** A number that divides the expression, given what divides the variables; 0 for the number 0. */
 export function divisorOf(e: Expression, known: (name: string) => number = () => 1): number {

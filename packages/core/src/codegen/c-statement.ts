@@ -4,6 +4,7 @@ import { internal } from '../base/errors.js';
 import { add, type Expression } from '../base/expression.js';
 import { bytesOfMemory } from '../base/memory-type.js';
 import { countUses } from '../kernel/dead-code.js';
+import { lineBytes } from '../kernel/streaming.js';
 import type { Statement, TileType, ValueId } from '../kernel/tile.js';
 import { storeStatements } from './c-access.js';
 import * as functions from './c-functions.js';
@@ -25,9 +26,6 @@ import {
 } from './c-kernel.js';
 import { endMatrixBlock, printMatrixLet, printMatrixStatement } from './c-matrix.js';
 import { operationParts } from './c-operation.js';
-
-/** What CPUs load at a time. */
-const lineBytes = 64;
 
 type Of<K extends Statement['kind']> = Extract<Statement, { readonly kind: K }>;
 

@@ -1,11 +1,10 @@
 /** Hints about memory as WebAssembly, which has none: a load whose value nobody takes. */
 import { bytesOfMemory } from '../base/memory-type.js';
+import { lineBytes } from '../kernel/streaming.js';
 import type { Statement } from '../kernel/tile.js';
 import { bufferOf, type Context } from './wasm-context.js';
 import { type Code, constant32, constant64, instruction, memoryAccess } from './wasm-encode.js';
 
-/** What CPUs load at a time. */
-const lineBytes = 64;
 const pageBits = 16;
 
 /** Beyond the end of the linear memory a load would end the program: there it is the last line. */

@@ -30,7 +30,7 @@ import { dividesBy } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks, writeTiles } from './nest.js';
 import { weightOf } from './softmax-weight.js';
-import type { TileAxis } from './value.js';
+import type { TileAxis } from './tile-limits.js';
 
 /** Addresses so far apart share a place of the first cache. */
 const pageBytes = 4096;

@@ -29,7 +29,7 @@ import { laneName, storeAt } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks, writeTiles } from './nest.js';
 import { weightOf } from './softmax-weight.js';
-import type { TileAxis } from './value.js';
+import type { TileAxis } from './tile-limits.js';
 
 /** Keys of a block: its scores and the values' sums stay in the first cache. */
 const blockKeys = 128;

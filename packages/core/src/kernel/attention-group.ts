@@ -24,7 +24,8 @@ import { storeAt } from './fused.js';
 import { dividesBy } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
-import { type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { ValueLowering } from './value.js';
 
 interface GroupTile {
   readonly queries: number;

@@ -21,7 +21,8 @@ import type { KernelStep } from '../schedule/step.js';
 import type { KernelBuilder, Value } from './builder.js';
 import { lowerCast, lowerUnary } from './elementwise.js';
 import { KernelFrame } from './frame.js';
-import { type Place, type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { type Place, ValueLowering } from './value.js';
 import { reshapeIndex } from './view-index.js';
 
 export interface AttentionPlan {

@@ -6,7 +6,7 @@
 import { ceilDivide, type Size } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import { fewTiles, isOneTile, type RegisterTile } from './register-tile.js';
-import { lineBytes } from './window-band.js';
+import { lineBytes } from './streaming.js';
 
 export interface TaskBlocks {
   /** Rows of a task, a multiple of the tile's. */
@@ -52,8 +52,8 @@ const usualDepth = 512;
 const usualTiles = 8;
 const usualPanels = 8;
 
-/** Caches where no fact says how large they are. */
-const firstCache = ({ cacheBytes: [first = 2 ** 15] }: Target): number => first;
+/** Bytes of a core's caches; the usual ones where no fact says how large they are. */
+export const firstCache = ({ cacheBytes: [first = 2 ** 15] }: Target): number => first;
 const secondCache = ({ cacheBytes: [, second = 2 ** 19] }: Target): number => second;
 
 /** Bytes that rows of a task may take. */

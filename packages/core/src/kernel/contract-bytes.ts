@@ -27,9 +27,10 @@ import { integerRange, type Range } from './integer-range.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
 import type { RegisterTile } from './register-tile.js';
+import type { TileAxis } from './tile-limits.js';
 import { joinRows } from './unit-operand.js';
 import { elementsAt, outerPosition } from './unit-pack.js';
-import { type TileAxis, ValueLowering } from './value.js';
+import { ValueLowering } from './value.js';
 
 /** Elements of a packed row are a multiple of this, so that whole tiles are stored. */
 const rowElements = 64;

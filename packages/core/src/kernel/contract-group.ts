@@ -26,7 +26,8 @@ import { groupTile, plainDepth, prefetchRegisters, unitTile } from './group-tile
 import type { Choices, LoweredKernel } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
 import { SplitProduct } from './split-parts.js';
-import { type Place, type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { type Place, ValueLowering } from './value.js';
 
 type Pair = readonly [Value, Value];
 

@@ -24,7 +24,8 @@ import { laneName } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
 import type { RegisterTile } from './register-tile.js';
-import { type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { ValueLowering } from './value.js';
 
 export interface Panels {
   readonly kernel: LoweredKernel;

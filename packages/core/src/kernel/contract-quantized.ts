@@ -27,7 +27,8 @@ import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
 import { type QuantizedOperand, quantizedRight } from './quantized-operand.js';
 import { bytesAhead } from './streaming.js';
-import { type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { ValueLowering } from './value.js';
 
 /** Rows up to which reading a byte for a weight is what counts. */
 const mostRows = 4;

@@ -44,7 +44,8 @@ import type { RegisterTile } from './register-tile.js';
 import { writeRowTiles } from './row-tiles.js';
 import { bytesAhead } from './streaming.js';
 import { eachRow } from './tile-epilogue.js';
-import { type Place, type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { type Place, ValueLowering } from './value.js';
 
 const rowName = 'row';
 const depthName = 'step';

@@ -7,7 +7,8 @@ import type { KernelFrame, KernelNames } from './frame.js';
 import { storeAt } from './fused.js';
 import type { Bindings } from './nest.js';
 import { placeOn } from './place.js';
-import { type Place, type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { type Place, ValueLowering } from './value.js';
 
 /** A contraction inside a kernel that is being written. */
 export interface ContractSite {

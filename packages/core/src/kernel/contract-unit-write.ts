@@ -29,6 +29,7 @@ import { laneName } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
 import type { RegisterTile } from './register-tile.js';
+import type { TileAxis } from './tile-limits.js';
 import { highHalf, mergeRanges, RangeOf, rangesFit, splitParts } from './unit-operand.js';
 import {
   elementsOfPanels,
@@ -40,7 +41,7 @@ import {
   unitSizes,
 } from './unit-pack.js';
 import { UnitStore } from './unit-store.js';
-import { type TileAxis, ValueLowering } from './value.js';
+import { ValueLowering } from './value.js';
 
 /** A block of rows and of panels, and of the depth, that is being written. */
 interface Block {

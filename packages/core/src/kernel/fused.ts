@@ -12,8 +12,9 @@ import { literalOf, toMemory } from './elementwise.js';
 import { KernelFrame } from './frame.js';
 import type { Bindings } from './nest.js';
 import type { Statement } from './tile.js';
+import type { TileAxis } from './tile-limits.js';
 import { limitsOf } from './tile-limits.js';
-import { linearInLanes, type Place, type TileAxis, ValueLowering } from './value.js';
+import { linearInLanes, type Place, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 
 /** Name of the variable that stands for the lane of a vector. */
@@ -36,6 +37,11 @@ export function spaceIndex(space: IterationSpace): Expression[] {
   return axesOf(space.shape, space.reduced).map(indexOf);
 }
 
+/** Merged axes, and the addresses and conditions of what is read, over the axes before. */
+export interface PlannedAxes extends MergedAxes {
+  readonly reads: readonly Expression[];
+}
+
 /** Merged axes of a step whose work is to compute and store `roots`. */
 export function planAxes(
   step: KernelStep,
@@ -43,8 +49,8 @@ export function planAxes(
   space: IterationSpace,
   roots: readonly Root[],
   isReduced: (node: Node) => boolean,
-): MergedAxes {
-  const seen: Expression[] = [];
+): PlannedAxes {
+  const reads: Expression[] = [];
   const frame = new KernelFrame(step, target);
   const place: Place = {
     builder: frame.builder,
@@ -54,14 +60,12 @@ export function planAxes(
     tile: [],
     known: (node) => (isReduced(node) ? literalOf(frame.builder, node.dtype, 0) : undefined),
     failBase: 0,
-    record: (e) => seen.push(e),
+    record: (e) => reads.push(e),
   };
   const values = new ValueLowering(place);
-  for (const { node, index } of roots) {
-    values.value(node, index);
-    seen.push(flatten(node.shape, index));
-  }
-  return mergeAxes(axesOf(space.shape, space.reduced), seen);
+  for (const { node, index } of roots) values.value(node, index);
+  const stores = roots.map(({ node, index }) => flatten(node.shape, index));
+  return { ...mergeAxes(axesOf(space.shape, space.reduced), [...reads, ...stores]), reads };
 }
 
 /** Where tiles are: which axis the lanes lie along, and how many there are. */

@@ -3,6 +3,8 @@
  * the task walks. Worth it where elements are converted or computed, and where rows lie so far
  * apart that those of a tile share few places of the first cache.
  */
+
+import { commonDivisor } from '../base/divisor.js';
 import {
   add,
   type Expression,
@@ -16,22 +18,21 @@ import {
 import type { ComputeType, MemoryType, Target } from '../base/target.js';
 import type { Axis } from './axes.js';
 import type { Value } from './builder.js';
-import { leftBudget, type TaskBlocks } from './contract-blocks.js';
+import { firstCache, leftBudget, type TaskBlocks } from './contract-blocks.js';
 import { addressesOf, type ContractPlan, type MergedGroups } from './contract-plan.js';
 import { type ContractSite, placeIn } from './contract-store.js';
 import { computeType, lowerCast, memoryType } from './elementwise.js';
 import { laneName } from './fused.js';
 import { writeTiles } from './nest.js';
 import type { RegisterTile } from './register-tile.js';
-import { type TileAxis, ValueLowering } from './value.js';
-import { lineBytes } from './window-band.js';
+import { lineBytes } from './streaming.js';
+import type { TileAxis } from './tile-limits.js';
+import { ValueLowering } from './value.js';
 
 /** Panels that shall use a copy. */
 const leastPanels = 4;
 /** Addresses so far apart fall into the same set of a first cache, whatever its ways. */
 const setSpan = 4096;
-/** The first cache where no fact says how large it is. */
-const usualCache = 2 ** 15;
 /** What a copy may take beyond what rows may, for the ends of its lines. */
 const slack = 9 / 8;
 
@@ -50,9 +51,8 @@ interface Layout {
 
 /** Whether rows so many bytes apart fill more than three quarters of their sets' ways. */
 function isCrowded(stride: number, rows: number, target: Target): boolean {
-  const common = (a: number, b: number): number => (b === 0 ? a : common(b, a % b));
-  const sets = setSpan / common(setSpan, stride);
-  const ways = (target.cacheBytes[0] ?? usualCache) / setSpan;
+  const sets = setSpan / commonDivisor(setSpan, stride);
+  const ways = firstCache(target) / setSpan;
   return sets < rows && (rows / sets) * 4 > ways * 3;
 }
 

@@ -20,15 +20,16 @@ import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import { type Axis, axis, isAtLeast, type MergedAxes } from './axes.js';
-import type { KernelBuilder } from './builder.js';
-import { literalOf } from './elementwise.js';
+import type { KernelBuilder, Value } from './builder.js';
 import { KernelFrame, type KernelNames } from './frame.js';
-import { laneName, type Root, storeAt } from './fused.js';
+import { laneName, type PlannedAxes, type Root, storeAt } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, rowsPerTask, writeTasks, writeTiles } from './nest.js';
 import { placeOn } from './place.js';
-import { streamingOf } from './streaming.js';
-import { type TileAxis, ValueLowering } from './value.js';
+import { insideOf } from './reduction-plan.js';
+import { lineBytes, streamingOf } from './streaming.js';
+import type { TileAxis } from './tile-limits.js';
+import { ValueLowering } from './value.js';
 
 /** Name of the variable that stands for the lane of a tile's row. */
 const rowName = 'row';
@@ -37,8 +38,6 @@ const rowName = 'row';
 const tilesAcross = 4;
 /** Nodes of an expression up to which a square of vectors of every value is worth its registers. */
 const mostNodes = 12;
-/** Bytes that memory moves at once. */
-const lineBytes = 64;
 
 /**
  * The axis, other than the innermost, along which the elements of some input lie side by side
@@ -47,52 +46,22 @@ const lineBytes = 64;
 export function turnedAxis(
   step: KernelStep,
   target: Target,
-  merged: MergedAxes,
-  roots: readonly Root[],
+  { axes, dropped, reads }: PlannedAxes,
   lanes: number,
 ): Axis | undefined {
-  const inner = merged.axes.at(-1);
+  const inner = axes.at(-1);
   if (target.execution !== 'vector' || lanes < 4 || inner === undefined) return undefined;
-  if (!isAtLeast(inner, lanes) || nodesIn(step) > mostNodes) return undefined;
-  const reads = readsOf(step, target, merged, roots);
-  return merged.axes.slice(0, -1).find((other) => {
+  if (!isAtLeast(inner, lanes) || insideOf(step).length > mostNodes) return undefined;
+  const seen = reads.map((e) => substitute(e, (name) => (dropped.has(name) ? 0 : undefined)));
+  return axes.slice(0, -1).find((other) => {
     const isTurned = (e: Expression): boolean => {
       const [along, across] = [linearIn(e, inner.name), linearIn(e, other.name)];
       if (along === undefined || across === undefined) return false;
       const stride = along.coefficient;
       return equal(across.coefficient, 1) && !equal(stride, 0) && !equal(stride, 1);
     };
-    return isAtLeast(other, lanes) && reads.some(isTurned);
+    return isAtLeast(other, lanes) && seen.some(isTurned);
   });
-}
-
-/** Nodes that the kernel computes. */
-function nodesIn(step: KernelStep): number {
-  const known = new Set(step.inputs);
-  const seen = new Set(step.outputs);
-  for (const node of seen) {
-    for (const input of node.inputs) if (!known.has(input)) seen.add(input);
-    if (seen.size > mostNodes) break;
-  }
-  return seen.size;
-}
-
-/** Addresses of all elements that are read, over the merged axes. */
-function readsOf(
-  step: KernelStep,
-  target: Target,
-  { dropped }: MergedAxes,
-  roots: readonly Root[],
-): Expression[] {
-  const seen: Expression[] = [];
-  const frame = new KernelFrame(step, target);
-  const names: KernelNames = { name: 'reads', failBase: 0 };
-  const record = (e: Expression): void => {
-    seen.push(substitute(e, (name) => (dropped.has(name) ? 0 : undefined)));
-  };
-  const values = new ValueLowering({ ...placeOn(frame, names, []), record });
-  for (const { node, index } of roots) values.value(node, index);
-  return seen;
 }
 
 export function writeTurnedMap(
@@ -130,8 +99,7 @@ export function writeTurnedMap(
     const made = roots.map(({ node, index }) => values.value(node, index));
     roots.forEach(({ node, index }, i) => {
       const buffer = buffers[i] as string;
-      const value = made[i] ?? literalOf(b, node.dtype, 0);
-      storeAt(place, buffer, node, index, value, streaming[i] ?? 0);
+      storeAt(place, buffer, node, index, made[i] as Value, streaming[i]);
     });
   };
   const [rowLane, columnLane] = [variable(rowName, lanes), variable(laneName, lanes)];

@@ -59,7 +59,7 @@ function writeMap(
   const space: IterationSpace = { shape: step.anchor.shape, reduced: [] };
   const roots = rootsOf(step, space);
   const merged = planAxes(step, target, space, roots, () => false);
-  const turned = turnedAxis(step, target, merged, roots, lanes);
+  const turned = turnedAxis(step, target, merged, lanes);
   if (turned !== undefined) {
     return writeTurnedMap(step, target, names, merged, roots, lanes, turned);
   }

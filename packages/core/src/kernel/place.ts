@@ -1,6 +1,7 @@
 /** Where values of a step are computed: the parts of a place that its kernel and its names tell. */
 import type { KernelFrame, KernelNames } from './frame.js';
-import type { Place, TileAxis } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import type { Place } from './value.js';
 
 /** A place for values at a tile; its expressions are over the code's own variables unless said. */
 export const placeOn = (

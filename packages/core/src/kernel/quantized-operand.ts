@@ -3,6 +3,7 @@
  * whoever wrote them (block-quantized products, dequantized tensors), so that a kernel can read
  * one byte for a weight.
  */
+import { commonDivisor } from '../base/divisor.js';
 import { type Expression, evaluate, variablesOf } from '../base/expression.js';
 import { lookInto } from '../base/looked-at.js';
 import type { Target } from '../base/target.js';
@@ -95,8 +96,6 @@ function groupOf(addresses: readonly Expression[], axis: string, depth: number):
   }
   return group;
 }
-
-const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b));
 
 /** Groups shorter than this cost more for their scales than the bytes save. */
 const shortestGroup = 8;

@@ -9,7 +9,7 @@ import { reshapeIndex } from './view-index.js';
 export type Reduce = NodeOf<'reduce'>;
 
 /** Everything of the step between its outputs and its inputs, inputs first. */
-function insideOf(step: KernelStep): Node[] {
+export function insideOf(step: KernelStep): Node[] {
   const stop = new Set(step.inputs.map((node) => node.id));
   const seen = new Map<number, Node>();
   const stack = [...step.outputs];

@@ -16,6 +16,9 @@ import type { Root } from './fused.js';
 import { linearInLanes, type Place } from './value.js';
 import { flatten } from './view-index.js';
 
+/** Bytes of a line: what memory moves at once, on CPUs of today. */
+export const lineBytes = 64;
+
 /**
  * How far loads of a long walk through memory run ahead of it: the hardware's own begin anew at
  * every page. Measured: half as far, or twice, gives less.

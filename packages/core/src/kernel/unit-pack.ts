@@ -28,8 +28,9 @@ import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
+import type { TileAxis } from './tile-limits.js';
 import { joinBits, joinHalves, joinRows, RangeOf, splitBits, splitParts } from './unit-operand.js';
-import { type TileAxis, ValueLowering } from './value.js';
+import { ValueLowering } from './value.js';
 
 /** Panels whose ranges are kept together: a task reads long rows of them. */
 export const panelsPerBlock = 16;

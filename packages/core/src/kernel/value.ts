@@ -44,8 +44,6 @@ import { isTurned, loadLimits, type TileAxis } from './tile-limits.js';
 import { madeTogether } from './together.js';
 import { flatten, viewIndex } from './view-index.js';
 
-export type { TileAxis } from './tile-limits.js';
-
 /** Where a value is wanted. */
 export interface Place {
   readonly builder: KernelBuilder;

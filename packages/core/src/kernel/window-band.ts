@@ -22,7 +22,9 @@ import { computeType, lowerCast } from './elementwise.js';
 import { laneName } from './fused.js';
 import { identityOf } from './identity.js';
 import { placeOn } from './place.js';
-import { type TileAxis, ValueLowering } from './value.js';
+import { lineBytes } from './streaming.js';
+import type { TileAxis } from './tile-limits.js';
+import { ValueLowering } from './value.js';
 import { inGraphOrder, type Spatial } from './window-plan.js';
 import type { WindowSite } from './window-store.js';
 
@@ -68,8 +70,6 @@ const axisOf = (s: KnownSpatial, tile: number, parts: number): BandAxis => {
   return { block, blocks: Math.ceil(s.out / block), tile, extent };
 };
 
-/** Bytes of a line of the first cache. */
-export const lineBytes = 64;
 /** Rows a multiple of so many bytes apart would share few places of the first cache. */
 const crowdedBytes = 512;
 

@@ -3,6 +3,7 @@ import { product } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { isConstantValue } from './contract.js';
+import { firstCache } from './contract-blocks.js';
 import { computeType } from './elementwise.js';
 import {
   accumulatorsOf,
@@ -11,7 +12,8 @@ import {
   leastHeight,
   tilesAhead,
 } from './register-tile.js';
-import { type Band, type BandWish, bandBudget, lineBytes, planBand } from './window-band.js';
+import { lineBytes } from './streaming.js';
+import { type Band, type BandWish, bandBudget, planBand } from './window-band.js';
 import type { WindowPlan } from './window-plan.js';
 
 export interface ChannelPlan {
@@ -43,7 +45,6 @@ export interface ChannelPlan {
 const bandShare = ({ operandsAhead }: Target): number => (operandsAhead === true ? 1 / 2 : 1 / 4);
 /** Part of the first cache for inputs that several kernel elements read. */
 const chunkShare = 1 / 4;
-const usualNearCache = 2 ** 15;
 /** Tasks per core that even out the end of a launch. */
 const tasksPerCore = 2;
 /** What rows cost more where weights come by elements: measured, 6.7 against 5.4 ms. */
@@ -189,7 +190,7 @@ function channelPlan(
   const shares = Math.min(blocks, Math.max(1, Math.ceil(wanted / parts)));
   // A tile's inputs of one channel: lines of the cache, each begun in the middle.
   const reach = (tile.outputs - 1) * (spatial.at(-1)?.stride ?? 1) + 1;
-  const near = (target.cacheBytes[0] ?? usualNearCache) * chunkShare;
+  const near = firstCache(target) * chunkShare;
   const most = Math.max(1, Math.floor(near / (tile.lines * (reach * bytes + lineBytes))));
   return {
     lanes,

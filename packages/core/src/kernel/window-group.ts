@@ -18,7 +18,8 @@ import { laneName, storeAt } from './fused.js';
 import { identityOf } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
-import { type Place, type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { type Place, ValueLowering } from './value.js';
 import { unflatten } from './view-index.js';
 import { insideOf, sourceIndex } from './window-copy.js';
 import {

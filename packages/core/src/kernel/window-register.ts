@@ -26,7 +26,8 @@ import { dividesBy, type LeftPanels } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks, writeTiles } from './nest.js';
 import { eachRow } from './tile-epilogue.js';
-import { type Place, type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { type Place, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 import type { WindowCopy } from './window-copy.js';
 import {

@@ -22,7 +22,8 @@ import { identityOf } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, elementsPerTask, writeTasks } from './nest.js';
 import { placeOn } from './place.js';
-import { type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { ValueLowering } from './value.js';
 import { unflatten } from './view-index.js';
 import { type Band, bandAddress, bandBudget, copyBand, planBand } from './window-band.js';
 import {

@@ -7,7 +7,8 @@ import type { KernelFrame, KernelNames } from './frame.js';
 import { laneName, storeAt } from './fused.js';
 import { type Bindings, writeTiles } from './nest.js';
 import { placeOn } from './place.js';
-import { type TileAxis, ValueLowering } from './value.js';
+import type { TileAxis } from './tile-limits.js';
+import { ValueLowering } from './value.js';
 import { rowAxisName, spatialName, type WindowPlan } from './window-plan.js';
 
 /** A window inside a kernel that is being written. */
