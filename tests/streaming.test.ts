@@ -93,7 +93,7 @@ describe('the second walk over a row', () => {
   };
 
   it('asks for the next row where rows come from memory and two of them fit the cache', () => {
-    expect(textOf(1000, 1024)).toContain('+ 1024);');
+    expect(textOf(1000, 1024)).toContain('+ 1024));');
     expect(textOf(1000, 1024)).toContain('__builtin_prefetch');
     expect(textOf(4, 1024)).not.toContain('__builtin_prefetch');
     expect(textOf(100, 2 ** 16)).not.toContain('__builtin_prefetch');

@@ -1,6 +1,6 @@
 /**
  * What a walk that computes much asks memory for: walks over a row that only load or only store
- * wait for it, while one with dear operations leaves it idle.
+ * wait for it, while one with dear operations, or over a row that the cache has, leaves it idle.
  */
 import { bytesOf } from '../base/dtype.js';
 import { add, equal, multiply, product, upperBound } from '../base/expression.js';
@@ -19,6 +19,24 @@ export interface TouchedMemory {
   readonly output: (node: Node) => string | undefined;
 }
 
+const isSpace = ({ shape }: Node, { space }: ReductionPlan): boolean =>
+  shape.length === space.shape.length &&
+  shape.every((size, axis) => equal(size, space.shape[axis] ?? 0));
+
+/** Whether a row and the one behind it lie in the second cache, beside what else runs there. */
+export function hasShortRows(
+  plan: ReductionPlan,
+  reduced: readonly Axis[],
+  target: Target,
+): boolean {
+  const [axis, ...others] = reduced;
+  if (target.execution !== 'vector' || others.length > 0) return false;
+  if (typeof axis?.extent !== 'number') return false;
+  const input = plan.step.inputs.find((node) => isSpace(node, plan));
+  const most = (target.cacheBytes[1] ?? 2 ** 18) / 8;
+  return input !== undefined && axis.extent * bytesOf(input.dtype) <= most;
+}
+
 /**
  * Of the tile that `place` stands at: the same elements of the next row of inputs, and of this row
  * of outputs. Nothing where all of it stays in the caches.
@@ -26,16 +44,14 @@ export interface TouchedMemory {
 export function touchRows(
   builder: KernelBuilder,
   target: Target,
-  { step, space, fullIndex, fullRoots }: ReductionPlan,
+  plan: ReductionPlan,
   { extent }: Axis,
   place: Place,
   memory: TouchedMemory,
 ): void {
   const [tile] = place.tile;
   if (tile === undefined || tile.tail !== undefined) return;
-  const isSpace = ({ shape }: Node): boolean =>
-    shape.length === space.shape.length &&
-    shape.every((size, axis) => equal(size, space.shape[axis] ?? 0));
+  const { step, fullIndex, fullRoots } = plan;
   const isLarge = (node: Node): boolean =>
     upperBound(multiply(product(node.shape), bytesOf(node.dtype))) > (target.cacheBytes[1] ?? 0);
   const touch = ({ node, index }: Root, buffer: string | undefined, rows: number): void => {
@@ -45,7 +61,7 @@ export function touchRows(
     builder.touch(buffer, add(linear.base, multiply(rows, extent)), tile.count);
   };
   for (const node of step.inputs) {
-    if (isSpace(node)) touch({ node, index: fullIndex }, memory.input(node), 1);
+    if (isSpace(node, plan)) touch({ node, index: fullIndex }, memory.input(node), 1);
   }
   for (const root of fullRoots) touch(root, memory.output(root.node), 0);
 }

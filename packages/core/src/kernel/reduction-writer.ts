@@ -24,7 +24,7 @@ import { Bindings } from './nest.js';
 import { keptOperands } from './reduction-kept.js';
 import { type Parts, partsOf } from './reduction-parts.js';
 import type { Reduce, ReductionPlan } from './reduction-plan.js';
-import { rowAhead, type StreamedRoot, streamingOf } from './streaming.js';
+import { type StreamedRoot, streamingOf } from './streaming.js';
 import type { Access, GridAxis } from './tile.js';
 import { type Place, ValueLowering } from './value.js';
 import { reshapeIndex } from './view-index.js';
@@ -138,17 +138,6 @@ export class ReductionWriter {
       this.names.failBase,
       (node, index) => this.rowValue(node, index) ?? this.keptValue(node, index, tile),
     );
-  }
-
-  /** Where rows follow each other in memory: that a walk asks for the next row. */
-  protected ahead(): Pick<Place, 'ahead'> {
-    const [axis] = this.reducedAxes;
-    const input = this.plan.step.inputs.find((node) =>
-      equal(product(node.shape), product(this.plan.space.shape)),
-    );
-    if (axis === undefined || input === undefined || this.reducedAxes.length > 1) return {};
-    const ahead = rowAhead(input, axis.extent, this.frame.target);
-    return ahead === undefined ? {} : { ahead };
   }
 
   /** A kept operand where a walk before this one has written it. */

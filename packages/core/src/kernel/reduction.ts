@@ -23,7 +23,7 @@ import { type Range, rowsPerTask, writeLoops, writeTasks, writeTiles } from './n
 import { operandOf } from './reduction-kept.js';
 import { type Parts, partialAddress, partialResults } from './reduction-parts.js';
 import { planReduction, type Reduce, type ReductionPlan } from './reduction-plan.js';
-import { touchRows } from './reduction-touch.js';
+import { hasShortRows, touchRows } from './reduction-touch.js';
 import { accumulateType, ReductionWriter } from './reduction-writer.js';
 import { headOf } from './streaming.js';
 import type { Access, GridAxis } from './tile.js';
@@ -162,17 +162,15 @@ class RowsWriter extends ReductionWriter {
     }
     const lanes = this.reducedAxes.length === 0 ? 1 : tile;
     const accumulators = stage.map((reduce) => this.accumulator(reduce, lanes));
-    // Walks that compute much have hints of their own.
-    const ahead = isSecond && this.kept.size === 0 ? this.ahead() : {};
     this.walk(tile, (tail) => {
-      const place = { ...this.place(lanes, tail), ...ahead };
+      const place = this.place(lanes, tail);
       const values = new ValueLowering(place);
       stage.forEach((reduce, i) => {
         this.keep(reduce, values, lanes);
         const value = this.operand(reduce, place, values, lanes);
         this.accumulate(reduce, accumulators[i] as Variable, value);
       });
-      if (stage.some((reduce) => this.kept.has(operandOf(reduce).id))) this.touchSoon(place);
+      if (this.computes(stage, isSecond)) this.touchSoon(place);
     });
     stage.forEach((reduce, i) => {
       const partial = builder.read(accumulators[i] as Variable);
@@ -180,6 +178,12 @@ class RowsWriter extends ReductionWriter {
       this.settleRow(reduce, builder.reduce(name, partial), this.place(1, undefined));
       this.held.add((reduce.inputs[0] as Node).id);
     });
+  }
+
+  /** Whether a walk leaves memory idle: it keeps what is dear, or finds its row in the cache. */
+  private computes(stage: readonly Reduce[], isSecond: boolean): boolean {
+    if (this.kept.size > 0) return stage.some((reduce) => this.kept.has(operandOf(reduce).id));
+    return isSecond && hasShortRows(this.plan, this.reducedAxes, this.frame.target);
   }
 
   private touchSoon(place: Place): void {

@@ -6,7 +6,6 @@ import {
   floorDivide,
   multiply,
   product,
-  type Size,
   upperBound,
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
@@ -24,19 +23,6 @@ export const lineBytes = 64;
  * every page. Measured: half as far, or twice, gives less.
  */
 export const bytesAhead = 2048;
-
-/**
- * Bytes by which a later walk over a row asks for the row behind it: the first walk does little
- * and waits for memory, the later ones compute. None where both rows do not lie in the second
- * cache, or all rows do.
- */
-export function rowAhead(node: Node, extent: Size, target: Target): number | undefined {
-  const cache = target.cacheBytes[1] ?? 2 ** 18;
-  if (target.execution !== 'vector' || typeof extent !== 'number') return undefined;
-  const bytes = extent * bytesOf(node.dtype);
-  const whole = upperBound(multiply(bytesOf(node.dtype), product(node.shape)));
-  return bytes > cache / 8 || whole <= cache ? undefined : bytes;
-}
 
 /** Elements of a walk below which its edges, which are not whole lines, are too much of it. */
 const shortestWalk = 512;
