@@ -22,18 +22,18 @@ const compiler = ['clang', 'clang-19'].find((name) => {
 if (compiler === undefined) console.warn('skipped: clang for other chips not found: clang-19');
 
 const machines = [
-  { row: 'neon', bytes: 16, flags: ['--target=aarch64-linux-gnu'], most: 1.7 },
+  { row: 'neon', bytes: 16, flags: ['--target=aarch64-linux-gnu'], most: 1.5 },
   {
     row: 'sve',
     bytes: 32,
     flags: ['--target=aarch64-linux-gnu', '-march=armv8.2-a+sve', '-msve-vector-bits=256'],
-    most: 2.5,
+    most: 1.9,
   },
   {
     row: 'rvv',
     bytes: 32,
     flags: ['--target=riscv64-linux-gnu', '-march=rv64gcv_zvl256b', '-mrvv-vector-bits=zvl'],
-    most: 2.5,
+    most: 1.9,
   },
 ] as const;
 
@@ -62,7 +62,7 @@ const multiplyAdds = (loop: readonly string[]): number =>
 
 describe.skipIf(compiler === undefined)('a product of matrices', () => {
   it.each(machines)('takes at most $most instructions for a multiply-add on $row', (machine) => {
-    const row = rows.find(({ name }) => name === 'avx512') as (typeof rows)[number];
+    const row = rows.find(({ name }) => name === 'neon') as (typeof rows)[number];
     const plain = makeTarget(row, plainMachine);
     const target = { ...plain, id: `native/${machine.row}`, vectorBytes: machine.bytes };
     const [a, b] = ['a', 'b'].map((name) => core.input(name, { dtype: 'f32', shape: [512, 512] }));
@@ -86,6 +86,6 @@ describe.skipIf(compiler === undefined)('a product of matrices', () => {
     expect(count).toBeGreaterThanOrEqual(8);
     expect(loop.length / count).toBeLessThanOrEqual(machine.most);
     // No sum goes to memory.
-    expect(loop.filter((text) => /\[sp|\(sp\)/.test(text))).toEqual([]);
+    expect(loop.filter((text) => /Spill|Reload/.test(text))).toEqual([]);
   });
 });

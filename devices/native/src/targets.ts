@@ -15,6 +15,8 @@ export interface NativeRow {
   readonly vectorRegisters: number;
   readonly flags: readonly string[];
   readonly fusedMultiplyAdd: boolean;
+  /** See target.elementsLoaded. */
+  readonly elementsLoaded?: true;
   /** Operations that its tokens have beyond those of every row (see target.math). */
   readonly math: readonly string[];
   /** Whether its tokens have stores that bypass the caches. */
@@ -113,6 +115,7 @@ export const rows: readonly NativeRow[] = [
     vectorRegisters: 32,
     flags: [],
     fusedMultiplyAdd: true,
+    elementsLoaded: true,
     math: [],
     streams: false,
   },
@@ -160,6 +163,7 @@ export function makeTarget(row: NativeRow, machine: Machine): Target {
     execution: 'vector',
     vectorBytes: row.vectorBytes,
     vectorRegisters: row.vectorRegisters,
+    ...(row.elementsLoaded === undefined ? {} : { elementsLoaded: true }),
     cores: machine.cores,
     cacheBytes: machine.cacheBytes,
     ...(row.streams ? { streamBytes: streamBytes(machine) } : {}),

@@ -66,6 +66,8 @@ export interface Target {
   readonly vectorRegisters: number;
   /** Whether all operands of a step are in registers before the first is used. */
   readonly operandsAhead?: boolean;
+  /** Whether an element that multiplies a vector takes an instruction and a register of its own. */
+  readonly elementsLoaded?: boolean;
   /** Tasks that run at the same time. */
   readonly cores: number;
   /** Data-cache bytes per core, nearest first; empty where unknown. */

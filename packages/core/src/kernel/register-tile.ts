@@ -16,8 +16,10 @@ export function accumulatorsOf(target: Target, vectors: number): number {
   if (target.vectorRegisters < 16) return Math.max(1, target.vectorRegisters - 2);
   // Measured on a software adapter: 8 × 8 scalars take half the time of 4 × 4.
   if (target.vectorBytes === 0) return target.vectorRegisters >= 64 ? 64 : 16;
-  // One register for each vector of the right operand, and one for an element of the left.
-  if (target.vectorRegisters >= 32) return target.vectorRegisters - vectors - 1;
+  // One register for each vector of the right operand, and one for an element of the left; two
+  // where it is loaded, so that the next comes while one is used.
+  const elements = target.elementsLoaded === true ? 2 : 1;
+  if (target.vectorRegisters >= 32) return target.vectorRegisters - vectors - elements;
   return target.vectorBytes === 16 ? 8 : 12;
 }
 
@@ -44,7 +46,9 @@ const busySums = 9;
 /** What a step of a tile costs by its sums: loads, one per vector and one per row, and waiting. */
 export function costOfTile(target: Target, vectors: number, height: number): number {
   const waits = target.operandsAhead === true && vectors * height < busySums ? 1 / 12 : 0;
-  return 1 + 1 / vectors / 4 + 1 / height / 2 + waits;
+  // An element that is loaded alone takes its address, too.
+  const element = target.elementsLoaded === true ? 1 / 2 : 1 / 4;
+  return 1 + element / vectors + 1 / height / 2 + waits;
 }
 
 /**
@@ -109,9 +113,14 @@ export function tileWithin(
 export const fewTiles = (rows: Expression, most: number): number =>
   typeof rows !== 'number' || rows <= 0 ? most : Math.ceil(rows / Math.ceil(rows / most));
 
-/** Where registers are few, each row of sums counts: with a third less the units wait for them. */
-export const leastHeight = ({ vectorRegisters, operandsAhead }: Target, most: number): number =>
-  vectorRegisters >= 32 || operandsAhead === true ? (most * 2) / 3 : most - 1;
+/**
+ * Where registers are few, each row of sums counts: with a third less the units wait for them; and
+ * where elements are loaded alone, each row makes the loads of the vectors count less.
+ */
+export const leastHeight = (target: Target, most: number): number =>
+  target.operandsAhead === true || (target.vectorRegisters >= 32 && target.elementsLoaded !== true)
+    ? (most * 2) / 3
+    : most - 1;
 
 /** The largest height from `least` to `most` that cuts rows into tiles of (nearly) equal size. */
 export function evenHeight(rows: Expression, most: number, least = (most * 2) / 3): number {
