@@ -55,6 +55,16 @@ const byteUnit: MatrixUnit = {
   interleave: 4,
 };
 
+/** Words of two signed halves, for operands that bytes do not hold and vectors without those. */
+const pairUnit: MatrixUnit = {
+  ...byteUnit,
+  name: 'dot-i16',
+  left: 'i16',
+  right: 'i16',
+  k: 2,
+  interleave: 2,
+};
+
 /** Best first. */
 export const rows: readonly NativeRow[] = [
   {
@@ -73,6 +83,7 @@ export const rows: readonly NativeRow[] = [
       tileUnit('amx-u8-i8', 'u8', 'i8', 'i32'),
       tileUnit('amx-u8-u8', 'u8', 'u8', 'i32'),
       byteUnit,
+      pairUnit,
     ],
   },
   {
@@ -84,7 +95,7 @@ export const rows: readonly NativeRow[] = [
     fusedMultiplyAdd: true,
     math: ['scaleByPower', 'nearDivide'],
     streams: true,
-    matrixUnits: [byteUnit],
+    matrixUnits: [byteUnit, pairUnit],
   },
   {
     // The first chips with vectors of 512 bits do not multiply bytes.
@@ -96,6 +107,7 @@ export const rows: readonly NativeRow[] = [
     fusedMultiplyAdd: true,
     math: ['scaleByPower', 'nearDivide'],
     streams: true,
+    matrixUnits: [pairUnit],
   },
   {
     name: 'avx2',
@@ -106,6 +118,7 @@ export const rows: readonly NativeRow[] = [
     fusedMultiplyAdd: true,
     math: [],
     streams: true,
+    matrixUnits: [pairUnit],
   },
   {
     // What every 64-bit Arm has: no flag asks for it.
@@ -129,6 +142,7 @@ export const rows: readonly NativeRow[] = [
     fusedMultiplyAdd: false,
     math: [],
     streams: false,
+    matrixUnits: [pairUnit],
   },
 ];
 

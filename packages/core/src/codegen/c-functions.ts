@@ -1,5 +1,4 @@
 /** The small C functions that kernels call: each gives its name and declares itself on demand. */
-import { internal } from '../base/errors.js';
 import { bytesOfMemory, type MemoryType } from '../base/memory-type.js';
 import type { TileReduction } from '../kernel/tile.js';
 import { listLanes } from './c-lanes.js';
@@ -88,19 +87,6 @@ export function fusedMultiplyAdd(p: Prelude, element: MemoryType, lanes: number)
     if (lanes === 1) return `return ${call}(a, b, c);`;
     return `return (${type}){${listLanes(lanes, (i) => `${call}(a[${i}], b[${i}], c[${i}])`)}};`;
   });
-}
-
-/** sum + Σ a · b over the four bytes of a word, unsigned ones by signed ones. */
-export function multiplyBytes(p: Prelude, unit: string, lanes: number): string {
-  if (unit !== 'dot-u8-i8') throw internal(`unit ${unit} of vectors`);
-  const [sums, words] = [p.type('i32', lanes), p.type('u32', lanes)];
-  const parameters = `${words} a, ${words} b, ${sums} sum`;
-  return p.define(sums, `multiply_bytes_${words}`, parameters, () =>
-    [0, 8, 16, 24]
-      .map((at) => `sum += (${sums})(a >> ${at} & 255) * ((${sums})(b << ${24 - at}) >> 24);`)
-      .concat('return sum;')
-      .join('\n  '),
-  );
 }
 
 /** A function of the C library on every lane; compilers turn the list into one instruction. */

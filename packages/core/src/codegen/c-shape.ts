@@ -18,6 +18,7 @@ import {
 } from './c-kernel.js';
 import { listLanes } from './c-lanes.js';
 import { transposeBlock } from './c-transpose.js';
+import { multiplyWords } from './c-words.js';
 
 /** A lane of a tile row as a scalar of its compute type. */
 function laneText(value: Value, row: number, column: number): string {
@@ -244,7 +245,7 @@ export function dotParts(
         const sum =
           operation.unit === undefined
             ? multiplyAddText(k, dtype, width, left, right, local)
-            : `${functions.multiplyBytes(k.prelude, operation.unit, width)}(${operands})`;
+            : `${multiplyWords(k.prelude, operation.unit, width)}(${operands})`;
         k.line(`${local} = ${sum};`);
       }
     }

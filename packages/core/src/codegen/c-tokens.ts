@@ -263,6 +263,17 @@ const nearDivide512: Entries = [
 const multiplyBytes = (call: string): string =>
   `return (i32x16)${call}((i32x16)sum, (i32x16)a, (i32x16)b);`;
 
+/** Products of signed halves, neighbours added: exact, but for what wraps anyway. */
+function multiplyHalves(lanes: number, builtin: string): Entries {
+  const halves = `typedef i16 halves __attribute__((vector_size(${4 * lanes})));\n  `;
+  const products = (call: string, mask = ''): string =>
+    `${halves}return sum + (i32x${lanes})${call}((halves)a, (halves)b${mask});`;
+  const masked = token(`${builtin}_mask`, (f) => products(f, `, (i32x${lanes}){0}, (u16)-1`));
+  return [
+    [`multiply_halves_u32x${lanes}`, { ...token(builtin, (f) => products(f)), otherwise: masked }],
+  ];
+}
+
 const avx512: Entries = [
   ...maskedAccess('f32 i32 u32', 16, 'i32', words512),
   ...maskedAccess('f64 i64 u64', 8, 'i64', longs512),
@@ -282,6 +293,7 @@ const avx512: Entries = [
       otherwise: token('vpdpbusd512', multiplyBytes),
     },
   ],
+  ...multiplyHalves(16, 'pmaddwd512'),
   ['scale_f32x16', token('scalefps512_mask', (f) => `return ${f}(a, b, a, (u16)-1, 4);`)],
   ['scale_f64x8', token('scalefpd512_mask', (f) => `return ${f}(a, b, a, (u8)-1, 4);`)],
   ...functions512('f32x16', 'ps', 'u16'),
@@ -323,6 +335,7 @@ const avx512: Entries = [
 
 const avx2: Entries = [
   ...multiplyAdd256,
+  ...multiplyHalves(8, 'pmaddwd256'),
   ...functions256('f32x8', 'ps'),
   ...functions256('f64x4', 'pd'),
   ...conversions256,
@@ -360,6 +373,8 @@ const rows: Readonly<Record<string, Tokens>> = {
   neon: Object.fromEntries(fixedLength),
   sve: Object.fromEntries(fixedLength),
   rvv: Object.fromEntries(fixedLength),
+  // What every x86 of 64 bits has; another architecture has no such builtin.
+  generic: Object.fromEntries(multiplyHalves(4, 'pmaddwd128')),
 };
 
 /** Tokens of a target `family/row`; none for a row that is not in the table. */
