@@ -8,6 +8,12 @@ const timeText = (ms) => {
   return `${value.toPrecision(3)} ${unit}`;
 };
 
+/** The largest distance from the result in float64. @param {import('./measure.mjs').Result} result */
+function errorText({ right, maxError }) {
+  if (maxError === undefined) return '';
+  return `${right === false ? 'WRONG by' : 'error'} ${maxError.toExponential(1)}`;
+}
+
 /** @param {import('./measure.mjs').Result} result */
 export function rowText(result) {
   const { contestant, threads, problem, medianMs, minMs, p90Ms, rate, unit, limit, share } = result;
@@ -20,7 +26,7 @@ export function rowText(result) {
     rate === undefined ? '' : `${rate.toPrecision(4)} ${unit}`,
     share === undefined ? '' : `${(share * 100).toFixed(0)} % of ${limit?.toPrecision(4)}`,
     ...Object.entries(result.ratios ?? {}).map(([peer, ratio]) => `${ratio.toFixed(2)} × ${peer}`),
-    result.right === false ? `WRONG by ${result.maxError?.toExponential(1)}` : '',
+    errorText(result),
   ];
   return parts.filter((part) => part !== '').join('  ');
 }
