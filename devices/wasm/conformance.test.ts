@@ -7,6 +7,7 @@ import type {
   MemoryArgument,
   Module,
   Operation,
+  Recording,
   Statement,
   TileProgram,
 } from '@open-claw/core/device';
@@ -305,6 +306,74 @@ describe('an open device', () => {
     const device = await plugin.open('wasm');
     device.submit([{ kind: 'operator', name: 'gemm', buffers: [], sizes: [] }]);
     expect(await codeOf(device.sync())).toBe('OC-REFUSED-01');
+  });
+});
+
+describe('a recording', () => {
+  const bytesOf = (numbers: readonly number[]): Uint8Array<ArrayBuffer> =>
+    new Uint8Array(Float32Array.from(numbers).buffer);
+
+  it('is replayed among other commands, and at once with data in and out', async () => {
+    const device = await plugin.open('wasm');
+    const module = await load(device);
+    const a = await argument(device, [1, 2, 3], 'read');
+    const b = await argument(device, [0, 0, 0]);
+    const c = await argument(device, [0, 0, 0], 'write');
+    const commands = [call(module, 'double0', [a, b], [3]), call(module, 'double0', [b, c], [3])];
+    const recording = (await device.record?.(commands)) as Recording;
+    expect(recording.commands).toBe(2);
+    device.submit([
+      { kind: 'replay', recording },
+      { kind: 'copy', from: c, to: a },
+    ]);
+    expect(await values(device, a)).toEqual([4, 8, 12]);
+    const again = (await device.record?.([{ kind: 'replay', recording }])) as Recording;
+    const into = new Float32Array(3);
+    const data = [bytesOf([5, 6, 7]), new Uint8Array(into.buffer)];
+    expect(device.call?.(again, [a, c], data)).toBe(true);
+    expect([...into]).toEqual([20, 24, 28]);
+    expect(await values(device, b)).toEqual([10, 12, 14]);
+  });
+
+  it('does not run at once behind other work, for long, or on data that are not valid', async () => {
+    const device = await plugin.open('wasm');
+    const module = await load(device);
+    const a = await argument(device, [1, 2], 'read');
+    const c = await argument(device, [0, 0], 'write');
+    const data = [bytesOf([3, 4]), bytesOf([0, 0])];
+    const short = (await device.record?.([call(module, 'double0', [a, c], [2])])) as Recording;
+    const long = call(module, 'slow0', [a, c], [2, 1000], 5000);
+    const longer = (await device.record?.([long])) as Recording;
+    const filling = (await device.record?.([{ kind: 'fill', to: c, byte: 0 }])) as Recording;
+    expect(device.call?.(longer, [a, c], data)).toBe(false);
+    expect(device.call?.(filling, [a, c], data)).toBe(false);
+    device.submit([long]);
+    expect(device.call?.(short, [a, c], data)).toBe(false);
+    await device.sync();
+    expect(device.call?.(short, [a, c], data)).toBe(true);
+    device.submit([call(module, 'wild0', [a, c], [1, 2 ** 29])]);
+    expect(await codeOf(device.sync())).toBe('OC-DEVICE-02');
+    expect(device.call?.(short, [a, c], data)).toBe(false);
+  });
+
+  it('leaves nothing to read where it trapped, and is of one device', async () => {
+    const device = await plugin.open('wasm');
+    const module = await load(device);
+    const a = await argument(device, [1, 2], 'read');
+    const c = await argument(device, [7, 8], 'write');
+    const wrong = call(module, 'wild0', [a, c], [1, 2 ** 29]);
+    const recording = (await device.record?.([wrong])) as Recording;
+    const into = new Float32Array([5, 6]);
+    const data = [bytesOf([3, 4]), new Uint8Array(into.buffer)];
+    expect(() => device.call?.(recording, [a, c], data)).toThrow('command 0 failed');
+    expect([...into]).toEqual([5, 6]);
+    expect(await codeOf(values(device, c))).toBe('OC-DEVICE-02');
+    const other = await plugin.open('wasm');
+    expect(() => other.call?.(recording, [], [])).toThrow('OC-DEVICE-03');
+    other.submit([{ kind: 'replay', recording }]);
+    expect(await codeOf(other.sync())).toBe('OC-DEVICE-03');
+    device.free(recording);
+    await device.sync();
   });
 });
 

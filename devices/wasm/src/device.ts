@@ -10,15 +10,17 @@ import type {
   Memory,
   MemoryArgument,
   Module,
+  Recording,
   Stop,
 } from '@open-claw/core/device/contract';
-import { failure, isFailure, refused } from '@open-claw/core/device/contract';
+import { failure, internal, isFailure, refused } from '@open-claw/core/device/contract';
+import { consumed, estimate, WasmRecording, written } from './commands.js';
 import { moduleOf } from './compile.js';
 import {
   bufferBlock,
   type Check,
-  type Launch,
   launch,
+  launchNow,
   type Surroundings,
   sizesBlock,
 } from './launch.js';
@@ -31,7 +33,7 @@ import {
 } from './memory.js';
 import { healed, poisoned, poisonIn } from './poison.js';
 import { Pool } from './pool.js';
-import { type Job, Queue } from './queue.js';
+import { type Job, once, Queue, Stopwatch, settling } from './queue.js';
 import type { Threads } from './threads.js';
 
 /** Bytes that are copied or filled between two looks at the clock. */
@@ -42,9 +44,6 @@ const fillBlock = 2 ** 14;
 
 /** Work below this estimate in microseconds runs inside of the caller's call. */
 const inlineMicroseconds = 100;
-
-/** A guess for copies: ten bytes in a nanosecond. */
-const bytesPerMicrosecond = 10_000;
 
 export class WasmDevice implements Device {
   readonly lost: Promise<Lost> = new Promise(() => {});
@@ -98,7 +97,7 @@ export class WasmDevice implements Device {
     return handle;
   }
 
-  free(handle: Memory | Module): void {
+  free(handle: Memory | Module | Recording): void {
     if (this.closed) return;
     const release = (): void => {
       if (handle instanceof WasmMemory && handle.owner === this.linear) this.linear.release(handle);
@@ -150,8 +149,72 @@ export class WasmDevice implements Device {
     this.freeSlots.push(module.place.slot);
   }
 
-  submit(commands: readonly Command[], stop: Stop = {}): void {
+  async record(commands: readonly Command[]): Promise<Recording> {
     this.checkOpen();
+    return new WasmRecording(this.linear, this.plain(commands));
+  }
+
+  /** Recordings of launches alone that work on valid data, while nothing waits. */
+  call(of: Recording, places: readonly MemoryArgument[], data: readonly Uint8Array[]): boolean {
+    const { list, microseconds } = this.recordingOf(of);
+    if (this.closed || !this.queue.isIdle || this.failed !== undefined) return false;
+    if (microseconds >= inlineMicroseconds) return false;
+    const isValid = ({ memory }: MemoryArgument): boolean =>
+      this.linear.own(memory).poison.length === 0;
+    for (const command of list) {
+      if (command.kind !== 'launch' || !command.buffers.every(isValid)) return false;
+    }
+    this.move('read', places, data);
+    for (const [at, command] of list.entries()) {
+      if (command.kind !== 'launch') continue;
+      try {
+        launchNow(this.around, command);
+      } catch (error) {
+        const reason = isFailure(error) ? error : commandFailure(at, error);
+        for (const each of list) for (const argument of written(each)) this.mark(argument, reason);
+        throw reason;
+      }
+    }
+    this.move('write', places, data);
+    return true;
+  }
+
+  /** Data into the places of one access, or out of those of the other. */
+  private move(
+    wanted: MemoryArgument['access'],
+    places: readonly MemoryArgument[],
+    data: readonly Uint8Array[],
+  ): void {
+    for (const [i, place] of places.entries()) {
+      const array = data[i] as Uint8Array;
+      if (place.access !== wanted) continue;
+      if (array.byteLength !== place.bytes) throw internal('data of another length than its place');
+      const start = this.linear.locateArgument(place);
+      if (wanted === 'read') this.linear.put(start, array);
+      else array.set(this.linear.at(start, place.bytes));
+    }
+  }
+
+  private recordingOf(recording: Recording): WasmRecording {
+    if (recording instanceof WasmRecording && recording.owner === this.linear) return recording;
+    throw failure('OC-DEVICE-03', { reason: 'a recording of another device' });
+  }
+
+  /** Commands with those of recordings in their place. */
+  private plain(commands: readonly Command[]): readonly Command[] {
+    return commands.flatMap((command) =>
+      command.kind === 'replay' ? this.recordingOf(command.recording).list : [command],
+    );
+  }
+
+  submit(list: readonly Command[], stop: Stop = {}): void {
+    this.checkOpen();
+    let commands: readonly Command[] = [];
+    try {
+      commands = this.plain(list);
+    } catch (error) {
+      this.failed ??= error as Error;
+    }
     const small = commands.reduce((sum, command) => sum + estimate(command), 0);
     this.queue.add(this.run(commands, checkOf(stop)), small < inlineMicroseconds);
   }
@@ -316,49 +379,8 @@ export class WasmDevice implements Device {
   }
 }
 
-/** Time that a job works, without its pauses. */
-class Stopwatch {
-  milliseconds = 0;
-
-  *measure(job: Job): Job {
-    for (;;) {
-      const before = performance.now();
-      const { done } = job.next();
-      this.milliseconds += performance.now() - before;
-      if (done === true) return;
-      yield;
-    }
-  }
-}
-
 const commandFailure = (at: number, error: unknown): Error =>
   failure('OC-DEVICE-02', { command: at, reason: String(error) }, { cause: error });
-
-function estimate(command: Command): number {
-  if (command.kind === 'launch') return command.microseconds;
-  return command.kind === 'copy' || command.kind === 'fill'
-    ? command.to.bytes / bytesPerMicrosecond
-    : 0;
-}
-
-const bound = (
-  command: Pick<Launch, 'buffers'>,
-  wanted: (access: string) => boolean,
-): readonly MemoryArgument[] => command.buffers.filter(({ access }) => wanted(access));
-
-/** What a command writes. */
-function written(command: Command): readonly MemoryArgument[] {
-  if (command.kind === 'launch' || command.kind === 'operator') {
-    return bound(command, (access) => access !== 'read');
-  }
-  return command.kind === 'copy' || command.kind === 'fill' ? [command.to] : [];
-}
-
-/** What a command reads. */
-function consumed(command: Command): readonly MemoryArgument[] {
-  if (command.kind === 'launch') return bound(command, (access) => access !== 'write');
-  return command.kind === 'copy' ? [{ ...command.from, bytes: command.to.bytes }] : [];
-}
 
 /** Throws once the signal is aborted or the time is over. */
 function checkOf({ signal, timeLimit }: Stop): Check {
@@ -369,18 +391,4 @@ function checkOf({ signal, timeLimit }: Stop): Check {
       throw failure('OC-DEVICE-04', { limit: timeLimit ?? 0 }, { retry: 'smaller' });
     }
   };
-}
-
-// biome-ignore lint/correctness/useYield: a job without a pause
-function* once(work: () => void): Job {
-  work();
-}
-
-function* settling(job: Job, resolve: () => void, reject: (error: unknown) => void): Job {
-  try {
-    yield* job;
-    resolve();
-  } catch (error) {
-    reject(error);
-  }
 }

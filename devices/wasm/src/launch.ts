@@ -39,8 +39,18 @@ export interface Surroundings {
   scratch(bytes: number): number;
 }
 
-export function* launch(around: Surroundings, command: Launch, check: Check): Job {
-  const { linear, pool } = around;
+/** A kernel with its arguments where it reads them. */
+interface Prepared {
+  readonly module: WasmModule;
+  readonly run: EntryFunction;
+  readonly tasks: number;
+  readonly scratch: number;
+  readonly scratchBytes: number;
+}
+
+/** Checks a launch and writes its arguments; `threads` have scratch of their own. */
+function prepare(around: Surroundings, command: Launch, threads: number): Prepared {
+  const { linear } = around;
   const module = linear.ownModule(command.module);
   const run = module.functions?.[command.entry];
   const entry = module.entries.find(({ name }) => name === command.entry);
@@ -54,18 +64,32 @@ export function* launch(around: Surroundings, command: Launch, check: Check): Jo
     throw failure('OC-DEVICE-03', { reason });
   }
   const addresses = buffers.map((argument) => linear.locateArgument(argument));
-  const tasks = command.grid.reduce((product, extent) => product * extent, 1);
-  const isShared = pool !== undefined && tasks > 1 && command.microseconds >= sharedMicroseconds;
   const scratchBytes = Math.ceil(entry.scratchBytes / scratchAlignment) * scratchAlignment;
-  const scratch = around.scratch(scratchBytes * (isShared ? pool.threads : 1));
-  const { buffer } = linear.memory;
+  const scratch = around.scratch(scratchBytes * threads);
   linear.writeAddresses(bufferBlock, addresses);
-  new BigInt64Array(buffer, sizesBlock, sizes.length).set(sizes.map(BigInt));
-  if (!isShared) {
-    yield* alone(run, scratch, tasks, command.microseconds, check);
+  new BigInt64Array(linear.memory.buffer, sizesBlock, sizes.length).set(sizes.map(BigInt));
+  return { module, run, tasks: tasksOf(command), scratch, scratchBytes };
+}
+
+const tasksOf = ({ grid }: Launch): number => grid.reduce((product, extent) => product * extent, 1);
+
+/** All tasks at once on the calling thread: for kernels of few microseconds. */
+export function launchNow(around: Surroundings, command: Launch): void {
+  const { run, tasks, scratch } = prepare(around, command, 1);
+  run(bufferBlock, sizesBlock, scratch, 0n, BigInt(tasks));
+}
+
+export function* launch(around: Surroundings, command: Launch, check: Check): Job {
+  const { pool } = around;
+  const { microseconds } = command;
+  const shares = pool !== undefined && microseconds >= sharedMicroseconds && tasksOf(command) > 1;
+  const threads = shares ? pool.threads : 1;
+  const { module, run, tasks, scratch, scratchBytes } = prepare(around, command, threads);
+  if (!shares) {
+    yield* alone(run, scratch, tasks, microseconds, check);
     return;
   }
-  const chunk = chunkOf(tasks, pool.threads, command.microseconds);
+  const chunk = chunkOf(tasks, threads, microseconds);
   open(pool, module, command.entry, { scratch, scratchBytes, chunk, tasks });
   try {
     yield* together(pool, run, scratch, tasks, chunk, check);

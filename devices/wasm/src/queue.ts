@@ -39,6 +39,11 @@ export class Queue {
     return performance.now() - this.turnedAt > turnMilliseconds;
   }
 
+  /** Whether nothing waits or runs. */
+  get isIdle(): boolean {
+    return this.jobs.length === 0;
+  }
+
   /** Adds work behind all earlier work; `small` work starts at once where nothing waits. */
   add(job: Job, small: boolean): void {
     this.jobs.push(job);
@@ -50,7 +55,7 @@ export class Queue {
   drained(): Promise<void> {
     if (this.jobs.length === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      this.add(finish(resolve), false);
+      this.add(once(resolve), false);
     });
   }
 
@@ -76,7 +81,31 @@ export class Queue {
   }
 }
 
+/** Time that a job works, without its pauses. */
+export class Stopwatch {
+  milliseconds = 0;
+
+  *measure(job: Job): Job {
+    for (;;) {
+      const before = performance.now();
+      const { done } = job.next();
+      this.milliseconds += performance.now() - before;
+      if (done === true) return;
+      yield;
+    }
+  }
+}
+
 // biome-ignore lint/correctness/useYield: a job without a pause
-function* finish(resolve: () => void): Job {
-  resolve();
+export function* once(work: () => void): Job {
+  work();
+}
+
+export function* settling(job: Job, resolve: () => void, reject: (error: unknown) => void): Job {
+  try {
+    yield* job;
+    resolve();
+  } catch (error) {
+    reject(error);
+  }
 }

@@ -1,0 +1,48 @@
+/** What commands cost, read and write; recorded ones. */
+import type { Command, MemoryArgument, Recording } from '@open-claw/core/device/contract';
+import type { Launch } from './launch.js';
+
+/** A guess for copies: ten bytes in a nanosecond. */
+const bytesPerMicrosecond = 10_000;
+
+export class WasmRecording implements Recording {
+  readonly commands: number;
+  readonly owner: object;
+  /** Without replays. */
+  readonly list: readonly Command[];
+  readonly microseconds: number;
+
+  constructor(owner: object, list: readonly Command[]) {
+    this.owner = owner;
+    this.list = list;
+    this.commands = list.length;
+    this.microseconds = list.reduce((sum, command) => sum + estimate(command), 0);
+  }
+}
+
+/** Microseconds. */
+export function estimate(command: Command): number {
+  if (command.kind === 'launch') return command.microseconds;
+  return command.kind === 'copy' || command.kind === 'fill'
+    ? command.to.bytes / bytesPerMicrosecond
+    : 0;
+}
+
+const bound = (
+  command: Pick<Launch, 'buffers'>,
+  wanted: (access: string) => boolean,
+): readonly MemoryArgument[] => command.buffers.filter(({ access }) => wanted(access));
+
+/** What a command writes. */
+export function written(command: Command): readonly MemoryArgument[] {
+  if (command.kind === 'launch' || command.kind === 'operator') {
+    return bound(command, (access) => access !== 'read');
+  }
+  return command.kind === 'copy' || command.kind === 'fill' ? [command.to] : [];
+}
+
+/** What a command reads. */
+export function consumed(command: Command): readonly MemoryArgument[] {
+  if (command.kind === 'launch') return bound(command, (access) => access !== 'write');
+  return command.kind === 'copy' ? [{ ...command.from, bytes: command.to.bytes }] : [];
+}
