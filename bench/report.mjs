@@ -8,7 +8,10 @@ const timeText = (ms) => {
   return `${value.toPrecision(3)} ${unit}`;
 };
 
-/** The largest distance from the result in float64. @param {import('./measure.mjs').Result} result */
+/**
+ * The largest distance from the result in float64.
+ * @param {import('./measure.mjs').Result} result
+ */
 function errorText({ right, maxError }) {
   if (maxError === undefined) return '';
   return `${right === false ? 'WRONG by' : 'error'} ${maxError.toExponential(1)}`;

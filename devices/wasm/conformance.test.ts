@@ -335,7 +335,7 @@ describe('a recording', () => {
     expect(await values(device, b)).toEqual([10, 12, 14]);
   });
 
-  it('does not run at once behind other work, for long, or on data that are not valid', async () => {
+  it('does not run at once behind other work, for long, or on invalid data', async () => {
     const device = await plugin.open('wasm');
     const module = await load(device);
     const a = await argument(device, [1, 2], 'read');
