@@ -80,6 +80,29 @@ describe.each(['native/avx512', 'native/avx2'])('streaming stores on %s', (row) 
   }
 });
 
+describe('walks by vectors of half a line', () => {
+  const target = plugin.targets.find(({ id }) => id === 'native/avx2');
+  if (target === undefined) throw new Error('no such row');
+  const small = { ...target, streamBytes: 2 ** 12 };
+
+  // A walk down the rows' columns begins where they do.
+  const along = cases.filter(([name]) => name !== 'rows plus a vector');
+  it.each(along)('of %s begin at whole lines', (_, __, make) => {
+    const text = compile(make(true), small, plugin.language).source?.text;
+    expect(text).toContain('& 63) / 4');
+    expect(text).not.toContain('& 31) / 4');
+  });
+
+  it('ask for every line once, and for no vector without a lane', () => {
+    const text = compile(graph([5003], chain), small, plugin.language).source?.text ?? '';
+    expect(text.match(/__builtin_prefetch\(/g)).toHaveLength(1);
+    const loadLimit = text.slice(text.indexOf('f32x8 load_limit_f32x8('));
+    const none = loadLimit.indexOf('if (high <= max_index(low, 0)) return other;');
+    expect(none).toBeGreaterThan(0);
+    expect(none).toBeLessThan(loadLimit.indexOf('__builtin_ia32_maskloadps256('));
+  });
+});
+
 describe('the second walk over a row', () => {
   const target = plugin.targets.find(({ id }) => id === 'native/avx2');
   const textOf = (...shape: number[]): string => {

@@ -9,6 +9,7 @@ import {
 } from '../base/expression.js';
 import { bytesOfMemory } from '../base/memory-type.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
+import { lineBytes } from '../kernel/streaming.js';
 import type { Access, Limit } from '../kernel/tile.js';
 import * as functions from './c-functions.js';
 import {
@@ -155,7 +156,8 @@ export function loadParts(
   return Array.from({ length: partCount(layout) }, (_, index) => {
     const part = partOf(k, access, type.shape, index);
     // Beyond the end of the memory the hint is without effect.
-    if (access.ahead !== undefined && part.width > 1) {
+    const begun = (index % layout.parts) * part.width * bytesOfMemory[part.memory];
+    if (access.ahead !== undefined && part.width > 1 && begun % lineBytes === 0) {
       k.line(`__builtin_prefetch(${part.pointer} + ${access.ahead});`);
     }
     return loadPart(k, part, type.dtype, other);

@@ -57,7 +57,7 @@ export function operationParts(
     case 'scalar':
       return each(() => spread(k, dtype, `(${dtype})${indexText(operation.expression)}`, width));
     case 'untilLine':
-      return [untilLineText(k, dtype, operation.access)];
+      return [untilLineText(k, dtype, operation.access, operation.line)];
     case 'iota':
       return each((index) => iotaText(k, dtype, width, index * width));
     case 'load':
@@ -157,11 +157,15 @@ function convertBits(
 }
 
 /** Elements that are no multiple of their own size off never reach a line: all of it counts. */
-function untilLineText(k: Kernel, dtype: ComputeType, { buffer, address }: Access): string {
+function untilLineText(
+  k: Kernel,
+  dtype: ComputeType,
+  { buffer, address }: Access,
+  line: number,
+): string {
   const bytes = bytesOfMemory[memoryOf(k, buffer)];
-  const line = bytes * k.program.lanes;
   const at = `(address)(${bufferName(buffer)} + ${indexText(address)})`;
-  return `(${dtype})((-${at} & ${line - 1}) / ${bytes})`;
+  return `(${dtype})((-${at} & ${bytes * line - 1}) / ${bytes})`;
 }
 
 function iotaText(k: Kernel, dtype: ComputeType, width: number, start: number): string {

@@ -72,6 +72,18 @@ const extremes512 = (type: string, suffix: string, bits: string): Entries =>
     }),
   ]);
 
+/** The same of 256 bits; where a is a number, all but the instruction is known when it is compiled. */
+const extremes256 = (type: string, bits: string, suffix: string): Entries =>
+  (['min', 'max'] as const).map((name) => [
+    `${name}_${type}`,
+    token(
+      `${name}${suffix}256`,
+      (f) =>
+        `const ${bits} isNaN = (${bits})(a != a);\n` +
+        `  return (${type})((isNaN & (${bits})a) | (~isNaN & (${bits})${f}(a, b)));`,
+    ),
+  ]);
+
 const stream = (types: string, lanes: number, bytes: number, suffix: string, word: string) =>
   each(types, (element) => [
     [
@@ -94,7 +106,10 @@ const multiplyAdd256: Entries = [
   ['fma_f32x4', token('vfmaddps', (f) => `return ${f}(a, b, c);`)],
 ];
 
-/** Masks of 256-bit rows are vectors: the sign bit of a lane chooses it. */
+/**
+ * Masks of 256-bit rows are vectors: the sign bit of a lane chooses it. A load of no lane is asked
+ * for by no instruction: some chips take two hundred cycles for it.
+ */
 function maskedAccess256(types: string, lanes: number, suffix: string): Entries {
   const [word, mask] = lanes === 8 ? ['f32', 'i32'] : ['f64', 'i64'];
   const typedefs =
@@ -102,29 +117,38 @@ function maskedAccess256(types: string, lanes: number, suffix: string): Entries 
     // i64 is another type than the one that builtins take.
     `  typedef ${lanes === 8 ? 'i32' : 'long long'} bits __attribute__((vector_size(32)));\n  `;
   const lane = `(bits){${listLanes(lanes, String)}}`;
-  const all = (name: string) =>
+  const spread = (name: string) =>
     `(bits){${listLanes(lanes, () => `(${mask})min_index(max_index(${name}, 0), ${lanes})`)}}`;
-  const limit = `(bits)(${lane} >= ${all('low')}) & (bits)(${lane} < ${all('high')})`;
+  const limit = `(bits)(${lane} >= ${spread('low')}) & (bits)(${lane} < ${spread('high')})`;
   return each(types, (element) => {
     const type = `${element}x${lanes}`;
-    const load = (m: string) =>
+    const all = `*(${type}_m *)p`;
+    const load = (m: string, special: string) =>
       token(
         `maskload${suffix}256`,
         (f) =>
-          `${typedefs}const bits m = (bits)(${m});\n` +
-          `  return (${type})((~m & (bits)other) | ` +
-          `(bits)${f}((const void *)p, m));`,
+          `${typedefs}${special}\n  const bits m = (bits)(${m});\n` +
+          `  return (${type})((~m & (bits)other) | (bits)${f}((const void *)p, m));`,
       );
-    const store = (m: string) =>
+    const store = (m: string, special: string) =>
       token(
         `maskstore${suffix}256`,
-        (f) => `${typedefs}${f}((void *)p, (bits)(${m}), (word)value);`,
+        (f) => `${typedefs}${special}${f}((void *)p, (bits)(${m}), (word)value);`,
       );
+    const isNone = 'high <= max_index(low, 0)';
+    const isAll = `low <= 0 && high >= ${lanes}`;
+    const isUnset = `!__builtin_ia32_movmsk${suffix}256((word)mask)`;
     return [
-      [`load_mask_${mask}_${type}`, load('mask')],
-      [`store_mask_${mask}_${type}`, store('mask')],
-      [`load_limit_${type}`, load(limit)],
-      [`store_limit_${type}`, store(limit)],
+      [`load_mask_${mask}_${type}`, load('mask', `if (${isUnset}) return other;`)],
+      [`store_mask_${mask}_${type}`, store('mask', '')],
+      [
+        `load_limit_${type}`,
+        load(limit, `if (${isNone}) return other;\n  if (${isAll}) return ${all};`),
+      ],
+      [
+        `store_limit_${type}`,
+        store(limit, `if (${isNone}) return;\n  if (${isAll}) ${all} = value;\n  else `),
+      ],
     ];
   });
 }
@@ -336,6 +360,8 @@ const avx512: Entries = [
 const avx2: Entries = [
   ...multiplyAdd256,
   ...multiplyHalves(8, 'pmaddwd256'),
+  ...extremes256('f32x8', 'i32x8', 'ps'),
+  ...extremes256('f64x4', 'i64x4', 'pd'),
   ...functions256('f32x8', 'ps'),
   ...functions256('f64x4', 'pd'),
   ...conversions256,

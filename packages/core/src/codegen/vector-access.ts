@@ -213,11 +213,11 @@ function loadRaw(k: VectorKernel, part: Part, other: number): string {
 }
 
 /** Elements that are no multiple of their own size off never reach a line: all of it counts. */
-export function untilLineText(k: VectorKernel, access: Access): string {
+export function untilLineText(k: VectorKernel, access: Access, line: number): string {
   const { types } = k.dialect;
   const bytes = bytesOfMemory[memoryOf(k, access.buffer).element];
   const address = `(${types.u64})(${access.buffer} + ${nestedIndex(k, access.address)})`;
-  const rest = `(-${address} & ${bytes * k.program.lanes - 1}) / ${bytes}`;
+  const rest = `(-${address} & ${bytes * line - 1}) / ${bytes}`;
   return `(${types[k.program.indexType]})(${rest})`;
 }
 

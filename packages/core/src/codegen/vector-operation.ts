@@ -49,7 +49,7 @@ export function operationParts(
       return each(() => spread(k, dtype, scalar, width));
     }
     case 'untilLine':
-      return [untilLineText(k, operation.access)];
+      return [untilLineText(k, operation.access, operation.line)];
     case 'iota':
       return each((index) => {
         const number = (lane: number): string => literalText(k, dtype, index * width + lane);

@@ -134,9 +134,9 @@ export class KernelBuilder {
   }
 
   /** See tile.ts. */
-  untilLine(buffer: string, address: Expression): Value {
+  untilLine(buffer: string, address: Expression, line: number): Value {
     const access = { buffer, address, strides: [] };
-    return this.let({ kind: 'untilLine', access }, scalarType(this.indexType));
+    return this.let({ kind: 'untilLine', access, line }, scalarType(this.indexType));
   }
 
   /** Loads from memory that this kernel writes must say `volatile`, so that none is shared. */

@@ -4,7 +4,7 @@
  * cores, a line is cut into blocks by three kernels (Blelloch 1990, reduce then scan): totals of
  * the blocks, the totals before them, and every block from there.
  */
-import { isFloat } from '../base/dtype.js';
+import { bytesOf, isFloat } from '../base/dtype.js';
 import {
   add,
   ceilDivide,
@@ -33,7 +33,7 @@ import { identityOf, tileReductions } from './identity.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { writeTiles } from './nest.js';
 import { aroundAxis, lineAddress, storeElement, taskAxis } from './sequential.js';
-import { streamingOf } from './streaming.js';
+import { lineElements, streamingOf } from './streaming.js';
 import type { GridAxis, Limit } from './tile.js';
 
 type Cumulate = NodeOf<'cumulate'>;
@@ -292,7 +292,8 @@ function alongLine(plan: Plan, block: Size): LoweredKernel {
   };
   let start = task.start;
   if (streaming !== 0) {
-    const head = b.name(b.untilLine(to, add(task.line, task.start)), lanes);
+    const line = lineElements(bytesOf(node.dtype), lanes, tile);
+    const head = b.name(b.untilLine(to, add(task.line, task.start), line), line);
     const first = b.bind(minimum(head, subtract(task.end, task.start)));
     b.if(first, () => body(task.start, first));
     start = b.bind(add(task.start, first));

@@ -113,7 +113,7 @@ export function writeTurnedMap(
       const wanted = isInLines(inner, node, lanes)
         ? streamingOf(step, node, target, inner.extent)
         : 0;
-      return wanted === 0 ? 0 : atLines(b, buffers[i] as string, wanted);
+      return wanted === 0 ? 0 : atLines(b, buffers[i] as string, lanes, wanted);
     });
     writeTiles(b, 0, inner.extent, lanes, (column, tail) => {
       const columns = tail === undefined ? lane : { ...lane, tail };
@@ -133,8 +133,13 @@ const isInLines = ({ extent }: Axis, { dtype }: Node, lanes: number): boolean =>
   (bytesOf(dtype) * lanes) % lineBytes === 0 && equal(modulo(extent, lanes), 0);
 
 /** `streaming`, where the buffer begins at a line; otherwise 0. */
-function atLines(b: KernelBuilder, buffer: string, streaming: Expression): Expression {
+function atLines(
+  b: KernelBuilder,
+  buffer: string,
+  lanes: number,
+  streaming: Expression,
+): Expression {
   const none = b.scalar(0);
-  const isLine = b.equal(b.untilLine(buffer, 0), none);
+  const isLine = b.equal(b.untilLine(buffer, 0, lanes), none);
   return b.name(b.select(isLine, b.scalar(streaming), none), 1);
 }

@@ -162,7 +162,7 @@ function tileLength(
     const isLittle = (tile: number): boolean => extent % tile === 0 || extent >= 64 * tile;
     return [4 * lanes, 2 * lanes].find(isLittle) ?? lanes;
   }
-  const two = target.vectorRegisters >= 32 && (typeof extent !== 'number' || extent > lanes);
+  const two = target.vectorRegisters >= 16 && (typeof extent !== 'number' || extent > lanes);
   return two ? lanes * 2 : lanes;
 }
 

@@ -104,7 +104,7 @@ function operationText(n: Names, o: Operation, type: TileType): string {
       return `load ${accessText(n, o.access)}${other}`;
     }
     case 'untilLine':
-      return `until line ${accessText(n, o.access)}`;
+      return `until line of ${o.line} ${accessText(n, o.access)}`;
     case 'gather':
       return `gather ${o.buffer}[${v(o.index)}]${masked(n, o.mask)}`;
     case 'unary':

@@ -46,6 +46,13 @@ export function streamingOf(
   return upperBound(bytes) < streamBytes ? 0 : floorDivide(bytes, streamBytes);
 }
 
+/**
+ * Elements that a walk of tiles begins at a multiple of: a line's, where a tile has them. What is
+ * stored past the caches to a line of which they hold a part waits for that part.
+ */
+export const lineElements = (bytes: number, lanes: number, tile: number): number =>
+  Math.max(lanes, Math.min(tile, lineBytes / bytes));
+
 /** An output that a walk stores to. */
 export interface StreamedRoot extends Root {
   readonly buffer: string;
@@ -67,11 +74,12 @@ export function headOf(
     if (streaming === 0) continue;
     const linear = linearInLanes(place.finish(flatten(node.shape, index)), tile);
     if (linear === undefined || !equal(linear.strides[0] ?? 0, 1)) continue;
-    const until = b.untilLine(buffer, linear.base);
-    if (typeof streaming === 'number') return b.name(until, lanes);
+    const line = lineElements(bytesOf(node.dtype), lanes, tile[0]?.count ?? lanes);
+    const until = b.untilLine(buffer, linear.base, line);
+    if (typeof streaming === 'number') return b.name(until, line);
     const none = b.scalar(0);
     const streams = b.notEqual(b.scalar(streaming), none);
-    return b.name(b.select(streams, until, none), lanes);
+    return b.name(b.select(streams, until, none), line);
   }
   return undefined;
 }

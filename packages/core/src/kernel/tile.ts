@@ -113,10 +113,10 @@ export type Operation =
   /** Lane numbers 0 … n−1 (i32 or i64), shape [n]. */
   | { readonly kind: 'iota' }
   /**
-   * Elements from a uniform access to the next address that is a multiple of the kernel's lanes of
-   * that memory: uniform index, below the lanes. Only where target.streamBytes is.
+   * Elements from a uniform access to the next address that is a multiple of a line of so many of
+   * that memory, a power of two: uniform index below them. Only where target.streamBytes is.
    */
-  | { readonly kind: 'untilLine'; readonly access: Access }
+  | { readonly kind: 'untilLine'; readonly access: Access; readonly line: number }
   /** Untouched lanes hold `other` (0 where absent). */
   | { readonly kind: 'load'; readonly access: Access; readonly other?: number }
   /** Element index[lane] of a buffer; lanes without mask hold 0. */
