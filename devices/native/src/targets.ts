@@ -116,7 +116,7 @@ export const rows: readonly NativeRow[] = [
     vectorRegisters: 16,
     flags: ['-mavx2', '-mfma', '-mf16c'],
     fusedMultiplyAdd: true,
-    math: [],
+    math: ['keepsSums', 'bounds'],
     streams: true,
     matrixUnits: [pairUnit],
   },
@@ -129,7 +129,7 @@ export const rows: readonly NativeRow[] = [
     flags: [],
     fusedMultiplyAdd: true,
     elementsLoaded: true,
-    math: [],
+    math: ['keepsSums'],
     streams: false,
   },
   {

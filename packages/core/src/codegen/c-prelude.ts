@@ -3,7 +3,7 @@
  * once, on demand, in an order in which every use follows its declaration.
  */
 import { bytesOfMemory, type MemoryType } from '../base/memory-type.js';
-import type { Tokens } from './c-tokens.js';
+import type { Tokens } from './c-token.js';
 
 export const isFloatElement = (element: MemoryType): boolean =>
   element === 'f32' || element === 'f64';

@@ -3,29 +3,14 @@
  * A compiler without the builtin takes the plain body, so a row costs portability nothing.
  */
 
-import { listLanes } from './c-lanes.js';
-
-export interface Token {
-  /** The compiler's function that must exist. */
-  readonly builtin: string;
-  /** Statements over the parameter names of the plain function. */
-  readonly body: string;
-  /** The same for compilers that have another function. */
-  readonly otherwise?: Token;
-}
-
-export type Tokens = Readonly<Record<string, Token>>;
-
-const token = (builtin: string, body: (call: string) => string): Token => ({
-  builtin: `__builtin_ia32_${builtin}`,
-  body: body(`__builtin_ia32_${builtin}`),
-});
-
-type Entries = readonly (readonly [string, Token])[];
-
-/** One row per element type of the same size: memory operations do not look at the type. */
-const each = (types: string, entries: (element: string) => Entries): Entries =>
-  types.split(' ').flatMap(entries);
+import { type Entries, each, type Tokens, token } from './c-token.js';
+import {
+  conversions256,
+  extremes256,
+  functions256,
+  maskedAccess256,
+  multiplyAdd256,
+} from './c-tokens-256.js';
 
 /** i64 vectors as builtins take them: int64_t is another type there. */
 const longLongs = 'long long __attribute__((vector_size(64)))';
@@ -72,18 +57,6 @@ const extremes512 = (type: string, suffix: string, bits: string): Entries =>
     }),
   ]);
 
-/** The same of 256 bits; where a is a number, all but the instruction is known when it is compiled. */
-const extremes256 = (type: string, bits: string, suffix: string): Entries =>
-  (['min', 'max'] as const).map((name) => [
-    `${name}_${type}`,
-    token(
-      `${name}${suffix}256`,
-      (f) =>
-        `const ${bits} isNaN = (${bits})(a != a);\n` +
-        `  return (${type})((isNaN & (${bits})a) | (~isNaN & (${bits})${f}(a, b)));`,
-    ),
-  ]);
-
 const stream = (types: string, lanes: number, bytes: number, suffix: string, word: string) =>
   each(types, (element) => [
     [
@@ -100,59 +73,6 @@ const stream = (types: string, lanes: number, bytes: number, suffix: string, wor
 
 const fence: Entries = [['stream_end', token('sfence', (f) => `${f}();`)]];
 
-const multiplyAdd256: Entries = [
-  ['fma_f32x8', token('vfmaddps256', (f) => `return ${f}(a, b, c);`)],
-  ['fma_f64x4', token('vfmaddpd256', (f) => `return ${f}(a, b, c);`)],
-  ['fma_f32x4', token('vfmaddps', (f) => `return ${f}(a, b, c);`)],
-];
-
-/**
- * Masks of 256-bit rows are vectors: the sign bit of a lane chooses it. A load of no lane is asked
- * for by no instruction: some chips take two hundred cycles for it.
- */
-function maskedAccess256(types: string, lanes: number, suffix: string): Entries {
-  const [word, mask] = lanes === 8 ? ['f32', 'i32'] : ['f64', 'i64'];
-  const typedefs =
-    `typedef ${word} word __attribute__((vector_size(32)));\n` +
-    // i64 is another type than the one that builtins take.
-    `  typedef ${lanes === 8 ? 'i32' : 'long long'} bits __attribute__((vector_size(32)));\n  `;
-  const lane = `(bits){${listLanes(lanes, String)}}`;
-  const spread = (name: string) =>
-    `(bits){${listLanes(lanes, () => `(${mask})min_index(max_index(${name}, 0), ${lanes})`)}}`;
-  const limit = `(bits)(${lane} >= ${spread('low')}) & (bits)(${lane} < ${spread('high')})`;
-  return each(types, (element) => {
-    const type = `${element}x${lanes}`;
-    const all = `*(${type}_m *)p`;
-    const load = (m: string, special: string) =>
-      token(
-        `maskload${suffix}256`,
-        (f) =>
-          `${typedefs}${special}\n  const bits m = (bits)(${m});\n` +
-          `  return (${type})((~m & (bits)other) | (bits)${f}((const void *)p, m));`,
-      );
-    const store = (m: string, special: string) =>
-      token(
-        `maskstore${suffix}256`,
-        (f) => `${typedefs}${special}${f}((void *)p, (bits)(${m}), (word)value);`,
-      );
-    const isNone = 'high <= max_index(low, 0)';
-    const isAll = `low <= 0 && high >= ${lanes}`;
-    const isUnset = `!__builtin_ia32_movmsk${suffix}256((word)mask)`;
-    return [
-      [`load_mask_${mask}_${type}`, load('mask', `if (${isUnset}) return other;`)],
-      [`store_mask_${mask}_${type}`, store('mask', '')],
-      [
-        `load_limit_${type}`,
-        load(limit, `if (${isNone}) return other;\n  if (${isAll}) return ${all};`),
-      ],
-      [
-        `store_limit_${type}`,
-        store(limit, `if (${isNone}) return;\n  if (${isAll}) ${all} = value;\n  else `),
-      ],
-    ];
-  });
-}
-
 /** Rounding and square root of one register. */
 const functions512 = (type: string, suffix: string, bits: string): Entries => {
   const round = (how: number) =>
@@ -163,17 +83,6 @@ const functions512 = (type: string, suffix: string, bits: string): Entries => {
     [`ceil_${type}`, round(10)],
     [`trunc_${type}`, round(11)],
     [`sqrt_${type}`, token(`sqrt${suffix}512_mask`, (f) => `return ${f}(a, a, (${bits})-1, 4);`)],
-  ];
-};
-
-const functions256 = (type: string, suffix: string): Entries => {
-  const round = (how: number) => token(`round${suffix}256`, (f) => `return ${f}(a, ${how});`);
-  return [
-    [`rint_${type}`, round(8)],
-    [`floor_${type}`, round(9)],
-    [`ceil_${type}`, round(10)],
-    [`trunc_${type}`, round(11)],
-    [`sqrt_${type}`, token(`sqrt${suffix}256`, (f) => `return ${f}(a);`)],
   ];
 };
 
@@ -205,24 +114,6 @@ const narrow512 = (to: string, name: string, word: string): Entries =>
       ),
     ],
   ]);
-
-const widen256 = (from: string, name: string): Entries =>
-  each('i32 u32', (to) => [
-    [
-      `convert_${from}_${to}x8`,
-      token(name, (f) => {
-        if (from.endsWith('16')) return `return (${to}x8)${f}((i16x8)a);`;
-        const bytes = 'typedef char bytes __attribute__((vector_size(16)));';
-        const pair = 'typedef i64 pair __attribute__((vector_size(16)));';
-        return `${bytes}\n  ${pair}\n  return (${to}x8)${f}((bytes)(pair){(i64)a, 0});`;
-      }),
-    ],
-  ]);
-
-const conversions256: Entries = [
-  ...widen256('u8', 'pmovzxbd256'),
-  ...widen256('i8', 'pmovsxbd256'),
-];
 
 /** Conversions of f16; 0 rounds to nearest even. */
 const halfToken = (

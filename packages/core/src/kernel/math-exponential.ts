@@ -48,7 +48,7 @@ interface Reduced {
 /** Reduction of high + low, |high| below 2·bias·ln 2; `low` is a small correction. */
 function reduceExponent(m: Floats, high: Value, low?: Value): Reduced {
   const split = m.pick(ln2.single, ln2.double);
-  const k = m.nearest(high, log2e);
+  const k = m.nearestExponent(high, log2e);
   const first = m.multiplyAdd(k.number, -split.high, high);
   const rest = m.multiplyAdd(k.number, -split.low, first);
   const r = low === undefined ? rest : m.add(rest, low);
@@ -237,7 +237,7 @@ export function hyperbolicTangent(m: Floats, x: Value): Value {
 export function onePlusExponential(m: Floats, x: Value): Value {
   // At the upper bound 2^k is infinite and its factor is not 0; below the lower one 1 is left.
   const inside = m.atLeast(m.atMost(x, 89), -87);
-  const k = m.nearest(inside, log2e);
+  const k = m.nearestExponent(inside, log2e);
   const r = m.multiplyAdd(k.number, -Math.fround(Math.LN2), inside);
   return m.multiplyAdd(m.add(1, exponentialMinusOne(m, r)), m.powerOfTwo(k), 1);
 }

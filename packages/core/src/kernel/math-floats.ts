@@ -11,8 +11,9 @@ export type Term = Value | number;
 export interface Whole {
   readonly number: Value;
   readonly word: Value;
-  /** A word whose low bits are those of k, as many as an exponent has and one more. */
+  /** A word whose low bits are those of k + offset, as many as an exponent has and one more. */
   readonly lowBits: Value;
+  readonly offset: number;
 }
 
 export class Floats {
@@ -31,9 +32,14 @@ export class Floats {
     this.bias = dtype === 'f32' ? 127 : 1023;
   }
 
-  /** Whether powers of two scale, and bounds hold, by one instruction each. */
+  /** Whether powers of two scale by one instruction. */
   get scales(): boolean {
     return this.b.math.has('scaleByPower');
+  }
+
+  /** Whether a bound on values holds by one instruction. */
+  private get bounds(): boolean {
+    return this.scales || this.b.math.has('bounds');
   }
 
   /** Whether (x + y) − y is computed as written: no compiler of the language reorders sums. */
@@ -82,13 +88,13 @@ export class Floats {
 
   /** x, at most `high`; NaN stays. */
   atMost(x: Value, high: number): Value {
-    if (this.scales) return this.b.binary('minimum', this.value(high), x);
+    if (this.bounds) return this.b.binary('minimum', this.value(high), x);
     return this.select(this.less(high, x), high, x);
   }
 
   /** x, at least `low`; NaN stays. */
   atLeast(x: Value, low: number): Value {
-    if (this.scales) return this.b.binary('maximum', this.value(low), x);
+    if (this.bounds) return this.b.binary('maximum', this.value(low), x);
     return this.select(this.less(x, low), low, x);
   }
 
@@ -140,15 +146,21 @@ export class Floats {
    * x·factor rounded to an integer, for |x·factor| < 2^21 (f32) or 2^50 (f64): adding 1.5·2^23
    * leaves the integer in the low bits, with no conversion that could trap on NaN.
    */
-  nearest(x: Value, factor: number): Whole {
-    const anchor = 1.5 * 2 ** this.mantissaBits;
+  nearest(x: Value, factor: number, offset = 0): Whole {
+    const anchor = 1.5 * 2 ** this.mantissaBits + offset;
     const sum = this.multiplyAdd(x, factor, anchor);
-    const anchorBits = this.pick(0x4b400000n, 0x4338000000000000n);
+    const anchorBits = this.pick(0x4b400000n, 0x4338000000000000n) + BigInt(offset);
     const lowBits = this.bits(sum);
     const word = this.subtractWord(lowBits, anchorBits);
-    if (this.keepsSums) return { number: this.subtract(sum, anchor), word, lowBits };
+    if (this.keepsSums) return { number: this.subtract(sum, anchor), word, lowBits, offset };
     // Shader compilers may cancel the anchor; from the bits they cannot.
-    return { number: this.b.convert(this.b.bitcast(word, 'i32'), 'f32'), word, lowBits: word };
+    const number = this.b.convert(this.b.bitcast(word, 'i32'), 'f32');
+    return { number, word, lowBits: word, offset: 0 };
+  }
+
+  /** The same for an exponent: with the bias inside, the low bits are those of 2^k. */
+  nearestExponent(x: Value, factor: number): Whole {
+    return this.nearest(x, factor, this.b.math.has('keepsSums') ? this.bias : 0);
   }
 
   /** x·2^k for |k| < 2·bias; two factors, so that denormals and overflow come out right. */
@@ -162,11 +174,12 @@ export class Floats {
   }
 
   /** 2^k for −bias < k ≤ bias. */
-  powerOfTwo({ number, lowBits }: Whole): Value {
+  powerOfTwo({ number, lowBits, offset }: Whole): Value {
     if (this.scales) {
       const one = this.b.broadcast(this.value(1), number.type.shape);
       return this.b.binary('scaleByPower', one, number);
     }
-    return this.fromBits(this.left(this.addWord(lowBits, BigInt(this.bias)), this.mantissaBits));
+    const biased = offset === this.bias ? lowBits : this.addWord(lowBits, BigInt(this.bias));
+    return this.fromBits(this.left(biased, this.mantissaBits));
   }
 }
