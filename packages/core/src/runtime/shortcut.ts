@@ -5,14 +5,14 @@
 import { elementCount, emptyTensor, type HostTensor, isStorageOf } from '../base/host-tensor.js';
 import type { Procedure } from '../codegen/program.js';
 import { bindInputs } from './bind.js';
-import type { MemoryArgument, Recording } from './contract.js';
+import type { Device, MemoryArgument, Recording } from './contract.js';
 import type { LaunchesOnly } from './frame.js';
 import type { ProcedureRunner } from './procedure.js';
 import { type Session, tensorBytes } from './session.js';
 import { shapeOf } from './sizes.js';
 
-/** Longer tensors are used where they lie instead of being copied. */
-const mostBytes = 2 ** 14;
+/** Longer tensors are used where they lie, on a device that can, instead of being copied. */
+const mostBytes = ({ wrap }: Device): number => (wrap === undefined ? 2 ** 17 : 2 ** 14);
 /** Estimated work above which a program leaves the caller's thread. */
 const mostMicroseconds = 50;
 
@@ -50,7 +50,9 @@ export class Shortcut {
     const { procedure } = runner;
     const { device } = session.opened;
     if (device.call === undefined || device.record === undefined) return undefined;
-    if (!inputs.every(isShort) || !isPlain(procedure)) return undefined;
+    const longest = mostBytes(device);
+    if (!isPlain(procedure) || !inputs.every((tensor) => isShort(tensor, longest)))
+      return undefined;
     const environment = bindInputs(procedure, inputs);
     const plan = await runner.launchesOnly(environment);
     if (plan === undefined) return undefined;
@@ -67,7 +69,7 @@ export class Shortcut {
     for (const { buffer } of procedure.results) {
       places.push({ ...(plan.places.get(buffer as number) as MemoryArgument), access: 'write' });
     }
-    if (places.some(({ bytes }) => bytes > mostBytes)) return undefined;
+    if (places.some(({ bytes }) => bytes > longest)) return undefined;
     const recording = await device.record(plan.commands);
     const kinds = inputs.map(({ dtype, shape }) => ({ dtype, shape: [...shape] }));
     return new Shortcut(session, recording, plan, [kinds, outputs], places);
@@ -108,8 +110,8 @@ export class Shortcut {
   }
 }
 
-const isShort = (tensor: HostTensor): boolean =>
-  ArrayBuffer.isView(tensor.data) && tensor.data.byteLength <= mostBytes;
+const isShort = ({ data }: HostTensor, longest: number): boolean =>
+  ArrayBuffer.isView(data) && data.byteLength <= longest;
 
 /** Whether inputs and results lie in memory of their own and no input is written over. */
 function isPlain({ parameters, results, requirements, symbols }: Procedure): boolean {
