@@ -64,10 +64,17 @@ export interface TopKOptions {
 export function topK(x: Node, k: Size, options: TopKOptions = {}): [values: Node, indices: Node] {
   const at = normalizeAxis('topK', options.axis ?? -1, x.shape.length);
   const largest = options.largest ?? true;
-  if (isFewOf(x, k, at)) return fewOf(x, k, largest);
-  const line = iota({ dtype: 'i64', shape: x.shape }, at);
-  const [values, indices] = sort(x, [line], { axis: at, descending: largest }) as [Node, Node];
-  return [sliceAxis(values, at, 0, k), sliceAxis(indices, at, 0, k)];
+  const best = (from: Node): [values: Node, indices: Node] => {
+    if (isFewOf(from, k, at)) return fewOf(from, k, largest);
+    const line = iota({ dtype: 'i64', shape: from.shape }, at);
+    const [values, indices] = sort(from, [line], { axis: at, descending: largest });
+    return [sliceAxis(values as Node, at, 0, k), sliceAxis(indices as Node, at, 0, k)];
+  };
+  if (typeof k !== 'number' || k < 1 || typeof x.shape[at] !== 'number') return best(x);
+  const [values, indices] = composite('topK', { axis: at, largest, k }, [x], ([line]) =>
+    best(line as Node),
+  );
+  return [values as Node, indices as Node];
 }
 
 export interface OneHotOptions {

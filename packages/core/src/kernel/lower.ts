@@ -14,6 +14,7 @@ import { lowerRandomBits } from './random-bits.js';
 import { lowerReduction } from './reduction.js';
 import { lowerScatter } from './scatter.js';
 import { lowerSort } from './sort.js';
+import { lowerTop } from './top.js';
 import { lowerUpdate } from './update.js';
 import { lowerWindow } from './window.js';
 
@@ -33,6 +34,7 @@ const lowerings: Readonly<Record<KernelStep['pattern'], Lowering>> = {
   scatter: lowerScatter,
   cumulate: lowerCumulate,
   sort: lowerSort,
+  topK: (step, target, names) => [lowerTop(step, target, names)],
   compact: lowerCompact,
   update: lowerUpdate,
   randomBits: lowerRandomBits,

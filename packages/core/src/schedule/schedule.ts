@@ -47,6 +47,9 @@ export function schedule(graph: Graph, target: Target, options: ScheduleOptions 
     } else if (kindOf(node) === 'region') {
       const outputs = resultsOf(node, part);
       steps.push({ kind: 'region', node: node as Region, outputs });
+    } else if (group === undefined && isTaken(node)) {
+      const outputs = resultsOf(node, part);
+      steps.push({ kind: 'kernel', pattern: 'topK', anchor: node, inputs: node.inputs, outputs });
     } else if (node.op === 'composite' && group === undefined) {
       steps.push({ kind: 'operator', node, outputs: resultsOf(node, part) });
     } else if (kindOf(node) === 'root' && group === undefined) {

@@ -6,6 +6,7 @@ import type { Node, NodeOf } from '../graph/node.js';
  * the same axes of one iteration space, with the elementwise work before, between and after.
  * contract, window: operands through affine views, then an elementwise epilogue of the same shape.
  * attention: a composite taken whole; operands through affine views, the result through some.
+ * topK: a composite taken whole; its operand is in memory.
  */
 export type Pattern =
   | 'map'
@@ -16,6 +17,7 @@ export type Pattern =
   | 'scatter'
   | 'cumulate'
   | 'sort'
+  | 'topK'
   | 'compact'
   | 'update'
   | 'randomBits';
@@ -32,7 +34,7 @@ export interface KernelStep {
   /** The node that gives the pattern its name; the (first) output itself for map. */
   readonly anchor: Node;
   readonly inputs: readonly Node[];
-  /** Of sort and compact all parts, in order. */
+  /** Of sort, topK and compact all parts, in order. */
   readonly outputs: readonly Node[];
   /** By output: the input whose memory it is written over, bound once for both. */
   readonly over?: readonly (Node | undefined)[];

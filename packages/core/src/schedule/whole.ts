@@ -1,10 +1,11 @@
 /**
  * Composites that one kernel computes whole: which ones a target's kernels take, and the group of
- * one. What is not taken is opened into its body (see open.ts).
+ * attention. What is not taken is opened into its body (see open.ts).
  */
 import type { Target } from '../base/target.js';
 import { isOp, type Node, type NodeOf } from '../graph/node.js';
 import type { Group, GroupFacts } from './group.js';
+import { isTop } from './top.js';
 
 /** Longest head, in elements: the tiles of a task hold all of it. */
 const longestHead = 256;
@@ -48,17 +49,22 @@ function isAttention(node: NodeOf<'composite'>): boolean {
   );
 }
 
-/** Whether the target's kernels take this composite whole. */
-export const isWhole = (node: Node, target: Target): boolean =>
+const isWholeAttention = (node: Node, target: Target): boolean =>
   isOp(node, 'composite') &&
   isAttention(node) &&
   holdsTiles(target, (node.inputs[2] as Node).shape[3] as number);
 
+/** Whether the target's kernels take this composite whole. */
+export const isWhole = (node: Node, target: Target): boolean =>
+  isWholeAttention(node, target) || isTop(node, target);
+
 /**
- * The group of a composite that is taken whole: its result, and the permutations and reshapes
- * after it that nothing else reads; it ends in a permutation or the result itself.
+ * The group of attention that is taken whole, undefined for others: its result, and the
+ * permutations and reshapes after it that nothing else reads; it ends in a permutation or the
+ * result itself.
  */
 export function groupOfWhole(node: Node, { order, leaving, taken }: GroupFacts): Group | undefined {
+  if (isOp(node, 'composite') && node.attributes.name !== 'attention') return undefined;
   const [result, ...others] = order.users.get(node) ?? [];
   if (result === undefined || result.op !== 'part' || others.length > 0) return undefined;
   const chain: Node[] = [node, result];
