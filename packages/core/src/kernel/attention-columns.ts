@@ -20,6 +20,7 @@ import {
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { type AttentionPlan, AttentionValues, type ScoreIndex } from './attention-plan.js';
+import { packQueries } from './attention-queries.js';
 import { type AttentionTiles, attentionTiles } from './attention-tiles.js';
 import { axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
@@ -32,9 +33,6 @@ import { Bindings, writeTasks, writeTiles } from './nest.js';
 import { weightOf } from './softmax-weight.js';
 import type { TileAxis } from './tile-limits.js';
 
-/** Addresses so far apart share a place of the first cache. */
-const pageBytes = 4096;
-
 const rowName = 'row';
 
 export function writeAttentionColumns(
@@ -43,6 +41,14 @@ export function writeAttentionColumns(
   names: KernelNames,
 ): LoweredKernel {
   return new ColumnsWriter(plan, target, names).write();
+}
+
+/** Queries from `query` on by columns from `column` on. */
+interface ResultTile {
+  readonly query: Expression;
+  readonly height: number;
+  readonly column: Expression;
+  readonly axis: TileAxis;
 }
 
 class ColumnsWriter {
@@ -128,7 +134,13 @@ class ColumnsWriter {
 
   private writeTask(): void {
     const { b, plan, tiles } = this;
-    this.packQueries();
+    packQueries(this.values, this.tiles, {
+      builder: this.b,
+      buffer: this.q,
+      at: [this.batch, this.head],
+      first: this.first,
+      axis: this.queryAxis,
+    });
     this.eachSum((access) => b.store(access, b.broadcast(b.literal('f32', 0), [tiles.columns])));
     const top = b.variable(this.fill(Number.NEGATIVE_INFINITY));
     const sum = b.variable(this.fill(0));
@@ -147,25 +159,6 @@ class ColumnsWriter {
     });
     this.storeRow(this.each, 0, this.values.factor(b.read(sum), b.read(top)));
     this.finish();
-  }
-
-  private packQueries(): void {
-    const { b, plan, values } = this;
-    const query = add(this.first, variable(laneName, this.tiles.queries));
-    const scale = b.literal('f32', Math.fround(plan.scale));
-    b.for(0, plan.depth, 1, (d) => {
-      const index = [this.batch, this.head, query, d];
-      this.storeRow(this.q, d, b.multiply(values.single([this.queryAxis], plan.q, index), scale));
-    });
-  }
-
-  /**
-   * Whether tiles read K where it lies. Rows a multiple of a page apart would all want the same
-   * few places of the first cache, and narrow types are converted once.
-   */
-  private readsKeys(): boolean {
-    const stride = this.plan.k.dtype === 'f32' ? this.values.strideOf(this.plan.k, 2) : undefined;
-    return stride !== undefined && (4 * stride) % pageBytes !== 0;
   }
 
   /** Rows of the block from `first` on, side by side and as f32. */
@@ -195,7 +188,7 @@ class ColumnsWriter {
       { name: 'one', count: 1 },
     ];
     const rest = modulo(count, tiles.keys);
-    const whole = this.readsKeys() ? b.bind(subtract(count, rest)) : 0;
+    const whole = values.readsKeys() ? b.bind(subtract(count, rest)) : 0;
     this.copyKeys(key, whole, count);
     if (whole !== 0) {
       b.for(0, whole, tiles.keys, (row) =>
@@ -326,28 +319,45 @@ class ColumnsWriter {
 
   private multiplyValues(key: Expression, count: Expression): void {
     const { b, tiles } = this;
+    const { queries, rows } = tiles;
+    // As high as each other, or some of them one row higher.
+    const parts = Math.ceil(queries / rows);
+    const height = Math.floor(queries / parts);
+    const higher = (queries % parts) * (height + 1);
     this.eachColumns((column, axis) => {
-      b.for(0, tiles.queries, tiles.rows, (query) => {
-        const type = { dtype: 'f32', shape: [tiles.rows, tiles.columns] } as const;
-        const address = add(multiply(query, this.pitch), column);
-        const access = { buffer: this.sums, address, strides: [this.pitch, 1] };
-        const tile = b.variable(b.load(type, access, { volatile: true }), type);
-        b.for(0, count, 1, (row) => {
-          const weights = b.load(
-            { dtype: 'f32', shape: [tiles.rows, 1] },
-            {
-              buffer: this.scores,
-              address: add(multiply(row, tiles.queries), query),
-              strides: [1, 0],
-            },
-            { volatile: true },
-          );
-          const value = this.valueTile(add(key, row), column, axis);
-          b.assign(tile, b.dot(weights, value, b.read(tile)));
-        });
-        b.store(access, b.read(tile));
-      });
+      const walk = (from: number, to: number, height: number): void => {
+        if (from === to) return;
+        b.for(from, to, height, (query) =>
+          this.resultTile(key, count, { query, height, column, axis }),
+        );
+      };
+      walk(0, higher, height + 1);
+      walk(higher, queries, height);
     });
+  }
+
+  /** Adds the weighted values of a block of keys to one tile of O. */
+  private resultTile(
+    key: Expression,
+    count: Expression,
+    { query, height, column, axis }: ResultTile,
+  ): void {
+    const { b, tiles } = this;
+    const type = { dtype: 'f32', shape: [height, tiles.columns] } as const;
+    const address = add(multiply(query, this.pitch), column);
+    const access = { buffer: this.sums, address, strides: [this.pitch, 1] };
+    const tile = b.variable(b.load(type, access, { volatile: true }), type);
+    b.for(0, count, 1, (row) => {
+      const from = { address: add(multiply(row, tiles.queries), query), strides: [1, 0] };
+      const weights = b.load(
+        { dtype: 'f32', shape: [height, 1] },
+        { buffer: this.scores, ...from },
+        { volatile: true },
+      );
+      const value = this.valueTile(add(key, row), column, axis);
+      b.assign(tile, b.dot(weights, value, b.read(tile)));
+    });
+    b.store(access, b.read(tile));
   }
 
   /** Columns of values, a tile at a time; the last one may be cut. */

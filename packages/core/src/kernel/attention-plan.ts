@@ -25,6 +25,9 @@ import type { TileAxis } from './tile-limits.js';
 import { type Place, ValueLowering } from './value.js';
 import { reshapeIndex } from './view-index.js';
 
+/** Addresses so far apart share a place of the first cache. */
+const pageBytes = 4096;
+
 export interface AttentionPlan {
   readonly step: KernelStep;
   readonly q: Node;
@@ -153,6 +156,15 @@ export class AttentionValues {
     if (address === undefined || others.length > 0) return undefined;
     const stride = linearIn(address, `$a${axis}`)?.coefficient;
     return typeof stride === 'number' ? stride : undefined;
+  }
+
+  /**
+   * Whether tiles read K where it lies. Rows a multiple of a page apart would all want the same
+   * few places of the first cache, and narrow types are converted once.
+   */
+  readsKeys(): boolean {
+    const stride = this.plan.k.dtype === 'f32' ? this.strideOf(this.plan.k, 2) : undefined;
+    return stride !== undefined && (4 * stride) % pageBytes !== 0;
   }
 
   /** The head of keys and values that a query head uses. */

@@ -2,7 +2,7 @@
 import { variable } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { AttentionPlan } from './attention-plan.js';
-import { registerTile } from './register-tile.js';
+import { busySums, fewTiles, registerTile } from './register-tile.js';
 
 /** Keys of a block: with the queries, their scores and values it stays in the first cache. */
 const blockKeys = 64;
@@ -14,12 +14,15 @@ export interface AttentionTiles {
   /** Keys that one tile of scores covers, and of a block. */
   readonly keys: number;
   readonly block: number;
-  /** Queries and value columns of one tile of results. */
+  /** Queries and value columns of one tile of results; some may be a row lower. */
   readonly rows: number;
   readonly columns: number;
 }
 
-export function attentionTiles(plan: AttentionPlan, target: Target): AttentionTiles {
+export function attentionTiles(
+  plan: Pick<AttentionPlan, 'queries' | 'width'>,
+  target: Target,
+): AttentionTiles {
   // Two vectors of queries: causality cuts wider tiles of scores badly. Keys come in blocks.
   const most = 2 * Math.floor(target.vectorBytes / 4);
   const wanted = typeof plan.queries === 'number' ? Math.min(plan.queries, most) : most;
@@ -31,5 +34,7 @@ export function attentionTiles(plan: AttentionPlan, target: Target): AttentionTi
   const mostRows = Math.floor((keys * queries) / lanes / wide);
   let rows = queries;
   while (rows > mostRows && rows % 2 === 0) rows /= 2;
+  // Tiles of two heights, where those of one would have too few sums.
+  if (rows * wide < busySums && mostRows > rows) rows = fewTiles(queries, mostRows);
   return { lanes, queries, keys, block, rows, columns: wide * lanes };
 }

@@ -41,7 +41,7 @@ export function tilesAhead(
 }
 
 /** Sums that run at once so that two units of four steps are always busy. */
-const busySums = 9;
+export const busySums = 9;
 
 /** What a step of a tile costs by its sums: loads, one per vector and one per row, and waiting. */
 export function costOfTile(target: Target, vectors: number, height: number): number {
