@@ -78,11 +78,16 @@ function indexed(): Case[] {
   const offsets = (...at: readonly number[]): HostTensor =>
     core.hostTensor('i64', [at.length], at.map(BigInt));
   return dtypes.flatMap((dtype) => [
-    ...(['replace', ...kinds] as const).map((kind) => ({
-      name: `scatter ${kind} ${dtype}`,
-      inputs: [randomTensor(1, [7, 3], dtype), indices, randomTensor(2, [5, 3], dtype)],
-      build: ([x, i, u]: readonly Node[]) => [core.scatter(kind, x as Node, i as Node, u as Node)],
-    })),
+    // Rows of less than a vector, and of several blocks with a tail.
+    ...[3, 150].flatMap((row) =>
+      (['replace', ...kinds] as const).map((kind) => ({
+        name: `scatter ${kind} ${dtype} rows of ${row}`,
+        inputs: [randomTensor(1, [7, row], dtype), indices, randomTensor(2, [5, row], dtype)],
+        build: ([x, i, u]: readonly Node[]) => [
+          core.scatter(kind, x as Node, i as Node, u as Node),
+        ],
+      })),
+    ),
     {
       name: `gather ${dtype}`,
       inputs: [randomTensor(1, [4, 7, 3], dtype), indices],

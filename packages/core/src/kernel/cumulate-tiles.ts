@@ -28,7 +28,7 @@ import {
   toMemory,
 } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
-import { vectorLanes } from './fused.js';
+import { lanesFor } from './fused.js';
 import { identityOf, tileReductions } from './identity.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { writeTiles } from './nest.js';
@@ -58,7 +58,7 @@ export function lowerCumulateTiles(
   names: KernelNames,
 ): readonly LoweredKernel[] | undefined {
   const node = step.anchor as Cumulate;
-  const lanes = lanesFor(target, node);
+  const lanes = lanesFor(target, node.dtype);
   if (lanes < 2 || target.execution !== 'vector' || !tileTypes.has(node.dtype)) return undefined;
   // The product of a tile alone may overflow where the running product is small.
   if (node.attributes.kind === 'product' && isFloat(node.dtype)) return undefined;
@@ -88,9 +88,6 @@ interface Plan {
   readonly length: Size;
   readonly inner: Size;
 }
-
-const lanesFor = (target: Target, node: Node): number =>
-  vectorLanes(target) / (/64$/.test(computeType(node.dtype)) ? 2 : 1);
 
 /** Elements of a block; undefined where a line is one task. */
 function blockOf(target: Target, lines: Size, length: Size, tile: number): number | undefined {

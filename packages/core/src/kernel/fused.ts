@@ -2,13 +2,14 @@
  * What map and reduction kernels share: a dry run finds all addresses and merges the axes; then
  * the kernel is written, and once more with fewer lanes where 64-bit tiles turned up.
  */
+import type { DType } from '../base/dtype.js';
 import { add, type Expression, type Size, substitute, variable } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import { axesOf, indexOf, type MergedAxes, mergeAxes } from './axes.js';
 import type { Value } from './builder.js';
-import { literalOf, toMemory } from './elementwise.js';
+import { computeType, literalOf, toMemory } from './elementwise.js';
 import { KernelFrame } from './frame.js';
 import type { Bindings } from './nest.js';
 import type { Statement } from './tile.js';
@@ -150,3 +151,7 @@ export function hasWideTiles(statements: readonly Statement[]): boolean {
 
 /** Elements of a vector register for 32-bit types; 1 where the target is scalar. */
 export const vectorLanes = (target: Target): number => Math.max(1, target.vectorBytes / 4);
+
+/** Elements of a vector in kernels whose tiles all are of this type. */
+export const lanesFor = (target: Target, dtype: DType): number =>
+  vectorLanes(target) / (/64$/.test(computeType(dtype)) ? 2 : 1);
