@@ -3,7 +3,7 @@
  * wait for it, while one with dear operations, or over a row that the cache has, leaves it idle.
  */
 import { bytesOf } from '../base/dtype.js';
-import { add, equal, multiply, product, upperBound } from '../base/expression.js';
+import { add, type Expression, equal, multiply, product, upperBound } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { Axis } from './axes.js';
@@ -38,14 +38,14 @@ export function hasShortRows(
 }
 
 /**
- * Of the tile that `place` stands at: the same elements of the next row of inputs, and of this row
- * of outputs. Nothing where all of it stays in the caches.
+ * Of the tile that `place` stands at: inputs so many elements on, as in the next row, and outputs
+ * in this row. Nothing where all of it stays in the caches.
  */
 export function touchRows(
   builder: KernelBuilder,
   target: Target,
   plan: ReductionPlan,
-  { extent }: Axis,
+  distance: Expression,
   place: Place,
   memory: TouchedMemory,
 ): void {
@@ -54,14 +54,14 @@ export function touchRows(
   const { step, fullIndex, fullRoots } = plan;
   const isLarge = (node: Node): boolean =>
     upperBound(multiply(product(node.shape), bytesOf(node.dtype))) > (target.cacheBytes[1] ?? 0);
-  const touch = ({ node, index }: Root, buffer: string | undefined, rows: number): void => {
+  const touch = ({ node, index }: Root, buffer: string | undefined, ahead: Expression): void => {
     if (buffer === undefined || !isLarge(node)) return;
     const linear = linearInLanes(place.finish(flatten(node.shape, index)), place.tile);
     if (linear === undefined || !equal(linear.strides[0] ?? 0, 1)) return;
-    builder.touch(buffer, add(linear.base, multiply(rows, extent)), tile.count);
+    builder.touch(buffer, add(linear.base, ahead), tile.count);
   };
   for (const node of step.inputs) {
-    if (isSpace(node, plan)) touch({ node, index: fullIndex }, memory.input(node), 1);
+    if (isSpace(node, plan)) touch({ node, index: fullIndex }, memory.input(node), distance);
   }
   for (const root of fullRoots) touch(root, memory.output(root.node), 0);
 }

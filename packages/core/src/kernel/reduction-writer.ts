@@ -4,9 +4,11 @@
  */
 import { internal } from '../base/errors.js';
 import {
+  add,
   ceilDivide,
   type Expression,
   equal,
+  minimum,
   multiply,
   product,
   type Size,
@@ -20,14 +22,16 @@ import { KernelFrame, type KernelNames } from './frame.js';
 import { placeAt, planAxes, type Root, storeAt } from './fused.js';
 import { identityOf, tileReductions } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
-import { Bindings } from './nest.js';
+import { Bindings, type Range } from './nest.js';
 import { keptOperands } from './reduction-kept.js';
-import { type Parts, partsOf } from './reduction-parts.js';
+import { type Parts, partialAddress, partialResults, partsOf } from './reduction-parts.js';
 import type { Reduce, ReductionPlan } from './reduction-plan.js';
+import { type Strips, stripsFor, stripsOf } from './reduction-strips.js';
 import { type StreamedRoot, streamingOf } from './streaming.js';
 import type { Access, GridAxis } from './tile.js';
-import { type Place, ValueLowering } from './value.js';
-import { reshapeIndex } from './view-index.js';
+import { limitsOf } from './tile-limits.js';
+import { linearInLanes, type Place, ValueLowering } from './value.js';
+import { flatten, reshapeIndex } from './view-index.js';
 
 /** A reduction kernel in progress; `lanes` are those of the target or half of them. */
 export class ReductionWriter {
@@ -49,8 +53,12 @@ export class ReductionWriter {
 
   /** What the rows are cut into; of the step where none was given. */
   readonly parts: Parts | undefined;
+  /** What tasks sum of rows that lie side by side. */
+  protected readonly strips: Strips | undefined;
   /** Number of the block that this kernel's task reduces. */
   protected block: Expression | undefined;
+  /** Workspaces of partial results, by reduction. */
+  private readonly partials = new Map<number, string>();
   /** Scratch arrays of operands that later walks need, by node. */
   protected readonly kept = new Map<number, string>();
   /** Kept operands that a walk has written. */
@@ -78,25 +86,43 @@ export class ReductionWriter {
     this.threads = target.execution === 'threads';
     const last = this.merged.axes.at(-1);
     this.along = last?.reduced ?? true;
-    this.parts = parts ?? partsOf(plan, target, this.reducedAxes, this.rowTasks(), this.tile);
+    const strips = this.along ? undefined : this.stripsOfAll(target);
+    this.parts = parts ?? partsOf(plan, target, this.reducedAxes, this.rowTasks(strips), this.tile);
+    this.strips = this.parts === undefined ? this.forCores(strips) : strips;
   }
 
   protected declareOutputs(): void {
     const { plan, builder, frame } = this;
     for (const node of plan.step.outputs) {
       this.outputs.set(node.id, frame.output(node));
-      const walk = this.merged.axes.at(-1)?.extent;
+      // Tiles of columns that go down all rows are no walks.
+      const isWalk = this.along || this.strips !== undefined;
+      const walk = isWalk ? this.merged.axes.at(-1)?.extent : undefined;
       const streaming = streamingOf(plan.step, node, frame.target, walk);
       this.streaming.set(node.id, builder.bind(streaming));
     }
   }
 
   /** Tasks where every row is reduced by one. */
-  protected rowTasks(): Size {
+  private rowTasks(strips: Strips | undefined): Size {
     if (this.along) return product(this.plan.rowShape);
     const inner = this.rows.at(-1) as Axis;
-    const outer = product(this.rows.slice(0, -1).map((axis) => axis.extent));
-    return multiply(outer, ceilDivide(inner.extent, this.tile));
+    return multiply(this.lines(), ceilDivide(inner.extent, strips?.width ?? this.tile));
+  }
+
+  /** Rows but for those that lie side by side. */
+  private lines = (): Size => product(this.rows.slice(0, -1).map((axis) => axis.extent));
+
+  private stripsOfAll(target: Target): Strips | undefined {
+    const { rows, reducedAxes: reduced, lanes, merged, plan } = this;
+    const sums = plan.stages.flat().length;
+    return stripsOf(target, { rows, reduced, reads: merged.reads, lanes, sums });
+  }
+
+  private forCores(strips: Strips | undefined): Strips | undefined {
+    const columns = this.rows.at(-1)?.extent;
+    if (strips === undefined || columns === undefined) return undefined;
+    return stripsFor(strips, this.frame.target.cores, columns, this.lines());
   }
 
   protected get tile(): number {
@@ -106,6 +132,55 @@ export class ReductionWriter {
   protected operandRoot(reduce: Reduce): Root {
     const node = reduce.inputs[0] as Node;
     return { node, index: reshapeIndex(node.shape, this.plan.space.shape, this.plan.fullIndex) };
+  }
+
+  protected rangeOf = (axis: Axis): Range => {
+    const { block, parts } = this;
+    if (block === undefined || parts?.axis.name !== axis.name) return [0, axis.extent];
+    const start = multiply(block, parts.block);
+    return [start, minimum(add(start, parts.block), axis.extent)];
+  };
+
+  /** Partial results of this kernel's block, and the same of all blocks for the total. */
+  protected partial(reduce: Reduce, place: Place, block: Expression): Access {
+    const parts = this.parts as Parts;
+    const at = this.plan.stages[0]?.indexOf(reduce) ?? 0;
+    const use = this.block === undefined ? 'read' : 'write';
+    const workspace = partialResults(parts, reduce, at);
+    const known = this.partials.get(reduce.id);
+    const type = accumulateType(reduce.attributes.accumulate);
+    const buffer = known ?? this.frame.workspace(workspace, type, use);
+    this.partials.set(reduce.id, buffer);
+    const row = place.finish(flatten(this.plan.rowShape, this.plan.rowIndex));
+    const linear = linearInLanes(add(partialAddress(parts, block), row), place.tile);
+    if (linear === undefined) throw internal('rows of a reduction are not linear');
+    return { buffer, address: linear.base, strides: linear.strides, ...limitsOf(place.tile) };
+  }
+
+  /** What a task has of a row: the row's value, or its block's part of it. */
+  protected settleRow(reduce: Reduce, value: Value, place: Place): void {
+    if (this.block === undefined) this.rowValues.set(reduce.id, this.result(reduce, value));
+    else this.builder.store(this.partial(reduce, place, this.block), value);
+  }
+
+  protected writeTotals(
+    stage: readonly Reduce[],
+    tile: number,
+    tail: Expression | undefined,
+  ): void {
+    const { builder } = this;
+    const { blocks } = this.parts as Parts;
+    const accumulators = stage.map((reduce) => this.accumulator(reduce, tile));
+    builder.for(0, blocks, 1, (block) => {
+      stage.forEach((reduce, i) => {
+        const accumulator = accumulators[i] as Variable;
+        const access = this.partial(reduce, this.place(tile, tail), block);
+        this.accumulate(reduce, accumulator, builder.load(accumulator.type, access));
+      });
+    });
+    stage.forEach((reduce, i) => {
+      this.settleRow(reduce, builder.read(accumulators[i] as Variable), this.place(tile, tail));
+    });
   }
 
   protected declareKept(): void {
@@ -250,8 +325,8 @@ export class ReductionWriter {
     return lowerCast(this.builder, this.frame.target, accumulate, reduce.dtype, false, total);
   }
 
-  protected writeRowRoots(tile: number): void {
-    const place = this.place(tile, undefined);
+  protected writeRowRoots(tile: number, tail?: Expression): void {
+    const place = this.place(tile, tail);
     const values = new ValueLowering(place);
     for (const { node, index } of this.plan.rowRoots) {
       storeAt(place, this.outputs.get(node.id) as string, node, index, values.value(node, index));

@@ -1,35 +1,22 @@
 /** Reductions with what they read and what follows from them: walks over rows, row by row. */
-import { internal } from '../base/errors.js';
-import {
-  add,
-  ceilDivide,
-  type Expression,
-  minimum,
-  multiply,
-  product,
-  subtract,
-  variable,
-} from '../base/expression.js';
+import { type Expression, multiply, product, variable } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
-import type { Axis } from './axes.js';
-import type { Value, Variable } from './builder.js';
+import type { Variable } from './builder.js';
 import type { KernelNames } from './frame.js';
-import { hasWideTiles, type Root, storeAt, vectorLanes } from './fused.js';
+import { hasWideTiles, type Root, vectorLanes } from './fused.js';
 import { tileReductions } from './identity.js';
 import type { LoweredKernel } from './lowered.js';
-import { type Range, rowsPerTask, writeLoops, writeTasks, writeTiles } from './nest.js';
+import { rowsPerTask, writeLoops, writeTasks, writeTiles } from './nest.js';
+import { AcrossWriter } from './reduction-across.js';
 import { operandOf } from './reduction-kept.js';
-import { type Parts, partialAddress, partialResults } from './reduction-parts.js';
+import type { Parts } from './reduction-parts.js';
 import { planReduction, type Reduce, type ReductionPlan } from './reduction-plan.js';
 import { hasShortRows, touchRows } from './reduction-touch.js';
-import { accumulateType, ReductionWriter } from './reduction-writer.js';
 import { headOf } from './streaming.js';
-import type { Access, GridAxis } from './tile.js';
-import { limitsOf } from './tile-limits.js';
-import { linearInLanes, type Place, ValueLowering } from './value.js';
-import { flatten } from './view-index.js';
+import type { GridAxis } from './tile.js';
+import { type Place, ValueLowering } from './value.js';
 
 export function lowerReduction(
   step: KernelStep,
@@ -57,10 +44,7 @@ function writeKernels(
   return [make(parts).writePartial(), make(parts).writeTotal()];
 }
 
-class RowsWriter extends ReductionWriter {
-  /** Workspaces of partial results, by reduction. */
-  private readonly partials = new Map<number, string>();
-
+class RowsWriter extends AcrossWriter {
   write(): LoweredKernel {
     this.declareOutputs();
     if (this.along && this.lanes > 1) this.declareKept();
@@ -88,29 +72,6 @@ class RowsWriter extends ReductionWriter {
     const { blocks } = this.parts as Parts;
     const kernel = this.finish(this.writeRows(blocks), '_total');
     return { ...kernel, flops: multiply(product(this.plan.rowShape), blocks) };
-  }
-
-  private rangeOf = (axis: Axis): Range => {
-    const { block, parts } = this;
-    if (block === undefined || parts?.axis.name !== axis.name) return [0, axis.extent];
-    const start = multiply(block, parts.block);
-    return [start, minimum(add(start, parts.block), axis.extent)];
-  };
-
-  /** Partial results of this kernel's block, and the same of all blocks for the total. */
-  private partial(reduce: Reduce, place: Place, block: Expression): Access {
-    const parts = this.parts as Parts;
-    const at = this.plan.stages[0]?.indexOf(reduce) ?? 0;
-    const use = this.block === undefined ? 'read' : 'write';
-    const workspace = partialResults(parts, reduce, at);
-    const known = this.partials.get(reduce.id);
-    const type = accumulateType(reduce.attributes.accumulate);
-    const buffer = known ?? this.frame.workspace(workspace, type, use);
-    this.partials.set(reduce.id, buffer);
-    const row = place.finish(flatten(this.plan.rowShape, this.plan.rowIndex));
-    const linear = linearInLanes(add(partialAddress(parts, block), row), place.tile);
-    if (linear === undefined) throw internal('rows of a reduction are not linear');
-    return { buffer, address: linear.base, strides: linear.strides, ...limitsOf(place.tile) };
   }
 
   /** Lanes along the reduced axes: one row at a time. */
@@ -188,97 +149,9 @@ class RowsWriter extends ReductionWriter {
 
   private touchSoon(place: Place): void {
     const { builder, frame, plan, reducedAxes, outputs, streaming } = this;
-    touchRows(builder, frame.target, plan, reducedAxes[0] as Axis, place, {
+    touchRows(builder, frame.target, plan, reducedAxes[0]?.extent ?? 0, place, {
       input: (node) => frame.input(node),
       output: (node) => (streaming.get(node.id) === 0 ? outputs.get(node.id) : undefined),
-    });
-  }
-
-  /** What a task has of a row: the row's value, or its block's part of it. */
-  private settleRow(reduce: Reduce, value: Value, place: Place): void {
-    if (this.block === undefined) this.rowValues.set(reduce.id, this.result(reduce, value));
-    else this.builder.store(this.partial(reduce, place, this.block), value);
-  }
-
-  private writeTotals(stage: readonly Reduce[], tile: number, tail: Expression | undefined): void {
-    const { builder } = this;
-    const { blocks } = this.parts as Parts;
-    const accumulators = stage.map((reduce) => this.accumulator(reduce, tile));
-    builder.for(0, blocks, 1, (block) => {
-      stage.forEach((reduce, i) => {
-        const accumulator = accumulators[i] as Variable;
-        const access = this.partial(reduce, this.place(tile, tail), block);
-        this.accumulate(reduce, accumulator, builder.load(accumulator.type, access));
-      });
-    });
-    stage.forEach((reduce, i) => {
-      this.settleRow(reduce, builder.read(accumulators[i] as Variable), this.place(tile, tail));
-    });
-  }
-
-  /** Lanes along the rows: a tile of rows at a time, every lane its own sum. */
-  private writeAcross(tile: number, rowElements: Expression): GridAxis[] {
-    const { builder } = this;
-    const outer = this.rows.slice(0, -1);
-    const inner = this.rows.at(-1) as Axis;
-    const body = (tail: Expression | undefined): void => {
-      this.rowValues.clear();
-      for (const stage of this.plan.stages) this.writeStageAcross(stage, tile, tail);
-      if (this.block !== undefined) return;
-      const place = this.place(tile, tail);
-      const values = new ValueLowering(place);
-      for (const { node, index } of this.plan.rowRoots) {
-        storeAt(place, this.outputs.get(node.id) as string, node, index, values.value(node, index));
-      }
-      if (this.plan.fullRoots.length > 0) {
-        writeLoops(builder, this.reducedAxes, this.bindings, () => this.writeFullRoots(tile, tail));
-      }
-    };
-    if (this.threads) {
-      const grid = writeTasks(builder, outer, 1, this.bindings, () => {});
-      const name = builder.fresh('g');
-      const blocks = ceilDivide(inner.extent, tile);
-      const base = multiply(variable(name, blocks), tile);
-      this.bindings.set(inner.name, base);
-      body(subtract(inner.extent, base));
-      return [...grid, { name, extent: blocks }];
-    }
-    const perTask = rowsPerTask(rowElements);
-    const block = Math.ceil(perTask / tile) * tile;
-    const grid = writeTasks(builder, outer, 1, this.bindings, () => {});
-    const blocks = ceilDivide(inner.extent, block);
-    const name = builder.fresh('g');
-    const start = multiply(variable(name, blocks), block);
-    const end = minimum(add(start, block), inner.extent);
-    writeTiles(builder, start, end, tile, (base, tail) => {
-      this.bindings.set(inner.name, base);
-      body(tail);
-    });
-    return [...grid, { name, extent: blocks }];
-  }
-
-  private writeStageAcross(
-    stage: readonly Reduce[],
-    tile: number,
-    tail: Expression | undefined,
-  ): void {
-    if (this.parts !== undefined && this.block === undefined) {
-      this.writeTotals(stage, tile, tail);
-      return;
-    }
-    const accumulators = stage.map((reduce) => this.accumulator(reduce, tile));
-    const loop = (): void => {
-      const place = this.place(tile, tail);
-      const values = new ValueLowering(place);
-      stage.forEach((reduce, i) => {
-        const value = this.widened(reduce, this.value(reduce, values));
-        this.accumulate(reduce, accumulators[i] as Variable, value);
-      });
-    };
-    writeLoops(this.builder, this.reducedAxes, this.bindings, loop, this.rangeOf);
-    stage.forEach((reduce, i) => {
-      const partial = this.builder.read(accumulators[i] as Variable);
-      this.settleRow(reduce, partial, this.place(tile, tail));
     });
   }
 }
