@@ -76,6 +76,9 @@ function reducePart(
   text: string,
 ): string {
   if (width === 1) return text;
+  if (dtype === 'bool' && (name === 'or' || name === 'maximum')) {
+    return `${functions.any(k.prelude, k.mask, width)}(${text})`;
+  }
   const element = elementOf(k, dtype, width);
   const combine = combineText(k, name, dtype, width);
   const bits: TileReduction =

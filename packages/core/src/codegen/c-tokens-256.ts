@@ -100,3 +100,14 @@ export const conversions256: Entries = [
   ...widen256('u8', 'pmovzxbd256'),
   ...widen256('i8', 'pmovsxbd256'),
 ];
+
+/** Whether a lane is true, by the lanes' highest bits. */
+export const any256: Entries = (
+  [
+    ['i32x8', 'movmskps256', 'f32'],
+    ['i64x4', 'movmskpd256', 'f64'],
+  ] as const
+).map(([mask, name, float]) => {
+  const word = `typedef ${float} word __attribute__((vector_size(32)));`;
+  return [`any_${mask}`, token(name, (f) => `${word}\n  return ${f}((word)a) != 0;`)];
+});

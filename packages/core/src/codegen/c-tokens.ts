@@ -5,6 +5,7 @@
 
 import { type Entries, each, type Tokens, token } from './c-token.js';
 import {
+  any256,
   conversions256,
   extremes256,
   functions256,
@@ -256,6 +257,7 @@ const avx2: Entries = [
   ...functions256('f32x8', 'ps'),
   ...functions256('f64x4', 'pd'),
   ...conversions256,
+  ...any256,
   ...halves,
   ...maskedAccess256('f32 i32 u32', 8, 'ps'),
   ...maskedAccess256('f64 i64 u64', 4, 'pd'),

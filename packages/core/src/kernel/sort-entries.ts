@@ -11,6 +11,7 @@ import {
   type Expression,
   floorDivide,
   minimum,
+  modulo,
   multiply,
   subtract,
 } from '../base/expression.js';
@@ -84,19 +85,25 @@ export function writeRanks(
   const ranks = blocks.map(() => b.variable(zero));
   const lane = laneNumbers(b, chunk, lanes);
   for (const block of blocks) {
-    b.for(block, minimum(block + lanes, size), 1, (j) => {
-      const other = loadWord(b, chunk.orders, word, j);
-      const isEarlier = b.less(b.convert(b.scalar(subtract(j, block)), 'i32'), lane);
-      orders.forEach((order, i) => {
-        const own = blocks[i] as number;
-        const before =
-          own === block
-            ? b.or(b.less(other, order), b.and(b.equal(other, order), isEarlier))
-            : b.compare(own < block ? 'less' : 'lessEqual', other, order);
-        const rank = ranks[i] as Variable;
-        b.assign(rank, b.add(b.read(rank), b.convert(before, word)));
-      });
-    });
+    b.for(
+      block,
+      minimum(block + lanes, size),
+      1,
+      (j) => {
+        const other = loadWord(b, chunk.orders, word, j);
+        const isEarlier = b.less(b.convert(b.scalar(subtract(j, block)), 'i32'), lane);
+        orders.forEach((order, i) => {
+          const own = blocks[i] as number;
+          const before =
+            own === block
+              ? b.or(b.less(other, order), b.and(b.equal(other, order), isEarlier))
+              : b.compare(own < block ? 'less' : 'lessEqual', other, order);
+          const rank = ranks[i] as Variable;
+          b.assign(rank, b.add(b.read(rank), b.convert(before, word)));
+        });
+      },
+      { unroll: 4 },
+    );
   }
   for (const [i, address] of blocks.entries()) {
     b.store({ buffer: chunk.ranks, address, strides: [1] }, b.read(ranks[i] as Variable));
@@ -266,16 +273,9 @@ export class EntrySorter {
         const source = b.bind(this.half(which));
         const sink = b.bind(this.half(subtract(1, which)));
         b.for(0, count, multiply(2, w), (low) => {
-          const both = multiply(2, w);
-          const isWhole = b.lessEqual(b.scalar(add(low, both)), b.scalar(count));
-          b.if(
-            isWhole,
-            () => this.mergeRuns({ source, sink, low, middle: add(low, w), high: add(low, both) }),
-            () => {
-              const middle = b.bind(minimum(add(low, w), count));
-              this.mergeRuns({ source, sink, low, middle, high: count, short: true });
-            },
-          );
+          const middle = b.bind(minimum(add(low, w), count));
+          const high = b.bind(minimum(add(low, multiply(2, w)), count));
+          this.mergeRuns({ source, sink, low, middle, high });
         });
         b.assign(width, b.scalar(multiply(2, w)));
         b.assign(side, b.scalar(subtract(1, which)));
@@ -285,45 +285,46 @@ export class EntrySorter {
   }
 
   /**
-   * Merges the runs [low, middle) and [middle, high). Of two runs of one length neither ends before
-   * half of all is written from either end.
+   * Merges the runs [low, middle) and [middle, high), of which the right is no longer. Neither ends
+   * before as much as the right has is written from either end; what is left of the longer one
+   * needs tests.
    */
   private mergeRuns(runs: Runs): void {
     const { b } = this;
+    const { low, middle, high } = runs;
     const front = this.frontOf(runs);
     const back = this.backOf(runs);
-    if (runs.short !== true) {
-      b.for(0, subtract(runs.middle, runs.low), 1, (i) => {
-        front(i);
-        back(i);
-      });
-      return;
-    }
-    const total = subtract(runs.high, runs.low);
-    const half = b.bind(floorDivide(total, 2));
-    b.for(0, half, 1, (i) => {
-      front(i);
-      back(i);
+    const sure = b.bind(subtract(high, middle));
+    b.for(0, sure, 1, (i) => {
+      front(i, false);
+      back(i, false);
     });
-    b.if(b.less(b.scalar(multiply(2, half)), b.scalar(total)), () => front(half));
+    const rest = b.bind(subtract(subtract(middle, low), sure));
+    b.if(rest, () => {
+      const half = b.bind(floorDivide(rest, 2));
+      b.for(sure, add(sure, half), 1, (i) => {
+        front(i, true);
+        back(i, true);
+      });
+      b.if(modulo(rest, 2), () => front(add(sure, half), true));
+    });
   }
 
   /** Writes the least of both runs, of equal ones the left. */
-  private frontOf({ source, sink, low, middle, high, short }: Runs): (i: Expression) => void {
+  private frontOf({ source, sink, low, middle, high }: Runs): Step {
     const { b } = this;
     const left = b.variable(b.scalar(low));
     const right = b.variable(b.scalar(middle));
-    return (i) => {
+    return (i, mayEnd) => {
       const [l, r] = [b.name(b.read(left), high), b.name(b.read(right), high)];
       const [a, c] = [this.load(add(source, l)), this.load(add(source, r))];
       const less = b.less(c.word, a.word);
-      const takesRight =
-        short === true
-          ? b.or(
-              b.lessEqual(b.scalar(middle), b.scalar(l)),
-              b.and(b.less(b.scalar(r), b.scalar(high)), less),
-            )
-          : less;
+      const isRight = (): Value =>
+        b.or(
+          b.lessEqual(b.scalar(middle), b.scalar(l)),
+          b.and(b.less(b.scalar(r), b.scalar(high)), less),
+        );
+      const takesRight = mayEnd ? isRight() : less;
       this.store(add(sink, low, i), this.choose(takesRight, c, a));
       const step = b.convert(takesRight, b.indexType);
       b.assign(right, b.add(b.scalar(r), step));
@@ -332,21 +333,20 @@ export class EntrySorter {
   }
 
   /** Writes the greatest of both runs, of equal ones the right. */
-  private backOf({ source, sink, low, middle, high, short }: Runs): (i: Expression) => void {
+  private backOf({ source, sink, low, middle, high }: Runs): Step {
     const { b } = this;
     const left = b.variable(b.scalar(subtract(middle, 1)));
     const right = b.variable(b.scalar(subtract(high, 1)));
-    return (i) => {
+    return (i, mayEnd) => {
       const [l, r] = [b.name(b.read(left)), b.name(b.read(right))];
       const [a, c] = [this.load(add(source, l)), this.load(add(source, r))];
       const less = b.less(c.word, a.word);
-      const takesLeft =
-        short === true
-          ? b.or(
-              b.less(b.scalar(r), b.scalar(middle)),
-              b.and(b.lessEqual(b.scalar(low), b.scalar(l)), less),
-            )
-          : less;
+      const isLeft = (): Value =>
+        b.or(
+          b.less(b.scalar(r), b.scalar(middle)),
+          b.and(b.lessEqual(b.scalar(low), b.scalar(l)), less),
+        );
+      const takesLeft = mayEnd ? isLeft() : less;
       this.store(add(sink, subtract(high, 1), multiply(-1, i)), this.choose(takesLeft, a, c));
       const step = b.convert(takesLeft, b.indexType);
       b.assign(left, b.subtract(b.scalar(l), step));
@@ -362,12 +362,14 @@ export class EntrySorter {
   }
 }
 
-/** Two neighbouring runs of a half, and where they go; `short`: of any lengths. */
+/** Writes result `i` from its end; `mayEnd`: a run may have ended before. */
+type Step = (i: Expression, mayEnd: boolean) => void;
+
+/** Two neighbouring runs of a half, and where they go. */
 interface Runs {
   readonly source: Expression;
   readonly sink: Expression;
   readonly low: Expression;
   readonly middle: Expression;
   readonly high: Expression;
-  readonly short?: boolean;
 }

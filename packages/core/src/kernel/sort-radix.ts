@@ -17,6 +17,7 @@ import {
 import type { Target } from '../base/target.js';
 import type { Node, NodeOf } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
+import { longLine } from '../schedule/top.js';
 import type { KernelBuilder, Value } from './builder.js';
 import { computeType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
@@ -33,8 +34,6 @@ import type { GridAxis } from './tile.js';
 
 const digitBits = 8;
 const digits = 2 ** digitBits;
-/** Below this length a line is sorted by merging. */
-const shortestLine = 2048;
 /** Elements of a block: its counters are a small part of its work. */
 const blockLength = { vector: 16384, threads: 2048 };
 
@@ -47,7 +46,7 @@ const isWord = (node: Node): boolean => {
 export function suitsRadix(node: NodeOf<'sort'>): boolean {
   const keys = node.inputs[0] as Node;
   const { outer, length, inner } = aroundAxis(keys.shape, node.attributes.axis);
-  if (!isWord(keys) || upperBound(length) < shortestLine) return false;
+  if (!isWord(keys) || upperBound(length) < longLine) return false;
   return typeof length === 'number' || multiply(outer, inner) === 1;
 }
 

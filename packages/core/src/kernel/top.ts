@@ -1,7 +1,8 @@
 /**
  * The k best of lines, one task for each line. Where few are wanted, elements are cut into groups,
- * one for every lane of some vectors: the k-th best of the groups' best bounds what may be among
- * the k best. What is better is gathered and sorted; of what equals the bound, the first serve.
+ * one for every lane of some vectors: where k of the groups' best come before a bound, so do k
+ * elements. What is better than the bound is gathered and sorted. Where many are equal that may be
+ * less than k, and the first of what equals the bound follow.
  */
 import { type DType, type IntegerType, integerRange, isFloat } from '../base/dtype.js';
 import { add, type Expression, minimum, multiply, subtract } from '../base/expression.js';
@@ -9,7 +10,7 @@ import type { Target } from '../base/target.js';
 import type { Node, NodeOf } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import { blockVectors, keyLanes, topMethod } from '../schedule/top.js';
-import type { KernelBuilder, Value, Variable } from './builder.js';
+import type { KernelBuilder, Value } from './builder.js';
 import { literalOf } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import type { LoweredKernel } from './lowered.js';
@@ -100,6 +101,12 @@ const worstOf = (dtype: DType, largest: boolean): number | bigint => {
   return largest ? least : greatest;
 };
 
+interface List {
+  /** So many are in it: below `most`. */
+  count(most: Expression): Expression;
+  take(at: Expression, isTaken: (key: Value) => Value): void;
+}
+
 interface Few {
   readonly k: number;
   readonly lanes: number;
@@ -136,10 +143,9 @@ class GroupSearch {
     const { b, frame, line, few, order } = this;
     const { k } = few;
     const bound = keyOfOrder(b, order, this.findBound());
-    const better = frame.scratch('i32', line.length + 1);
-    const equal = frame.scratch('i32', k + 1);
-    const [count, equals] = this.gather(bound, better, equal);
-    const position = (buffer: string, at: Expression): Value => loadWord(b, buffer, 'i32', at);
+    const positions = frame.scratch('i32', line.length + 1);
+    const count = this.gather(bound, positions);
+    const position = (at: Expression): Value => loadWord(b, positions, 'i32', at);
     const memory = { chunk: this.chunk, entries: entryScratch(frame, order, line.length) };
     const wanted = b.bind(minimum(count, k));
     new EntrySorter(b, order, this.tile, memory).sort(
@@ -148,18 +154,19 @@ class GroupSearch {
       {
         fill: (start, size) => {
           b.for(0, size, 1, (i) => {
-            const at = b.name(b.convert(position(better, add(start, i)), b.indexType), line.length);
+            const at = b.name(b.convert(position(add(start, i)), b.indexType), line.length);
             const access = { buffer: this.chunk.orders, address: i, strides: [] };
             b.store(access, orderOf(b, order, this.keyAt(at)));
           });
         },
-        position: (number) => position(better, number),
+        position,
       },
       emit,
     );
-    const filled = b.bind(minimum(add(wanted, equals), k));
-    b.for(wanted, filled, 1, (place) => emit(place, position(equal, subtract(place, wanted))));
-    if (isFloat(order.dtype)) this.writeNaN(filled, emit);
+    b.if(b.less(b.scalar(wanted), b.scalar(k)), () => {
+      const filled = this.writeEqual(bound, wanted, positions, emit);
+      if (isFloat(order.dtype)) this.writeNaN(filled, emit);
+    });
   }
 
   private keyAt(position: Expression): Value {
@@ -173,7 +180,7 @@ class GroupSearch {
     return order.descending ? b.less(c, a) : b.less(a, c);
   }
 
-  /** The order of the k-th best of the groups' best, or of one a little behind it. */
+  /** The order that only k of the groups' best come before, or few more. */
   private findBound(): Value {
     const { b, few, chunk, word } = this;
     const { k, lanes, vectors } = few;
@@ -181,7 +188,7 @@ class GroupSearch {
     if (vectors > blockVectors) return this.bisect();
     const tile = { word, lanes, vectors };
     writeRanks(b, tile, chunk, lanes * vectors);
-    return orderOfRank(b, tile, chunk, k - 1);
+    return orderOfRank(b, tile, chunk, k);
   }
 
   /** The order of every group's best; elements after the last whole round are in no group. */
@@ -209,7 +216,7 @@ class GroupSearch {
     });
   }
 
-  /** Halves the range of orders until about k of the groups' best are within. */
+  /** Halves the range of orders until little more than k of the groups' best are within. */
   private bisect(): Value {
     const { b, few, word } = this;
     const { k } = few;
@@ -217,7 +224,8 @@ class GroupSearch {
     const one = b.literal(word, 1);
     const low = b.variable(this.fold('minimum', (orders) => orders));
     const high = b.variable(this.fold('maximum', (orders) => orders));
-    const most = b.literal(word, k + (k >> 3));
+    const least = k + 1;
+    const most = b.literal(word, least + (k >> 3));
     b.while(
       () => b.less(b.read(low), b.read(high)),
       () => {
@@ -226,7 +234,7 @@ class GroupSearch {
         const half = b.binary('shiftRight', range, b.literal(unsigned, 1));
         const middle = b.add(from, b.bitcast(half, word));
         const count = this.fold('add', (orders) => b.convert(b.lessEqual(orders, middle), word));
-        const isEnough = b.lessEqual(b.literal(word, k), count);
+        const isEnough = b.lessEqual(b.literal(word, least), count);
         b.assign(high, b.select(isEnough, middle, to));
         const next = b.select(b.lessEqual(count, most), middle, from);
         b.assign(low, b.select(isEnough, next, b.add(middle, one)));
@@ -256,41 +264,84 @@ class GroupSearch {
     );
   }
 
-  /** Positions of what is better than the bound, and of the first k that equal it; their counts. */
-  private gather(bound: Value, better: string, equal: string): readonly [Expression, Expression] {
-    const { b, few, line, order } = this;
+  /** Appends positions of the line to memory, each where `isTaken` holds; counts them. */
+  private list(positions: string): List {
+    const { b } = this;
+    const counter = b.variable(b.scalar(0));
+    const count = (most: Expression): Expression => b.name(b.read(counter), most);
+    return {
+      count,
+      take: (at, isTaken) => {
+        const address = count(this.line.length + 1);
+        const access = { buffer: positions, address, strides: [] };
+        b.store(access, b.convert(b.scalar(at), 'i32'));
+        const step = b.convert(isTaken(this.keyAt(at)), b.indexType);
+        b.assign(counter, b.add(b.scalar(address), step));
+      },
+    };
+  }
+
+  /** Positions of what is better than the bound, in order; their count. */
+  private gather(bound: Value, positions: string): Expression {
+    const { b, few, line } = this;
     const { lanes, k } = few;
-    const counts = [b.variable(b.scalar(0)), b.variable(b.scalar(0))] as const;
-    const append = (buffer: string, counter: Variable, at: Expression, when: Value): void => {
-      const count = b.name(b.read(counter));
-      const position = b.convert(b.scalar(at), 'i32');
-      b.store({ buffer, address: count, strides: [] }, position);
-      b.assign(counter, b.add(b.scalar(count), b.convert(when, b.indexType)));
-    };
-    const appendOne = (at: Expression): void => {
-      const key = this.keyAt(at);
-      append(better, counts[0], at, this.isBetter(key, bound));
-      const isFree = b.less(b.read(counts[1]), b.scalar(k));
-      append(equal, counts[1], at, b.and(b.equal(key, bound), isFree));
-    };
-    const isHit = (at: Expression): Value => {
-      const keys = loadKeys(b, line, at, lanes);
-      return order.descending ? b.lessEqual(bound, keys) : b.lessEqual(keys, bound);
-    };
-    const appendVector = (at: Expression): void =>
+    const found = this.list(positions);
+    const isBetter = (key: Value): Value => this.isBetter(key, bound);
+    const isHit = (at: Expression): Value => isBetter(loadKeys(b, line, at, lanes));
+    const takeVector = (at: Expression): void =>
       b.if(b.reduce('or', isHit(at)), () => {
-        for (let lane = 0; lane < lanes; lane++) appendOne(add(at, lane));
+        for (let lane = 0; lane < lanes; lane++) found.take(add(at, lane), isBetter);
       });
     const block = blockVectors * lanes;
-    const blocks = line.length - (line.length % block);
+    // Where most blocks have one, none is asked for it.
+    const isRare = 2 * k * block < line.length;
+    const blocks = isRare ? line.length - (line.length % block) : 0;
     const whole = line.length - (line.length % lanes);
-    b.for(0, blocks, block, (at) => {
-      const hits = Array.from({ length: blockVectors }, (_, i) => isHit(add(at, i * lanes)));
-      b.if(b.reduce('or', hits.reduce(b.or)), () => b.for(at, add(at, block), lanes, appendVector));
+    if (blocks > 0) {
+      b.for(0, blocks, block, (at) => {
+        const hits = Array.from({ length: blockVectors }, (_, i) => isHit(add(at, i * lanes)));
+        const isAny = b.reduce('or', hits.reduce(b.or));
+        b.if(isAny, () => b.for(at, add(at, block), lanes, takeVector));
+      });
+    }
+    if (blocks < whole) b.for(blocks, whole, lanes, takeVector);
+    if (whole < line.length) b.for(whole, line.length, 1, (at) => found.take(at, isBetter));
+    return found.count(line.length + 1);
+  }
+
+  /** Fills places from `start` on with the first elements that equal the bound; gives the end. */
+  private writeEqual(bound: Value, start: Expression, positions: string, emit: Emit): Expression {
+    const { b, few, line } = this;
+    const { lanes, k } = few;
+    const found = this.list(positions);
+    const isEqual = (key: Value): Value => b.equal(key, bound);
+    const missing = b.bind(subtract(k, start));
+    const next = b.variable(b.scalar(0));
+    const isLeft = (end: number): Value =>
+      b.and(
+        b.less(b.scalar(found.count(line.length + 1)), b.scalar(missing)),
+        b.less(b.read(next), b.scalar(end)),
+      );
+    const walk = (end: number, step: number, take: (at: Expression) => void): void =>
+      b.while(
+        () => isLeft(end),
+        () => {
+          const at = b.name(b.read(next), end);
+          take(at);
+          b.assign(next, b.scalar(add(at, step)));
+        },
+      );
+    walk(line.length - (line.length % lanes), lanes, (at) => {
+      b.if(b.reduce('or', isEqual(loadKeys(b, line, at, lanes))), () => {
+        for (let lane = 0; lane < lanes; lane++) found.take(add(at, lane), isEqual);
+      });
     });
-    if (blocks < whole) b.for(blocks, whole, lanes, appendVector);
-    if (whole < line.length) b.for(whole, line.length, 1, appendOne);
-    return [b.name(b.read(counts[0]), line.length + 1), b.name(b.read(counts[1]), k + 1)];
+    walk(line.length, 1, (at) => found.take(at, isEqual));
+    const end = b.bind(minimum(add(start, found.count(line.length + 1)), k));
+    b.for(start, end, 1, (place) => {
+      emit(place, loadWord(b, positions, 'i32', subtract(place, start)));
+    });
+    return end;
   }
 
   /** NaN comes after all others, in order. */

@@ -18,8 +18,8 @@ export const blockVectors = 4;
 const shortVectors = 4;
 /** A sort of all costs less where more than one of so many is wanted. */
 const fewest = 4;
-/** Beyond this length a sort of all goes by radix. */
-const longestSorted = 8192;
+/** From this length on a sort of all goes by radix. */
+export const longLine = 2048;
 
 /**
  * How one task finds the k best of a line of `length`. sort: all are sorted. groups: the best of
@@ -37,7 +37,7 @@ export function topMethod(k: number, length: number, lanes: number): TopMethod |
     const entries = 24 * length + 4 * (length + k);
     return entries <= largestLine ? { kind: 'groups', vectors } : undefined;
   }
-  return length <= longestSorted ? { kind: 'sort' } : undefined;
+  return length < longLine ? { kind: 'sort' } : undefined;
 }
 
 /**
