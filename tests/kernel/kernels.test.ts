@@ -111,6 +111,33 @@ function indexed(): Case[] {
   ]);
 }
 
+/** Products of a large matrix and a vector, by every side and order of the contracted axes. */
+function vectors(): Case[] {
+  return (['f32', 'f64'] as const).flatMap((dtype) => {
+    const matrix = randomTensor(1, [260, 4, 66], dtype);
+    const row = randomTensor(2, [1, 66, 260], dtype);
+    const contracted = [
+      [1, 2],
+      [2, 0],
+    ] as const;
+    const turned = contracted.map(([a, b]) => [b, a] as const);
+    return [
+      {
+        name: `vector by matrix ${dtype}`,
+        inputs: [row, matrix],
+        build: ([x, m]: readonly Node[]) => [core.contract(x as Node, m as Node, { contracted })],
+      },
+      {
+        name: `matrix by vector ${dtype}`,
+        inputs: [row, matrix],
+        build: ([x, m]: readonly Node[]) => [
+          core.relu(core.contract(m as Node, x as Node, { contracted: turned })),
+        ],
+      },
+    ];
+  });
+}
+
 /** Views and elementwise work of lengths around the sizes of tiles. */
 function maps(): Case[] {
   return [1, 2, 5, 16, 17, 33, 100].flatMap((length) =>
@@ -138,7 +165,15 @@ const random: Case = {
   build: (key) => [1, 4, 7, 4099].map((size) => core.randomBits(first(key), [size])),
 };
 
-const cases = [...sorts(), ...cumulations(), ...reductions(), ...indexed(), ...maps(), random];
+const cases = [
+  ...sorts(),
+  ...cumulations(),
+  ...reductions(),
+  ...indexed(),
+  ...vectors(),
+  ...maps(),
+  random,
+];
 
 describe.each(targets)('$id', (target) => {
   it.each(cases)('$name', async ({ inputs, build }) => {

@@ -6,12 +6,14 @@ import { mayHoldAttention, recogniseAttention } from '../graph/recognise.js';
 import { simplify } from '../graph/simplify.js';
 import { openComposites, openOtherComposites, splitConcats } from './open.js';
 import { splitPhases } from './phases.js';
+import { sumSingles } from './single.js';
 import { widenProducts } from './widen.js';
 
 /**
  * Opens every composite but those that `isTaken` keeps whole, plain ones found again; splits
  * convolutions over gaps into phases. For a target, also splits what reads more values than its
- * kernels can bind, and widens small floats that it has no unit for.
+ * kernels can bind, adds up products with a vector, and widens small floats that it has no unit
+ * for.
  */
 export function primitivesOf(
   graph: Graph,
@@ -31,5 +33,5 @@ export function primitivesOf(
 
 function fitted(graph: Graph, target: Target | undefined): Graph {
   const short = splitConcats(graph, target?.maxBindings ?? Number.POSITIVE_INFINITY);
-  return target === undefined ? short : widenProducts(short, target);
+  return target === undefined ? short : widenProducts(sumSingles(short, target), target);
 }
