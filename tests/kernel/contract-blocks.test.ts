@@ -15,9 +15,13 @@ import { runOn, targets } from './targets.js';
 
 afterAll(closeDevices);
 
+/** Loads of whole lines, which ask for more themselves, and narrower ones, which ask apart. */
 const small = targets
   .filter(({ vectorBytes }) => vectorBytes === 32)
-  .map((target) => ({ ...target, vectorBytes: 64, cacheBytes: [4096, 16384] }));
+  .flatMap((target) => [
+    { ...target, vectorBytes: 64, cacheBytes: [4096, 16384] },
+    { ...target, vectorRegisters: 16, cacheBytes: [1024, 16384] },
+  ]);
 
 async function expectRight(
   target: (typeof targets)[number],
@@ -72,9 +76,25 @@ describe('blocks of contractions', () => {
 });
 
 describe('a task', () => {
-  const row = rows.find(({ name }) => name === 'avx512');
-  if (row === undefined) throw new Error('no such row');
-  const target = (cores: number) => makeTarget(row, { ...plainMachine, cores });
+  const rowOf = (name: string) => {
+    const row = rows.find((each) => each.name === name);
+    if (row === undefined) throw new Error('no such row');
+    return row;
+  };
+  const target = (cores: number) => makeTarget(rowOf('avx512'), { ...plainMachine, cores });
+
+  it.each([1024, 2048])('of %i asks for long panels that come from afar', (n) => {
+    const machine = { ...plainMachine, cores: 1, cacheBytes: [32 * 1024, 512 * 1024] };
+    const narrow = makeTarget(rowOf('avx2'), machine);
+    const tile = registerTile(narrow, 'f32', n, n);
+    const work = { rows: n, panels: n / tile.columns, depth: n, outer: 1, bytes: 4 };
+    const blocks = taskBlocks(narrow, tile, { ...work, isPacked: true });
+    expect(blocks.stepsPerRequest).toBeGreaterThan(0);
+    // Each panel serves many rows, however long it is.
+    expect(blocks.rows).toBeGreaterThanOrEqual(90);
+    expect(blocks.rows).toBeLessThan(120);
+    expect(taskBlocks(narrow, tile, { ...work, isPacked: false }).stepsPerRequest).toBe(0);
+  });
 
   it.each([64, 256, 512, 1000, 1500])('of %i keeps its rows in the second cache', (n) => {
     const tile = registerTile(target(1), 'f32', n, n);

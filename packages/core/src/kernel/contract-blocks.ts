@@ -17,6 +17,8 @@ export interface TaskBlocks {
   /** Whether loads of a packed panel say what of it, and of the next group, comes soon. */
   readonly asksAhead: boolean;
   readonly asksLater: boolean;
+  /** Steps of the depth from one request for a part of the next group to the next; 0: none. */
+  readonly stepsPerRequest: number;
 }
 
 /** What is multiplied. Sizes in elements; of words, in words. */
@@ -45,6 +47,8 @@ const panelShare = 1 / 5;
 const placeBytes = 2 ** 20;
 /** Rows that a panel is used for, so that it may come from beyond the second cache. */
 const leastRows = 96;
+/** Steps of the depth between requests of narrow vectors. */
+const usualStretch = 64;
 /** Multiplications of a task at most: a run can be stopped between tasks. */
 const mostWork = 2 ** 29;
 /** Sizes that are known only when the program runs are guessed to be. */
@@ -69,26 +73,30 @@ export function taskBlocks(
   const fitting = (budget: number): number => Math.floor(budget / tileBytes);
   const panelBytes = tile.columns * steps * bytes;
   const second = secondCache(target);
-  const isLong = panelBytes > second * panelShare;
-  const usual = Math.max(Math.ceil(leastRows / tile.rows), fitting(second * usualShare));
+  const isOne = isOneTile(rows, tile);
+  const all = typeof panels === 'number' ? panels * panelBytes : Number.POSITIVE_INFINITY;
+  const isBeyond = !isOne && all > leftBudget(target);
+  const isLine = target.vectorBytes >= lineBytes;
+  // Narrower vectors would ask for every line several times: they ask once for many.
+  const isAsked = isBeyond && !isLine && isPacked && panelBytes > firstCache(target);
+  const isLong = panelBytes > second * panelShare && !isAsked;
+  const least = Math.ceil(leastRows / tile.rows);
+  const usual = Math.max(least, fitting(second * usualShare));
+  const mostTiles = Math.max(isAsked ? least : 1, fitting(leftBudget(target)));
   // Beside a long panel there is no room for rows: they come by, tile after tile.
-  const fit = Math.max(1, Math.min(fitting(leftBudget(target)), usual));
-  const most = isLong ? Number.MAX_SAFE_INTEGER : fit;
+  const most = isLong ? Number.MAX_SAFE_INTEGER : Math.min(mostTiles, usual);
   const tiles =
     typeof rows === 'number'
       ? fewTiles(Math.ceil(rows / tile.rows), most)
       : Math.min(most, usualTiles);
   const byWork = Math.floor(mostWork / (tile.rows * tile.columns * steps));
   const taskRows = Math.max(1, Math.min(tiles, byWork)) * tile.rows;
-  const isOne = isOneTile(rows, tile);
-  // A narrower vector would ask for every line several times.
-  const asks = !isOne && target.vectorBytes >= lineBytes;
-  const asksAhead = asks && panelBytes > firstCache(target) / 2;
-  const all = typeof panels === 'number' ? panels * panelBytes : Number.POSITIVE_INFINITY;
-  const asksLater = asksAhead && !isLong && all > leftBudget(target);
+  const asksAhead = !isOne && isLine && panelBytes > firstCache(target) / 2;
+  const asksLater = asksAhead && !isLong && isBeyond;
+  const stepsPerRequest = isAsked ? usualStretch : 0;
   const groupBytes = isPacked ? second * groupShare : Math.min(2 * second, placeBytes);
   const group = Math.max(1, Math.floor(groupBytes / panelBytes));
-  const common = { rows: taskRows, group, asksAhead, asksLater };
+  const common = { rows: taskRows, group, asksAhead, asksLater, stepsPerRequest };
   // A panel that is read once: tasks are as small as they can be.
   if (isOne) return { ...common, panels: 1 };
   const fewest = Math.max(1, Math.floor(mostWork / (taskRows * tile.columns * steps)));

@@ -6,8 +6,12 @@
 import { bytesOf, type DType } from '../base/dtype.js';
 import {
   add,
+  ceilDivide,
   type Expression,
+  equal,
   lessThan,
+  linearIn,
+  minimum,
   multiply,
   product,
   provablyAtLeast,
@@ -17,13 +21,14 @@ import {
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import { panelsOf } from './contract-panels.js';
-import { type ContractPlan, extentOf, type MergedGroups } from './contract-plan.js';
+import { addressesOf, type ContractPlan, extentOf, type MergedGroups } from './contract-plan.js';
 import { computeType, lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeLoops, writeTasks } from './nest.js';
 import type { RegisterTile } from './register-tile.js';
+import { lineBytes } from './streaming.js';
 import type { TileAxis } from './tile-limits.js';
 import { ValueLowering } from './value.js';
 
@@ -80,51 +85,87 @@ export function writePack(
   };
   const to = frame.workspace(workspace, dtype, 'write');
   const bindings = new Bindings();
-  const panelAxis = { name: 'panel', extent: panels, reduced: false };
-  const original = plan.groups.depth;
-  const grid = writeTasks(b, [...outer, panelAxis], 1, bindings, () => {
-    const panel = bindings.get('panel') as Expression;
-    const base = panelAddress(plan, groups, tile, bindings, panel);
-    const first = multiply(panel, tile.columns);
-    const walk = (tail: Expression | undefined): void =>
-      writeLoops(b, original, bindings, () => {
-        const axis: TileAxis = { name: laneName, count: tile.columns };
-        const values = new ValueLowering({
-          builder: b,
-          target,
-          bufferOf: (node) => frame.input(node),
-          finish: (e) => substitute(e, bind),
-          tile: [tail === undefined ? axis : { ...axis, tail }],
-          known: () => undefined,
-          failBase: names.failBase,
-        });
-        const bind = (name: string): Expression | undefined => {
-          if (name === inner?.name) return add(first, variable(laneName, tile.columns));
-          return groups.dropped.has(name) && !isDepth(plan, name) ? 0 : bindings.get(name);
-        };
-        const value = values.value(plan.right.node, plan.right.index);
-        const cast = lowerCast(b, target, plan.right.node.dtype, dtype, false, value);
-        const zero = b.literal(computeType(dtype), 0);
-        const mask = values.tailMask();
-        const filled = mask === undefined ? cast : b.select(mask, cast, zero);
-        const flat = substitute(plan.depth, bindings.get);
-        const address = add(base, multiply(flat, tile.columns));
-        b.store({ buffer: to, address, strides: [1] }, b.broadcast(filled, [tile.columns]));
+  const extent = inner?.extent ?? 1;
+  const group = constant ? 1 : panelsAtOnce(plan, groups, target, tile);
+  const groupAxis = { name: 'group', extent: ceilDivide(panels, group), reduced: false };
+  const grid = writeTasks(b, [...outer, groupAxis], 1, bindings, () => {
+    const start = multiply(bindings.get('group') as Expression, group);
+    /** The elements of a panel at the bound depth. */
+    const copy = (panel: Expression, tail?: Expression): void => {
+      const first = multiply(panel, tile.columns);
+      const axis: TileAxis = { name: laneName, count: tile.columns };
+      const bind = (name: string): Expression | undefined => {
+        if (name === inner?.name) return add(first, variable(laneName, tile.columns));
+        return groups.dropped.has(name) && !isDepth(plan, name) ? 0 : bindings.get(name);
+      };
+      const values = new ValueLowering({
+        builder: b,
+        target,
+        bufferOf: (node) => frame.input(node),
+        finish: (e) => substitute(e, bind),
+        tile: [tail === undefined ? axis : { ...axis, tail }],
+        known: () => undefined,
+        failBase: names.failBase,
       });
-    const extent = inner?.extent ?? 1;
-    if (typeof extent === 'number' && extent % tile.columns === 0) walk(undefined);
-    else {
-      const tail = subtract(extent, first);
-      const masked = (): void => walk(tail);
-      if (!provablyAtLeast(extent, tile.columns)) masked();
-      else b.if(lessThan(tail, tile.columns), masked, () => walk(undefined));
+      const value = values.value(plan.right.node, plan.right.index);
+      const cast = lowerCast(b, target, plan.right.node.dtype, dtype, false, value);
+      const zero = b.literal(computeType(dtype), 0);
+      const mask = values.tailMask();
+      const filled = mask === undefined ? cast : b.select(mask, cast, zero);
+      const flat = substitute(plan.depth, bindings.get);
+      const base = panelAddress(plan, groups, tile, bindings, panel);
+      const address = add(base, multiply(flat, tile.columns));
+      b.store({ buffer: to, address, strides: [1] }, b.broadcast(filled, [tile.columns]));
+    };
+    const walk = (body: () => void): void => writeLoops(b, plan.groups.depth, bindings, body);
+    const copyPanel = (panel: Expression): void => {
+      const tail = subtract(extent, multiply(panel, tile.columns));
+      const masked = (): void => walk(() => copy(panel, tail));
+      const whole = (): void => walk(() => copy(panel));
+      if (typeof extent === 'number' && extent % tile.columns === 0) whole();
+      else if (!provablyAtLeast(extent, tile.columns)) masked();
+      else b.if(lessThan(tail, tile.columns), masked, whole);
+    };
+    if (group === 1) {
+      copyPanel(start);
+      return;
     }
+    const columns = group * tile.columns;
+    const apart = (): void => b.for(start, minimum(add(start, group), panels), 1, copyPanel);
+    const together = (): void =>
+      walk(() => {
+        for (let panel = 0; panel < group; panel++) copy(add(start, panel));
+      });
+    if (typeof extent === 'number' && extent % columns === 0) together();
+    else if (!provablyAtLeast(extent, columns)) apart();
+    else b.if(lessThan(subtract(extent, multiply(start, tile.columns)), columns), apart, together);
   });
   const shape = { lanes: tile.lanes, group: 1, grid };
   const packNames = { ...names, name: `${names.name}_pack` };
   // Its own cost: panels of constants are packed before any size of the step is known.
   const cost = { flops: 0, bytes: multiply(2, workspace.bytes) };
   return { kernel: frame.finish(packNames, shape, { once: constant, cost }), workspace };
+}
+
+/** Bytes of a row that are read at once where rows lie far apart: their pages are many. */
+const rowBytes = 256;
+
+/** Panels that are packed side by side: of narrow vectors one alone reads little of each row. */
+function panelsAtOnce(
+  plan: ContractPlan,
+  groups: MergedGroups,
+  target: Target,
+  tile: RegisterTile,
+): number {
+  if (target.vectorBytes >= lineBytes) return 1;
+  const column = groups.columns.at(-1)?.name ?? '';
+  const seen = addressesOf(plan, target, [plan.right], false);
+  const isSideBySide = seen.every((address) => {
+    const linear = linearIn(address, column);
+    return linear !== undefined && equal(linear.coefficient, 1);
+  });
+  const bytes = tile.columns * bytesOf(plan.right.node.dtype);
+  return isSideBySide ? Math.max(1, Math.floor(rowBytes / bytes)) : 1;
 }
 
 const isDepth = (plan: ContractPlan, name: string): boolean =>

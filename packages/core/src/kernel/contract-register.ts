@@ -9,7 +9,6 @@ import {
   floorDivide,
   lessThan,
   minimum,
-  modulo,
   multiply,
   provablyAtLeast,
   type Size,
@@ -32,17 +31,18 @@ import {
   replacementAt,
   storeContracted,
 } from './contract-store.js';
+import { copiesOfStep, walkDepth } from './depth-walk.js';
 import { computeType, lowerCast, rawType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
 import { LeftBlock } from './left-block.js';
 import { dividesBy, type LeftPanels } from './left-pack.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
-import { Bindings, writeLoops, writeTasks } from './nest.js';
+import { Bindings, writeTasks } from './nest.js';
+import { hintsOf, type PanelWalk, requestsOf } from './panel-hints.js';
 import type { Hints, Operands, RightElements, WordOperands } from './register-operands.js';
 import type { RegisterTile } from './register-tile.js';
 import { writeRowTiles } from './row-tiles.js';
-import { bytesAhead } from './streaming.js';
 import { eachRow } from './tile-epilogue.js';
 import type { TileAxis } from './tile-limits.js';
 import { type Place, ValueLowering } from './value.js';
@@ -252,8 +252,11 @@ class RegisterWriter implements ContractSite {
     const base =
       this.panels === undefined ? 0 : panelAddress(plan, this.groups, tile, this.bindings, panel);
     const leftBase = this.left?.address(this.bindings, floorDivide(row, tile.rows));
-    const hintsAt = this.hints(row, base, extentOf(plan.groups.depth));
-    writeLoops(b, this.groups.depth, this.bindings, () => {
+    const steps = extentOf(plan.groups.depth);
+    const hintsAt = this.hints(row, base, steps);
+    const copies = copiesOfStep(this.frame.target);
+    const requests = requestsOf(this.panelWalk(row, base, steps), this.panels);
+    walkDepth(b, this.groups.depth, this.bindings, copies, requests, () => {
       const a = this.leftTile(row, height, leftBase);
       const c = this.rightTile(panel, base, tail, hintsAt);
       b.assign(accumulator, b.dot(a, c, b.read(accumulator)));
@@ -261,21 +264,15 @@ class RegisterWriter implements ContractSite {
     return accumulator;
   }
 
-  /**
-   * What loads of a packed panel say of those to come: its own, which come from the second cache,
-   * and those of the next group, where they come from beyond. Each tile of rows asks for a part of
-   * a panel, a vector per step.
-   */
+  /** What is asked for; nothing where no panel is packed. */
   private hints(row: Expression, base: Expression, steps: Size): (at: Expression) => Hints {
-    const { builder: b, tile, blocks } = this;
     const isPacked = this.panels !== undefined || this.words !== undefined;
-    if (!isPacked || blocks === undefined || !blocks.asksAhead) return () => ({});
-    const ahead = (bytesAhead * tile.lanes) / this.frame.target.vectorBytes;
-    if (!blocks.asksLater) return () => ({ ahead });
-    const part = modulo(floorDivide(row, tile.rows), tile.columns / tile.lanes);
-    const beyond = add(blocks.group * tile.columns, multiply(part, tile.lanes));
-    const next = b.bind(add(base, multiply(steps, beyond)));
-    return (at) => ({ ahead, later: add(next, multiply(at, tile.lanes)) });
+    return isPacked ? hintsOf(this.panelWalk(row, base, steps)) : () => ({});
+  }
+
+  private panelWalk(row: Expression, base: Expression, steps: Size): PanelWalk {
+    const { builder, frame, tile, blocks } = this;
+    return { builder, target: frame.target, tile, blocks, row, base, steps };
   }
 
   private operandPlace(tileAxes: readonly TileAxis[], lane: Bound): Place {
