@@ -70,13 +70,45 @@ const axisOf = (s: KnownSpatial, tile: number, parts: number): BandAxis => {
   return { block, blocks: Math.ceil(s.out / block), tile, extent };
 };
 
-/** Rows a multiple of so many bytes apart would share few places of the first cache. */
-const crowdedBytes = 512;
+/** Addresses so far apart fall into the same set of a first cache, whatever its ways. */
+const setSpan = 4096;
+/** Part of a set's ways that rows of neighbouring channels may take, for one row of the kernel. */
+const waysShare = 1 / 4;
+/** Rows that are looked at, and bytes that a tile reads of each. */
+const [leastSeen, mostSeen] = [8, 64];
+const seenBytes = lineBytes / 2;
 
-/** Elements from a row of one channel to that of the next. */
-function pitchOf(extent: number, bytes: number): number {
-  return (extent * bytes) % crowdedBytes === 0 ? extent + lineBytes / bytes : extent;
+/** Lines of the fullest set where a tile reads from rows so many bytes apart. */
+function fullestSet(pitch: number, rows: number): number {
+  const sets = new Array<number>(setSpan / lineBytes).fill(0);
+  for (let row = 0; row < rows; row++) {
+    const first = Math.floor((row * pitch) / lineBytes);
+    const last = Math.floor((row * pitch + seenBytes - 1) / lineBytes);
+    for (let line = first; line <= last; line++) {
+      const set = line % sets.length;
+      sets[set] = (sets[set] as number) + 1;
+    }
+  }
+  return Math.max(...sets);
 }
+
+/** Elements from a row of one channel to that of the next: the least that spreads over the sets. */
+function pitchOf(extent: number, { bytes, channels, firstCache }: BandWish): number {
+  const most = Math.max(1, (firstCache / setSpan) * waysShare);
+  const rows = Math.min(Math.max(channels, leastSeen), mostSeen);
+  const longest = Math.floor(extent * 1.25) + lineBytes / bytes;
+  let best = { pitch: extent, lines: Number.POSITIVE_INFINITY };
+  for (let pitch = extent; pitch <= longest; pitch++) {
+    const lines = fullestSet(pitch * bytes, rows);
+    if (lines < best.lines) best = { pitch, lines };
+    if (lines <= most) break;
+  }
+  return best.pitch;
+}
+
+/** The same where rows are multiples of a unit's step. */
+const steppedPitch = (extent: number, bytes: number): number =>
+  (extent * bytes) % (8 * lineBytes) === 0 ? extent + lineBytes / bytes : extent;
 
 /** The second cache where no fact says how large it is. */
 const usualCache = 2 ** 20;
@@ -98,6 +130,8 @@ export interface BandWish {
   readonly budget: number;
   /** Tasks that there shall be. */
   readonly wanted: number;
+  /** Bytes of the first cache. */
+  readonly firstCache: number;
   /** Channels and elements of a row are multiples of these. */
   readonly channelStep?: number;
   readonly rowStep?: number;
@@ -106,7 +140,8 @@ export interface BandWish {
 function bandOf(axes: readonly BandAxis[], wish: BandWish): Band {
   const { bytes, channels: copied, channelStep = 1, rowStep = 1 } = wish;
   const up = (count: number, step: number): number => Math.ceil(count / step) * step;
-  const pitch = pitchOf(up(axes.at(-1)?.extent ?? 1, rowStep), bytes);
+  const extent = up(axes.at(-1)?.extent ?? 1, rowStep);
+  const pitch = rowStep === 1 ? pitchOf(extent, wish) : steppedPitch(extent, bytes);
   const rows = axes.slice(0, -1).reduce((count, { extent }) => count * extent, 1);
   const channels = up(copied, channelStep);
   return { axes, channels, copied, pitch, elements: rows * channels * pitch };
@@ -259,7 +294,9 @@ class BandRow {
   /** The elements of a row with the padding at its ends. */
   copy(extent: number): void {
     const { axis, place } = this;
-    const inside = this.site.frame.target.operandsAhead === true ? this.wholes(extent) : undefined;
+    // Of narrower vectors a row has many: they are not asked one by one.
+    const isNarrow = this.site.frame.target.vectorBytes < lineBytes;
+    const inside = isNarrow ? this.wholes(extent) : undefined;
     if (inside !== undefined) {
       const piece = (isMasked: boolean) => (column: Expression, count: number) =>
         this.store(column, count, this.elements(column, count, isMasked));

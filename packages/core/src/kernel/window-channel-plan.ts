@@ -7,8 +7,10 @@ import { firstCache } from './contract-blocks.js';
 import { computeType } from './elementwise.js';
 import {
   accumulatorsOf,
+  busySums,
   costOfTile,
   evenHeight,
+  fewTiles,
   leastHeight,
   tilesAhead,
 } from './register-tile.js';
@@ -77,8 +79,12 @@ function cheapestTile(
       const fits = Math.floor(most / lines);
       // Whole rows in one tile, or else rows cut evenly.
       if (lines > 1 && fits < width) break;
-      const outputs = Math.min(width, evenHeight(width, fits, leastHeight(target, fits)));
-      const spoilt = waste(rows, vectors * lanes) * waste(width, outputs) * waste(height, lines);
+      const few = Math.min(width, fewTiles(width, fits));
+      const even = Math.min(width, evenHeight(width, fits, leastHeight(target, fits)));
+      const differ = tilesDiffer(target, { vectors, outputs: few, lines });
+      const outputs = differ ? few : even;
+      const across = differ ? 1 : waste(width, outputs);
+      const spoilt = waste(rows, vectors * lanes) * across * waste(height, lines);
       const cost = spoilt * (1 + 1 / vectors / 4 + 1 / (lines * outputs) / 2);
       if (best === undefined || cost < best.cost - 1e-9) best = { vectors, outputs, lines, cost };
     }
@@ -97,6 +103,17 @@ function cheapestAhead(target: Target, rows: number, lanes: number, width: numbe
   });
   return all.reduce((best, tile) => (tile.cost < best.cost - 1e-9 ? tile : best));
 }
+
+/**
+ * Whether tiles of a row differ by one output: where registers are few, a shorter tile costs less
+ * than outputs that nobody needs, as long as its sums keep the units busy.
+ */
+const tilesDiffer = (
+  { operandsAhead, vectorRegisters }: Target,
+  { vectors, outputs, lines }: Omit<Tile, 'cost'>,
+): boolean =>
+  operandsAhead === true ||
+  (vectorRegisters < 32 && vectors * (outputs - 1) * lines >= busySums - 1);
 
 /** Of as few tiles of a row as there can be, those with `outputs`; the others have one less. */
 const tallOf = (width: number, outputs: number): number =>
@@ -180,17 +197,25 @@ function channelPlan(
   const isHeavy = taps * columns * blocks > out.reduce((count, each) => count * each, 1);
   const budget = bandBudget(target, share);
   if (budget === 0) return undefined;
-  const wish = { channels: depth, bytes, budget, wanted: isHeavy ? 1 : wanted, ...steps };
+  const first = firstCache(target);
+  const wish = {
+    channels: depth,
+    bytes,
+    budget,
+    wanted: isHeavy ? 1 : wanted,
+    firstCache: first,
+    ...steps,
+  };
   // Where rows stay whole, their tiles differ by one output; else all of a block are equal.
   const whole = planBand(spatial, [...tiles.slice(0, -1), 1], wish);
-  const differ = target.operandsAhead === true && whole?.axes.at(-1)?.blocks === 1;
+  const differ = tilesDiffer(target, tile) && whole?.axes.at(-1)?.blocks === 1;
   const band = differ ? whole : planBand(spatial, tiles, wish);
   if (band === undefined) return undefined;
   const parts = band.axes.reduce((count, axis) => count * axis.blocks, 1);
   const shares = Math.min(blocks, Math.max(1, Math.ceil(wanted / parts)));
   // A tile's inputs of one channel: lines of the cache, each begun in the middle.
   const reach = (tile.outputs - 1) * (spatial.at(-1)?.stride ?? 1) + 1;
-  const near = firstCache(target) * chunkShare;
+  const near = first * chunkShare;
   const most = Math.max(1, Math.floor(near / (tile.lines * (reach * bytes + lineBytes))));
   return {
     lanes,

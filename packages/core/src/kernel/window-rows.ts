@@ -15,6 +15,7 @@ import type { ComputeType, MemoryType, Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import { axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
+import { firstCache } from './contract-blocks.js';
 import { computeType, lowerBinary, lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
@@ -77,7 +78,13 @@ export function planRows(plan: WindowPlan, target: Target): RowPlan | undefined 
   const tiles = out.map((_, i) => (i === out.length - 1 ? columns : 1));
   const budget = bandBudget(target, bandShare);
   if (budget === 0) return undefined;
-  const band = planBand(spatial, tiles, { channels: 1, bytes, budget, wanted: 1 });
+  const band = planBand(spatial, tiles, {
+    channels: 1,
+    bytes,
+    budget,
+    wanted: 1,
+    firstCache: firstCache(target),
+  });
   if (band === undefined) return undefined;
   const each = band.axes.reduce((count, { block }) => count * block, 1);
   const channels = weights === undefined ? rows : groups;

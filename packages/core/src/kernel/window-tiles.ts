@@ -5,6 +5,7 @@
 import { add, type Expression, lessThan, minimum, multiply, subtract } from '../base/expression.js';
 import type { ComputeType, MemoryType } from '../base/target.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
+import { copiesOfStep } from './depth-walk.js';
 import { computeType } from './elementwise.js';
 import { type Band, type BandAxis, bandAddress } from './window-band.js';
 import type { ChannelPlan } from './window-channel-plan.js';
@@ -137,7 +138,7 @@ export class ChannelTiles {
     const type = { dtype: this.type, shape: [outputs, columns] };
     const zero = b.broadcast(b.literal(this.type, 0), type.shape);
     const sums = Array.from({ length: lines }, () => b.variable(zero, type));
-    walkSteps(b, this.site.plan, channels, (step) => {
+    walkSteps(b, this.site.plan, channels, copiesOfStep(this.site.frame.target), (step) => {
       const weights = this.weightsAt(step);
       sums.forEach((sum, down) => {
         const x = this.inputs(step, local, down, outputs);

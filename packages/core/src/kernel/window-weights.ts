@@ -41,6 +41,7 @@ export function walkSteps(
   b: KernelBuilder,
   plan: WindowPlan,
   channels: ChannelPlan,
+  copies: number,
   body: (step: Step) => void,
 ): void {
   const depth = plan.depth as number;
@@ -61,13 +62,13 @@ export function walkSteps(
         taps,
       );
       const before = b.bind(add(multiply(first, count), multiply(tap, length)));
-      b.for(0, length, 1, (place) => {
+      const step = (place: Expression): void =>
         body({
           depth: add(first, place),
           taps: order.map((_, axis) => taps[order.indexOf(axis)] as Expression),
           number: add(before, place),
         });
-      });
+      b.for(0, length, 1, step, copies > 1 ? { unroll: copies } : {});
     };
     walk([]);
   });
@@ -96,7 +97,7 @@ export function packWeights(
   const bindings = new Bindings();
   const tasks = [axis(groupName, plan.groups), axis('block', blocks)];
   const grid = writeTasks(b, tasks, 1, bindings, () => {
-    walkSteps(b, plan, channels, ({ depth, taps, number }) => {
+    walkSteps(b, plan, channels, 1, ({ depth, taps, number }) => {
       const bound = (name: string): Expression => bindings.get(name) ?? 0;
       const first = multiply(bound('block'), columns);
       const rows = plan.rows as number;
