@@ -42,6 +42,7 @@ describe('blocks of contractions', () => {
     [64, 64, 100],
     [33, 100, 70],
     [100, 17, 200],
+    [12, 64, 100],
   ] as const;
 
   it.each(shapes)('%i × %i × %i agree with the interpreter', async (m, k, n) => {

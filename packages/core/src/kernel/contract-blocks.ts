@@ -63,6 +63,9 @@ const secondCache = ({ cacheBytes: [, second = 2 ** 19] }: Target): number => se
 /** Bytes that rows of a task may take. */
 export const leftBudget = (target: Target): number => secondCache(target) * mostShare;
 
+/** The same where panels are asked for ahead: rows may come from beyond, too. */
+export const askedBudget = (target: Target): number => secondCache(target) * 2;
+
 export function taskBlocks(
   target: Target,
   tile: RegisterTile,
@@ -82,7 +85,8 @@ export function taskBlocks(
   const isLong = panelBytes > second * panelShare && !isAsked;
   const least = Math.ceil(leastRows / tile.rows);
   const usual = Math.max(least, fitting(second * usualShare));
-  const mostTiles = Math.max(isAsked ? least : 1, fitting(leftBudget(target)));
+  const asked = isAsked ? Math.min(least, fitting(askedBudget(target))) : 0;
+  const mostTiles = Math.max(1, asked, fitting(leftBudget(target)));
   // Beside a long panel there is no room for rows: they come by, tile after tile.
   const most = isLong ? Number.MAX_SAFE_INTEGER : Math.min(mostTiles, usual);
   const tiles =

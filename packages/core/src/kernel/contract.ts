@@ -6,7 +6,7 @@
  * panels of constants are packed once. Blocking after Goto and van de Geijn, "Anatomy of
  * high-performance matrix multiplication", ACM TOMS 34(3), 2008.
  */
-import type { DType } from '../base/dtype.js';
+import { bytesOf, type DType } from '../base/dtype.js';
 import {
   equal,
   linearIn,
@@ -20,6 +20,7 @@ import type { Node } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import { memoryRoot } from '../schedule/views.js';
 import type { Axis } from './axes.js';
+import { leftBudget } from './contract-blocks.js';
 import { chooseBytes, lowerBytes } from './contract-bytes.js';
 import { writeGroupContract } from './contract-group.js';
 import { writePack } from './contract-pack.js';
@@ -40,6 +41,7 @@ import type { KernelNames } from './frame.js';
 import { type LeftOperand, writeLeftPack } from './left-pack.js';
 import { type Choices, type LoweredKernel, withCost } from './lowered.js';
 import { registerTile, tileWithin } from './register-tile.js';
+import { lineBytes } from './streaming.js';
 import { writeUnitPack } from './unit-pack.js';
 
 const one: Axis = { name: 'none', extent: 1, reduced: false };
@@ -114,7 +116,8 @@ export function lowerContract(
     return linear !== undefined && (equal(linear.coefficient, 1) || equal(linear.coefficient, 0));
   });
   const few = equal(rows, 1) || (typeof rows === 'number' && rows < 4);
-  const pays = constant || (!few && (!sideBySide || provablyAtLeast(rows, 32)));
+  const least = rowsForPacking(plan, target);
+  const pays = constant || (!few && (!sideBySide || provablyAtLeast(rows, least)));
   const packsRight = pays && target.vectorBytes > 0;
   const packsLeft = packsLeftOperand(step, target, plan, rows);
   const groups = mergeGroups(plan, { ...plain, packsLeft, packsRight });
@@ -132,6 +135,17 @@ export function lowerContract(
   const kernel = writeRegisterContract(plan, groups, target, names, tile, ...spaces);
   const packs = [left?.kernel, right?.kernel].filter((pack) => pack !== undefined);
   return [...packs, { ...kernel, ...cost }];
+}
+
+/**
+ * Rows from which panels pay where columns lie side by side. Vectors narrower than a line read
+ * little of each row: where those are many, the next tile of rows would find none in the caches.
+ */
+function rowsForPacking({ groups, right }: ContractPlan, target: Target): number {
+  const elements = product([...groups.depth, ...groups.columns].map((axis) => axis.extent));
+  const isLarge =
+    typeof elements === 'number' && elements * bytesOf(right.node.dtype) > leftBudget(target);
+  return target.vectorBytes < lineBytes && isLarge ? 8 : 32;
 }
 
 /** Panels for the unit, then the product with its plain code for what the unit does not take. */

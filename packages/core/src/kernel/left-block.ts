@@ -18,7 +18,7 @@ import {
 import type { ComputeType, MemoryType, Target } from '../base/target.js';
 import type { Axis } from './axes.js';
 import type { Value } from './builder.js';
-import { firstCache, leftBudget, type TaskBlocks } from './contract-blocks.js';
+import { askedBudget, firstCache, leftBudget, type TaskBlocks } from './contract-blocks.js';
 import { addressesOf, type ContractPlan, type MergedGroups } from './contract-plan.js';
 import { type ContractSite, placeIn } from './contract-store.js';
 import { computeType, lowerCast, memoryType } from './elementwise.js';
@@ -86,7 +86,8 @@ function layoutOf(
   const line = lineBytes / bytes;
   const lines = Math.ceil(length / line);
   const pitch = line * (lines % 2 === 0 ? lines + 1 : lines);
-  if (count * pitch * bytes > leftBudget(target) * slack) return undefined;
+  const budget = blocks.stepsPerRequest > 0 ? askedBudget(target) : leftBudget(target);
+  if (count * pitch * bytes > budget * slack) return undefined;
   const inMemory = plan.step.inputs.some((input) => input.id === node.id);
   const converts = !inMemory || memoryType(node.dtype) !== type;
   const crowds = (isTurned ? alongDepth : alongRows).some(
