@@ -93,7 +93,8 @@ const questions: readonly Question[] = [
   ...(['f16', 'bf16', 'u64', 'i32', 'u8', 'i16'] as const).map((dtype) => line(dtype, 150, 7)),
   line('i8', 75),
   { shape: [2, 41, 3], axis: 1, dtype: 'f32' },
-  { shape: [170, 3], axis: 0, dtype: 'f32', k: 4 },
+  { shape: [170, 19], axis: 0, dtype: 'f32', k: 4 },
+  { shape: [2, 37, 16], axis: 1, dtype: 'f16' },
 ];
 
 describe.each(found)('%s', (id) => {

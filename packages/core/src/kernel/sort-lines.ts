@@ -5,10 +5,11 @@ import type { Node, NodeOf } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import { keyLanes } from '../schedule/top.js';
 import type { KernelBuilder, Value } from './builder.js';
-import { computeType, fromMemory, rawType } from './elementwise.js';
+import { computeType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
+import { elementOf, type Line, loadKeys, writeLines } from './line-tasks.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
-import { aroundAxis, lineAddress, loadElement, storeElement, taskAxis } from './sequential.js';
+import { aroundAxis, lineAddress, loadElement, storeElement } from './sequential.js';
 import {
   type ChunkMemory,
   type EntryMemory,
@@ -75,34 +76,6 @@ function entryWorkspace(
   return { words, positions: make(1, 'i32', 4), base, capacity };
 }
 
-/** The keys of a line in order. */
-export interface Line {
-  readonly buffer: string;
-  readonly node: Node;
-  /** Address of the first, and the distance from one to the next. */
-  readonly start: Expression;
-  readonly stride: Expression;
-  readonly length: Expression;
-}
-
-export const elementOf = (line: Line, position: Expression): Expression =>
-  add(line.start, multiply(position, line.stride));
-
-/** A tile of keys from a position on. */
-export function loadKeys(
-  b: KernelBuilder,
-  line: Line,
-  position: Expression,
-  lanes: number,
-  high?: Expression,
-): Value {
-  const { buffer, stride, node } = line;
-  const limits = high === undefined ? {} : { limits: [{ high }] };
-  const access = { buffer, address: elementOf(line, position), strides: [stride], ...limits };
-  const type = { dtype: rawType(node.dtype), shape: [lanes] };
-  return fromMemory(b, node.dtype, b.load(type, access));
-}
-
 /** All of a line, in vectors. */
 export function lineSource(
   b: KernelBuilder,
@@ -137,25 +110,32 @@ export function lowerLineSort(
   const { builder: b } = frame;
   const around = aroundAxis(keys.shape, axis);
   const { length } = around;
-  const buffer = frame.input(keys) as string;
-  const outer = taskAxis(b, around.outer);
-  const inner = taskAxis(b, around.inner);
-  const start = b.bind(lineAddress(around, outer.index, inner.index));
-  const line: Line = { buffer, node: keys, start, stride: around.inner, length };
   const lanes = keyLanes(target, keys);
   const tile = chunkTile(lanes, length);
   const chunk = chunkMemory(frame, order, tile.lanes * tile.vectors);
-  const number = add(multiply(outer.index, around.inner), inner.index);
-  const lines = product([around.outer, around.inner]);
   const bytes = orderType(keys.dtype) === 'i32' ? 16 : 24;
-  const entries =
+  const lines = product([around.outer, around.inner]);
+  const entriesOf = (number: Expression): EntryMemory =>
     typeof length === 'number' && length * bytes <= largestScratch
       ? entryScratch(frame, order, length)
       : entryWorkspace(frame, order, length, [number, lines]);
-  const sorter = new EntrySorter(b, order, tile, { chunk, entries });
-  const write = payloadWriter(frame, node, line);
-  sorter.sort(length, length, lineSource(b, line, order, { lanes, orders: chunk.orders }), write);
-  return [frame.finish(names, { lanes, group: 1, grid: [...outer.grid, ...inner.grid] })];
+  const grid = writeLines(frame, keys, { axis, lanes }, (line, outer, inner) => {
+    const entries = entriesOf(add(multiply(outer, around.inner), inner));
+    const start = b.bind(lineAddress(around, outer, inner));
+    const write = payloadWriter(frame, node, line, (position) =>
+      add(start, multiply(position, around.inner)),
+    );
+    const source = lineSource(b, line, order, { lanes, orders: chunk.orders });
+    new EntrySorter(b, order, tile, { chunk, entries }).sort(length, length, source, write);
+  });
+  return [frame.finish(names, { lanes, group: 1, grid })];
+}
+
+/** A payload with where it goes, and what it has at an element of the line. */
+interface Moved {
+  readonly payload: Node;
+  readonly to: string;
+  readonly value: (at: Expression, position: Value) => Value;
 }
 
 /** Writes keys and payloads of an entry to its place in the outputs of a sort. */
@@ -163,25 +143,31 @@ function payloadWriter(
   frame: KernelFrame,
   node: NodeOf<'sort'>,
   line: Line,
+  addressOf: (position: Expression) => Expression,
 ): (place: Expression, position: Value) => void {
   const { builder: b, step } = frame;
-  const moved = node.inputs.flatMap((payload, index) => {
+  const moved = node.inputs.flatMap((payload, index): readonly Moved[] => {
     const output = step.outputs.find(
       (candidate) => candidate.op === 'part' && candidate.attributes.index === index,
     );
     if (output === undefined) return [];
     const to = frame.output(output);
     const isPlace = payload.op === 'iota' && payload.attributes.axis === node.attributes.axis;
-    return [{ payload, to, from: isPlace ? undefined : (frame.input(payload) as string) }];
+    if (isPlace) {
+      const dtype = computeType(payload.dtype);
+      return [{ payload, to, value: (_, position) => b.convert(position, dtype) }];
+    }
+    const from = frame.input(payload) as string;
+    const value = (at: Expression): Value =>
+      index === 0
+        ? loadElement(b, line.buffer, payload, elementOf(line, at))
+        : loadElement(b, from, payload, addressOf(at));
+    return [{ payload, to, value }];
   });
   return (place, position) => {
     const at = b.name(b.convert(position, b.indexType), line.length);
-    for (const { payload, to, from } of moved) {
-      const value =
-        from === undefined
-          ? b.convert(position, computeType(payload.dtype))
-          : loadElement(b, from, payload, elementOf(line, at));
-      storeElement(b, to, payload, elementOf(line, place), value);
+    for (const { payload, to, value } of moved) {
+      storeElement(b, to, payload, addressOf(place), value(at, position));
     }
   };
 }

@@ -13,25 +13,11 @@ import { blockVectors, keyLanes, topMethod } from '../schedule/top.js';
 import type { KernelBuilder, Value } from './builder.js';
 import { literalOf } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
+import { elementOf, type Line, loadKeys, writeLines } from './line-tasks.js';
 import type { LoweredKernel } from './lowered.js';
-import {
-  aroundAxis,
-  lineAddress,
-  loadElement,
-  loadWord,
-  storeElement,
-  taskAxis,
-} from './sequential.js';
+import { aroundAxis, lineAddress, loadElement, loadWord, storeElement } from './sequential.js';
 import { type ChunkMemory, EntrySorter, orderOfRank, writeRanks } from './sort-entries.js';
-import {
-  chunkMemory,
-  chunkTile,
-  elementOf,
-  entryScratch,
-  type Line,
-  lineSource,
-  loadKeys,
-} from './sort-lines.js';
+import { chunkMemory, chunkTile, entryScratch, lineSource } from './sort-lines.js';
 import { type KeyOrder, keyOfOrder, orderOf, orderType } from './sort-order.js';
 
 export function lowerTop(step: KernelStep, target: Target, names: KernelNames): LoweredKernel {
@@ -43,26 +29,24 @@ export function lowerTop(step: KernelStep, target: Target, names: KernelNames): 
   const { builder: b } = frame;
   const around = aroundAxis(keys.shape, axis);
   const length = around.length as number;
-  const buffer = frame.input(keys) as string;
-  const outer = taskAxis(b, around.outer);
-  const inner = taskAxis(b, around.inner);
-  const start = b.bind(lineAddress(around, outer.index, inner.index));
-  const line: FixedLine = { buffer, node: keys, start, stride: around.inner, length };
-  const first = b.bind(lineAddress({ ...around, length: k }, outer.index, inner.index));
-  const emit = writerOf(frame, line, (place) => add(first, multiply(place, around.inner)));
   const order = { dtype: keys.dtype, descending: parameters['largest'] === true };
   const lanes = keyLanes(target, keys);
   const method = topMethod(k, length, lanes);
-  if (method?.kind === 'groups') {
-    new GroupSearch(frame, line, order, { k, lanes, vectors: method.vectors }).write(emit);
-  } else {
+  const grid = writeLines(frame, keys, { axis, lanes }, (line, outer, inner) => {
+    const first = b.bind(lineAddress({ ...around, length: k }, outer, inner));
+    const emit = writerOf(frame, line, (place) => add(first, multiply(place, around.inner)));
+    if (method?.kind === 'groups') {
+      const few = { k, lanes, vectors: method.vectors };
+      new GroupSearch(frame, { ...line, length }, order, few).write(emit);
+      return;
+    }
     const tile = chunkTile(lanes, length);
     const chunk = chunkMemory(frame, order, tile.lanes * tile.vectors);
     const memory = { chunk, entries: entryScratch(frame, order, length) };
     const source = lineSource(b, line, order, { lanes, orders: chunk.orders });
     new EntrySorter(b, order, tile, memory).sort(length, k, source, emit);
-  }
-  return frame.finish(names, { lanes, group: 1, grid: [...outer.grid, ...inner.grid] });
+  });
+  return frame.finish(names, { lanes, group: 1, grid });
 }
 
 type FixedLine = Line & { readonly length: number };
