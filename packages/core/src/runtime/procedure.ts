@@ -277,7 +277,11 @@ export async function launchCommand(
     grid: extents,
     buffers,
     sizes: step.sizes.map((name) => environment.get(name) as number),
-    microseconds: microsecondsOf(flops(environment), bytes(environment)),
+    microseconds: microsecondsOf(
+      flops(environment),
+      bytes(environment),
+      products.has(session.program.operators[step.operator] as string),
+    ),
   };
 }
 
@@ -305,12 +309,14 @@ function isMadeFor(made: Made, { step, symbols }: ReadyLaunch, frame: Frame): bo
   );
 }
 
+const products: ReadonlySet<string> = new Set(['contract', 'window']);
+
 /**
- * A rough cost for one core: 8 bytes and 4 operations per nanosecond, and 64 where there are many
- * for a byte, as only products have.
+ * A rough cost for one core: 8 bytes and 4 operations per nanosecond, and 64 of products, or where
+ * there are many for a byte.
  */
-const microsecondsOf = (flops: number, bytes: number): number =>
-  Math.ceil(Math.max(flops / (flops > 4 * bytes ? 64_000 : 4000), bytes / 8000)) + 1;
+const microsecondsOf = (flops: number, bytes: number, isProduct: boolean): number =>
+  Math.ceil(Math.max(flops / (isProduct || flops > 4 * bytes ? 64_000 : 4000), bytes / 8000)) + 1;
 
 /** Steps between binds, each with the memory that is first needed there. */
 function segmentsOf(session: Session, procedure: Procedure): Segment[] {
