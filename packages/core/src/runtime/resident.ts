@@ -35,10 +35,17 @@ function roomFor(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
-/** Memory of released values by size: a training loop asks for the same sizes again and again. */
+/**
+ * Memory of released values by size: a training loop asks for the same sizes again and again. Of
+ * several the oldest is given, so that a run after the release of the last one's results finds each
+ * where it lay, and its commands as they were.
+ */
 class Pool {
   private readonly device: Device;
+  /** Youngest first. */
   private readonly spare = new Map<number, Memory[]>();
+  private readonly births = new WeakMap<Memory, number>();
+  private allocations = 0;
   private bytes = 0;
 
   constructor(device: Device) {
@@ -53,6 +60,13 @@ class Pool {
       this.bytes -= room;
       return known;
     }
+    const number = this.allocations++;
+    const memory = await this.allocateNew(bytes, room);
+    this.births.set(memory, number);
+    return memory;
+  }
+
+  private async allocateNew(bytes: number, room: number): Promise<Memory> {
     try {
       return await this.device.allocate(room);
     } catch (error) {
@@ -70,9 +84,16 @@ class Pool {
       return;
     }
     const list = this.spare.get(memory.bytes) ?? [];
-    list.push(memory);
+    const birth = this.birthOf(memory);
+    const at = list.findLastIndex((other) => this.birthOf(other) > birth);
+    list.splice(at + 1, 0, memory);
     this.spare.set(memory.bytes, list);
     this.bytes += memory.bytes;
+  }
+
+  /** Memory that came from elsewhere is the youngest. */
+  private birthOf(memory: Memory): number {
+    return this.births.get(memory) ?? Number.POSITIVE_INFINITY;
   }
 
   private clear(): void {
