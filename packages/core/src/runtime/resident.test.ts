@@ -18,7 +18,7 @@ const upload = (count: number): Promise<Resident[]> => {
 };
 
 describe('memory of released values', () => {
-  it('is given again in the order in which it was made, whatever the order of release', async () => {
+  it('is given again in the order in which it was made, however released', async () => {
     const first = await upload(5);
     const memories = first.map(({ memory }) => memory);
     for (const at of [3, 0, 4, 1, 2]) releaseResident(first[at] as Resident);
