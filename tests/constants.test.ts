@@ -3,6 +3,7 @@ import { compile, load, type OpenDevice, openDevice } from '@open-claw/core';
 import * as core from '@open-claw/core/internal';
 import { describe, expect, it } from 'vitest';
 import { useDevices } from './devices.js';
+import { difference } from './fuzz.js';
 import { randomTensor } from './programs.js';
 
 const ids = await useDevices();
@@ -92,6 +93,30 @@ describe.each(ids)('constants on %s', (id) => {
     expect([...(product?.data ?? [])]).toEqual([...others.data]);
     await executable.dispose();
     expect(held()).toBe(0);
+  });
+
+  it('meet operands whose sizes are known when the program runs', async () => {
+    const { opened } = await counted(id);
+    const [depth, batch] = [core.sizeSymbol(1), core.sizeSymbol(1)];
+    const inputs = [
+      core.input('deep', { dtype: 'f32', shape: [12, depth] }),
+      core.input('many', { dtype: 'f32', shape: [batch, 12, 24] }),
+    ];
+    const [deep, many] = inputs as [core.Node, core.Node];
+    const products = [
+      core.matmul(deep, core.constant(randomTensor(1, [40, 36]))),
+      core.matmul(many, core.constant(randomTensor(2, [1, 24, 36]))),
+    ];
+    const graph = core.graphOf(inputs, products);
+    const executable = await loadOn(graph, opened);
+    for (const count of [3, 1]) {
+      const given = [randomTensor(3, [12, 40]), randomTensor(4, [count, 12, 24])];
+      const outputs = await executable.run(given);
+      core.interpretWithBounds(graph, given).forEach(({ tensor, error }, i) => {
+        expect(difference(outputs[i], tensor, error)).toBeUndefined();
+      });
+    }
+    await executable.dispose();
   });
 
   it('do not stay in a layout that only packing reads', async () => {

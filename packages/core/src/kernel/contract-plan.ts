@@ -40,6 +40,11 @@ export function planContract(step: KernelStep): ContractPlan {
   const [a, b] = node.inputs as [Node, Node];
   const { batch, contracted } = node.attributes;
   const sizeOf = (of: Node, axis: number): Size => of.shape[axis] as Size;
+  // Both are equal: where one is a symbol, the other may be known.
+  const sharedSize = ([left, right]: readonly [number, number]): Size => {
+    const size = sizeOf(a, left);
+    return typeof size === 'number' ? size : sizeOf(b, right);
+  };
   const freeOf = (of: Node, taken: readonly number[]): number[] =>
     of.shape.map((_, axis) => axis).filter((axis) => !taken.includes(axis));
   const leftFree = freeOf(
@@ -51,11 +56,7 @@ export function planContract(step: KernelStep): ContractPlan {
     [...batch, ...contracted].map((pair) => pair[1]),
   );
   const groups = {
-    batch: axesFor(
-      'p',
-      batch.map(([axis]) => sizeOf(a, axis)),
-      false,
-    ),
+    batch: axesFor('p', batch.map(sharedSize), false),
     rows: axesFor(
       'm',
       leftFree.map((axis) => sizeOf(a, axis)),
@@ -66,11 +67,7 @@ export function planContract(step: KernelStep): ContractPlan {
       rightFree.map((axis) => sizeOf(b, axis)),
       false,
     ),
-    depth: axesFor(
-      'd',
-      contracted.map(([axis]) => sizeOf(a, axis)),
-      true,
-    ),
+    depth: axesFor('d', contracted.map(sharedSize), true),
   };
   const leftIndex: Expression[] = [];
   const rightIndex: Expression[] = [];

@@ -46,8 +46,9 @@ import { writeUnitPack } from './unit-pack.js';
 
 const one: Axis = { name: 'none', extent: 1, reduced: false };
 
-/** Whether everything that a value is made of is constant. */
+/** Whether everything that a value is made of is constant, and its sizes are, too. */
 export function isConstantValue(step: KernelStep, node: Node): boolean {
+  if (node.shape.some((size) => typeof size !== 'number')) return false;
   const stop = new Set(step.inputs.map((input) => input.id));
   const stack = [node];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {

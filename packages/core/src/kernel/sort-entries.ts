@@ -316,7 +316,8 @@ export class EntrySorter {
     const left = b.variable(b.scalar(low));
     const right = b.variable(b.scalar(middle));
     return (i, mayEnd) => {
-      const [l, r] = [b.name(b.read(left), high), b.name(b.read(right), high)];
+      const at = (run: Variable): Expression => b.name(b.read(run), add(high, 1));
+      const [l, r] = [at(left), at(right)];
       const [a, c] = [this.load(add(source, l)), this.load(add(source, r))];
       const less = b.less(c.word, a.word);
       const isRight = (): Value =>
