@@ -40,6 +40,11 @@ describe('a product of a matrix and a vector', () => {
     expect(isSum([row, column], b.matmul(row, column))).toBe(false);
   });
 
+  it('stays a product where a size is not known', () => {
+    const free = b.input('free', { dtype: 'f32', shape: [1, b.sizeSymbol()] });
+    expect(isSum([free, matrix], b.matmul(free, matrix))).toBe(false);
+  });
+
   it('stays a product in batches, of small floats, and on threads', () => {
     const [a, c] = [input('a', [2, 1, 256]), input('c', [2, 256, 256])];
     expect(isSum([a, c], b.matmul(a, c))).toBe(false);

@@ -44,8 +44,10 @@ function asSum(node: Contract): Node | undefined {
   const [vector, matrix] = isVector(left) ? [left, right] : [right, left];
   if (vector.node.dtype !== dtype || matrix.node.dtype !== dtype) return undefined;
   const count = elements(matrix.node.shape);
+  const length = elements(vector.node.shape);
+  if (typeof count !== 'number' || typeof length !== 'number' || count < fewest) return undefined;
   // A matrix that never changes is laid out once.
-  if (typeof count !== 'number' || count < fewest || isOfConstants(matrix.node)) return undefined;
+  if (isOfConstants(matrix.node)) return undefined;
   const line = reshape(
     permute(vector.node, [...vector.contracted, ...vector.free]),
     sizesOf(vector, vector.contracted),
