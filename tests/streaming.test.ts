@@ -24,6 +24,7 @@ function numbers(shape: readonly number[], offset: number): HostTensor {
 }
 
 const chain = (x: core.Node): core.Node => core.add(core.gelu(core.multiply(x, 0.7), 'tanh'), 1);
+const turn = (x: core.Node): core.Node => core.multiply(core.permute(x, [0, 2, 1]), 0.7);
 const f32 = (shape: readonly core.Size[]): core.Node => core.input('x', { dtype: 'f32', shape });
 
 const cases: readonly (readonly [string, readonly number[], (fixed: boolean) => core.Graph])[] = [
@@ -35,6 +36,12 @@ const cases: readonly (readonly [string, readonly number[], (fixed: boolean) => 
       graph(fixed ? [9, 1999] : [core.sizeSymbol(1), 1999], (x) =>
         core.add(chain(x), core.reduce('maximum', x, [0])),
       ),
+  ],
+  ['turned rows', [2, 528, 43], (fixed) => graph([fixed ? 2 : core.sizeSymbol(1), 528, 43], turn)],
+  [
+    'short turned rows',
+    [3, 96, 43],
+    (fixed) => graph([fixed ? 3 : core.sizeSymbol(1), 96, 43], turn),
   ],
   [
     'softmax',
@@ -89,6 +96,16 @@ describe('walks by vectors of half a line', () => {
     const text = compile(make(true), small, plugin.language).source?.text;
     expect(text).toContain('& 63) / 4');
     expect(text).not.toContain('& 31) / 4');
+  });
+
+  it('write lines whole where rows are turned, and ask for short rows', () => {
+    const textOf = (...shape: number[]) =>
+      compile(graph(shape, turn), small, plugin.language).source?.text ?? '';
+    const stores = textOf(1, 528, 1024).match(/stream_f32x8\(b_b0 .*/g) ?? [];
+    expect(stores).toHaveLength(16);
+    expect(stores[0]?.replace(/,.*/, '')).toBe(stores[1]?.replace(/ \+ 8\),.*/, ')'));
+    expect(textOf(1, 528, 1024)).not.toContain('__builtin_prefetch');
+    expect(textOf(1, 528, 64)).toContain('__builtin_prefetch');
   });
 
   it('ask for every line once, and for no vector without a lane', () => {

@@ -24,6 +24,7 @@ import type { KernelBuilder, Value } from './builder.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName, type PlannedAxes, type Root, storeAt } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
+import { type WriteDown, wholeLinesOf, writeWholeLines } from './map-turned-lines.js';
 import { Bindings, rowsPerTask, writeTasks, writeTiles } from './nest.js';
 import { placeOn } from './place.js';
 import { insideOf } from './reduction-plan.js';
@@ -79,13 +80,16 @@ export function writeTurnedMap(
   const inner = merged.axes.at(-1) as Axis;
   const outer = merged.axes.slice(0, -1).filter((each) => each !== turned);
   const buffers = step.outputs.map((node) => frame.output(node));
+  const whole = wholeLinesOf(step, target, inner, turned, lanes);
+  const width = whole?.line ?? lanes;
   const row: TileAxis = { name: rowName, count: lanes };
-  const lane: TileAxis = { name: laneName, count: lanes };
+  const lane: TileAxis = { name: laneName, count: width };
 
   const write = (
     tile: readonly TileAxis[],
     [down, across]: readonly [Expression, Expression],
     streaming: readonly Expression[],
+    stored = tile,
   ): void => {
     const finish = (e: Expression): Expression =>
       substitute(e, (name) => {
@@ -93,16 +97,33 @@ export function writeTurnedMap(
         if (name === turned.name) return down;
         return name === inner.name ? across : bindings.get(name);
       });
-    const place = placeOn(frame, names, tile, { finish });
+    const rowsAhead = whole?.rowsAhead ?? 0;
+    const place = placeOn(frame, names, tile, { finish, squares: { lanes, rowsAhead } });
     const values = new ValueLowering(place);
     // All loads first: a store may write over what another output reads.
     const made = roots.map(({ node, index }) => values.value(node, index));
     roots.forEach(({ node, index }, i) => {
       const buffer = buffers[i] as string;
-      storeAt(place, buffer, node, index, made[i] as Value, streaming[i]);
+      storeAt({ ...place, tile: stored }, buffer, node, index, made[i] as Value, streaming[i]);
     });
   };
-  const [rowLane, columnLane] = [variable(rowName, lanes), variable(laneName, lanes)];
+  const [rowLane, columnLane] = [variable(rowName, lanes), variable(laneName, width)];
+
+  if (whole !== undefined) {
+    const writeDown: WriteDown = (range, column, streaming, written) => {
+      const across = add(column, columnLane);
+      const [head, tail] = written ?? [];
+      const part = written === undefined ? lane : { ...lane, head, tail };
+      writeTiles(b, ...range, lanes, (down, rest) => {
+        if (rest === undefined) {
+          write([row, lane], [add(down, rowLane), across], [streaming], [row, part]);
+        } else b.for(down, add(down, rest), 1, (at) => write([lane], [at, across], [], [part]));
+      });
+    };
+    const buffer = buffers[0] as string;
+    const grid = writeWholeLines(b, bindings, whole, [outer, turned], buffer, writeDown);
+    return frame.finish(names, { lanes, group: 1, grid });
+  }
 
   const block = lanes * Math.max(tilesAcross, Math.ceil(rowsPerTask(inner.extent) / lanes));
   const blocks = axis('block', ceilDivide(turned.extent, block));

@@ -8,7 +8,7 @@ export const placeOn = (
   frame: KernelFrame,
   names: KernelNames,
   tile: readonly TileAxis[],
-  said: Partial<Pick<Place, 'finish' | 'known'>> = {},
+  said: Partial<Pick<Place, 'finish' | 'known' | 'squares'>> = {},
 ): Place => ({
   builder: frame.builder,
   target: frame.target,

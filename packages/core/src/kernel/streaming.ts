@@ -25,7 +25,7 @@ export const lineBytes = 64;
 export const bytesAhead = 2048;
 
 /** Elements of a walk below which its edges, which are not whole lines, are too much of it. */
-const shortestWalk = 512;
+export const shortestWalk = 512;
 
 /**
  * A condition for stores of an output that is written in walks of so many elements: 0 never, a

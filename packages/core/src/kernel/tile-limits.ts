@@ -6,16 +6,26 @@ import type { Limit } from './tile.js';
 export interface TileAxis {
   readonly name: string;
   readonly count: number;
-  /** Lanes that count, where fewer than all do. */
-  readonly tail?: Expression;
+  /** Lanes that count, where fewer than all do: head ≤ lane < tail. */
+  readonly head?: Expression | undefined;
+  readonly tail?: Expression | undefined;
   /** Loads must give 0 in the lanes that do not count. */
   readonly zeroed?: true;
 }
 
-/** Whether a whole square of two axes lies in memory along the first of them only. */
+/** How a tile is turned where it is more than one square. */
+export interface Squares {
+  /** Rows and columns of each. */
+  readonly lanes: number;
+  /** Rows of memory by which the loads ask for what comes. */
+  readonly rowsAhead: number;
+}
+
+/** Whether a whole square of two axes, or several, lie in memory along the first of them only. */
 export const isTurned = (
   tile: readonly TileAxis[],
   [down, across, ...more]: readonly Expression[],
+  squares: Squares | undefined,
 ) =>
   down !== undefined &&
   across !== undefined &&
@@ -23,12 +33,21 @@ export const isTurned = (
   equal(down, 1) &&
   !equal(across, 0) &&
   !equal(across, 1) &&
-  tile.every(({ count, tail }) => tail === undefined && count > 1 && count === tile[0]?.count);
+  tile.every(({ head, tail, count }) => {
+    const isWhole = head === undefined && tail === undefined && count > 1;
+    const side = squares?.lanes ?? tile[0]?.count ?? count;
+    return isWhole && (squares === undefined ? count === side : count % side === 0);
+  });
 
-/** Limits of an access to a tile with tails. */
+/** Limits of an access to a tile of which not all lanes count. */
 export function limitsOf(tile: readonly TileAxis[]): { limits?: readonly Limit[] } {
-  if (tile.every((axis) => axis.tail === undefined)) return {};
-  return { limits: tile.map(({ tail }) => (tail === undefined ? {} : { high: tail })) };
+  if (tile.every(({ head, tail }) => head === undefined && tail === undefined)) return {};
+  return {
+    limits: tile.map(({ head, tail }) => ({
+      ...(head === undefined ? {} : { low: head }),
+      ...(tail === undefined ? {} : { high: tail }),
+    })),
+  };
 }
 
 /** Limits of a load. Where all lanes of an axis share one element, some lane counts anyway. */

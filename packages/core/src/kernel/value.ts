@@ -40,7 +40,7 @@ import {
 import { emitIndex } from './index-arithmetic.js';
 import { failReasons } from './lowered.js';
 import type { Access } from './tile.js';
-import { isTurned, loadLimits, type TileAxis } from './tile-limits.js';
+import { isTurned, loadLimits, type Squares, type TileAxis } from './tile-limits.js';
 import { madeTogether } from './together.js';
 import { flatten, viewIndex } from './view-index.js';
 
@@ -59,6 +59,8 @@ export interface Place {
   readonly failBase: number;
   /** Bytes by which a long walk may ask for its elements before it needs them. */
   readonly ahead?: number;
+  /** Absent: a tile that is turned is one square. */
+  readonly squares?: Squares;
   /** Called with every address and condition, for merging axes. */
   record?(e: Expression): void;
 }
@@ -115,9 +117,15 @@ export class ValueLowering {
   /** Lanes that count, as a mask; undefined where all do. */
   tailMask(): Value | undefined {
     const { builder, tile } = this.place;
-    return tile.reduce<Value | undefined>((mask, { name, tail }) => {
-      if (tail === undefined) return mask;
-      return this.both(mask, builder.less(this.laneValue(name) as Value, builder.scalar(tail)));
+    return tile.reduce<Value | undefined>((mask, { name, head, tail }) => {
+      const lane = (): Value => this.laneValue(name) as Value;
+      const from =
+        head === undefined
+          ? mask
+          : this.both(mask, builder.lessEqual(builder.scalar(head), lane()));
+      return tail === undefined
+        ? from
+        : this.both(from, builder.less(lane(), builder.scalar(tail)));
     }, undefined);
   }
 
@@ -146,9 +154,16 @@ export class ValueLowering {
     const uniform = !moving && (guard?.type.shape.length ?? 0) === 0;
     const shape = uniform ? [] : this.shape;
     const mask = guard === undefined ? undefined : builder.broadcast(guard, shape);
-    if (mask === undefined && isTurned(tile, linear.strides)) {
+    const { squares } = this.place;
+    if (mask === undefined && isTurned(tile, linear.strides, squares)) {
       const [down, across] = [...linear.strides] as [Expression, Expression];
-      const access = { buffer, address: linear.base, strides: [across, down] };
+      const hint = typeof across === 'number' ? across * (squares?.rowsAhead ?? 0) : 0;
+      const access = {
+        buffer,
+        address: linear.base,
+        strides: [across, down],
+        ...(hint > 0 ? { ahead: hint } : {}),
+      };
       const type = { dtype: memory, shape: shape.toReversed() };
       return fromMemory(builder, node.dtype, builder.transpose(builder.load(type, access)));
     }
