@@ -1,7 +1,8 @@
 /** Values that are written in another order than they lie in memory, on every device found. */
-import { closeDevices, compileFor, load, openDevice } from '@open-claw/core';
+import { closeDevices, compile, compileFor, load, openDevice } from '@open-claw/core';
 import type { HostTensor, Node } from '@open-claw/core/internal';
 import * as core from '@open-claw/core/internal';
+import { nativeDevice } from '@open-claw/device-native';
 import { afterAll, describe, expect, it } from 'vitest';
 import { useDevices } from './devices.js';
 import { randomTensor } from './programs.js';
@@ -16,6 +17,8 @@ const turns = [
   { shape: [3, 70, 20], axes: [0, 2, 1] },
   { shape: [20, 3, 35], axes: [2, 1, 0] },
   { shape: [17, 40, 19], axes: [1, 2, 0] },
+  { shape: [3, 70], axes: [1, 0] },
+  { shape: [2, 5, 29], axes: [0, 2, 1] },
 ] as const;
 
 async function runOn(id: string, graph: core.Graph, inputs: readonly HostTensor[]) {
@@ -64,6 +67,22 @@ describe.each(ids)('on %s', (id) => {
     });
   });
 
+  it('to rows shorter than a vector, with rows and with columns', async () => {
+    const [x, row, column] = [
+      core.input('x', { dtype: 'f32', shape: [3, 50] }),
+      core.input('row', { dtype: 'f32', shape: [3] }),
+      core.input('column', { dtype: 'f32', shape: [50, 1] }),
+    ] as const;
+    const turned = core.maximum(core.permute(x, [1, 0]), row);
+    const graph = core.graphOf([x, row, column], [core.maximum(turned, column), turned]);
+    const given = [
+      randomTensor(1, [3, 50], 'f32'),
+      randomTensor(2, [3], 'f32'),
+      randomTensor(3, [50, 1], 'f32'),
+    ];
+    expect(await runOn(id, graph, given)).toEqual(core.interpret(graph, given));
+  });
+
   it('of sizes that only the run tells', async () => {
     const shape = [core.sizeSymbol(), core.sizeSymbol()];
     const x = core.input('x', { dtype: 'f32', shape });
@@ -77,4 +96,13 @@ describe.each(ids)('on %s', (id) => {
       expect(await runOn(id, graph, given)).toEqual(core.interpret(graph, given));
     }
   });
+});
+
+it('short rows are read a column of many at a time where vectors hold half a line', () => {
+  const { targets, language } = nativeDevice();
+  const target = targets.find(({ id }) => id === 'native/avx2');
+  if (target === undefined) throw new Error('no such row');
+  const x = core.input('x', { dtype: 'f32', shape: [3, 1024] });
+  const graph = core.graphOf([x], [core.permute(x, [1, 0])]);
+  expect(compile(graph, target, language).source?.text).not.toContain('load_stride');
 });

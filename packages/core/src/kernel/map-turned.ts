@@ -1,7 +1,7 @@
 /**
  * Maps that read along another axis than they write, as transposes do: square tiles over both axes,
  * read in the order of memory and turned in registers, where a load of every lane alone would take
- * a line of the cache for one element.
+ * a line of the cache for one element. Rows shorter than a vector are written column by column.
  */
 import { bytesOf } from '../base/dtype.js';
 import {
@@ -42,7 +42,8 @@ const mostNodes = 12;
 
 /**
  * The axis, other than the innermost, along which the elements of some input lie side by side
- * while they are apart along the innermost; undefined where tiles of `lanes` do not fit.
+ * while they are apart along the innermost; undefined where tiles of `lanes` do not fit. Where rows
+ * are short, every input shall be so, or the same all along the axis.
  */
 export function turnedAxis(
   step: KernelStep,
@@ -52,7 +53,8 @@ export function turnedAxis(
 ): Axis | undefined {
   const inner = axes.at(-1);
   if (target.execution !== 'vector' || lanes < 4 || inner === undefined) return undefined;
-  if (!isAtLeast(inner, lanes) || insideOf(step).length > mostNodes) return undefined;
+  const isNarrow = columnsOf(inner, target, lanes) !== undefined;
+  if (!(isNarrow || isAtLeast(inner, lanes)) || insideOf(step).length > mostNodes) return undefined;
   const seen = reads.map((e) => substitute(e, (name) => (dropped.has(name) ? 0 : undefined)));
   return axes.slice(0, -1).find((other) => {
     const isTurned = (e: Expression): boolean => {
@@ -61,8 +63,22 @@ export function turnedAxis(
       const stride = along.coefficient;
       return equal(across.coefficient, 1) && !equal(stride, 0) && !equal(stride, 1);
     };
+    const isBeside = (e: Expression): boolean => {
+      const along = linearIn(e, other.name);
+      return along !== undefined && [0, 1].some((stride) => equal(along.coefficient, stride));
+    };
+    if (isNarrow && !seen.every(isBeside)) return false;
     return isAtLeast(other, lanes) && seen.some(isTurned);
   });
+}
+
+/**
+ * Columns of rows that are shorter than a vector and are written a column of many rows at a time:
+ * where vectors are short, storing elements one by one is cheaper than gathering each row.
+ */
+function columnsOf({ extent }: Axis, target: Target, lanes: number): number | undefined {
+  const isNarrow = typeof extent === 'number' && extent < lanes;
+  return isNarrow && target.vectorBytes < lineBytes ? extent : undefined;
 }
 
 export function writeTurnedMap(
@@ -122,6 +138,22 @@ export function writeTurnedMap(
     };
     const buffer = buffers[0] as string;
     const grid = writeWholeLines(b, bindings, whole, [outer, turned], buffer, writeDown);
+    return frame.finish(names, { lanes, group: 1, grid });
+  }
+
+  const columns = columnsOf(inner, target, lanes);
+  if (columns !== undefined) {
+    const perTask = lanes * Math.ceil(rowsPerTask(columns) / lanes);
+    const blocks = axis('block', ceilDivide(turned.extent, perTask));
+    const grid = writeTasks(b, [...outer, blocks], 1, bindings, () => {
+      const start = multiply(bindings.get(blocks.name) as Expression, perTask);
+      const end = b.bind(minimum(add(start, perTask), turned.extent));
+      writeTiles(b, start, end, lanes, (down, tail) => {
+        for (let column = 0; column < columns; column++) {
+          write([tail === undefined ? row : { ...row, tail }], [add(down, rowLane), column], []);
+        }
+      });
+    });
     return frame.finish(names, { lanes, group: 1, grid });
   }
 
