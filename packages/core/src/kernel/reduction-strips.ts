@@ -60,13 +60,9 @@ function evenly(columns: Expression, tile: number, most: number): Strips {
   return { tile, width: Math.ceil(columns / count / tile) * tile };
 }
 
-/** Tasks of all strips. */
-export const stripTasks = ({ width }: Strips, columns: Expression, lines: Expression): Expression =>
-  multiply(lines, ceilDivide(columns, width));
-
 /** Narrower strips where the others are fewer than the cores. */
 export function stripsFor(strips: Strips, cores: number, columns: Expression, lines: Expression) {
-  const tasks = stripTasks(strips, columns, lines);
+  const tasks = multiply(lines, ceilDivide(columns, strips.width));
   if (typeof tasks !== 'number' || typeof columns !== 'number' || tasks >= cores) return strips;
   const perLine = Math.ceil(cores / Math.max(1, tasks));
   return evenly(

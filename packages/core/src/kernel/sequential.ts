@@ -1,6 +1,6 @@
 /**
- * Pieces for kernels that walk memory element by element: scatter, scans, sort, compaction. Code
- * is scalar; a task is one row, so rows still run in parallel.
+ * Pieces for kernels that walk memory element by element: scans, sorts, compaction, indices of a
+ * scatter. A task is one row, so rows still run in parallel.
  */
 import {
   add,

@@ -22,8 +22,8 @@ const fewest = 4;
 export const longLine = 2048;
 
 /**
- * How one task finds the k best of a line of `length`. sort: all are sorted. groups: the best of
- * each of `groups` vectors of groups bound what may be among the k best, and that alone is sorted.
+ * How one task finds the k best of a line. sort: all are sorted. groups: every lane of so many
+ * vectors is a group, whose best bound what may be among the k best, and that alone is sorted.
  */
 export type TopMethod =
   | { readonly kind: 'sort' }
