@@ -24,6 +24,9 @@ export const rowsTogether = 4;
 /** Part of the nearest cache for all sums of a strip: the rest is for what comes. */
 const cachePart = 8;
 
+/** Tiles of a strip at least, which a cache holds in any case. */
+const fewestTiles = 4;
+
 /** What a reduction along rows looks like: `reads` are the addresses that it loads from. */
 export interface StripSpace {
   readonly rows: readonly Axis[];
@@ -48,8 +51,11 @@ export function stripsOf(target: Target, space: StripSpace): Strips | undefined 
     return along !== undefined && (equal(along.coefficient, 0) || equal(along.coefficient, 1));
   };
   if (!reads.every(isBeside)) return undefined;
-  const most = (target.cacheBytes[0] ?? 2 ** 15) / cachePart / bytes / sums;
-  const tiles = Math.max(4, Math.floor(most / tile));
+  const own = target.spaces.find((space) => space.class === 'scratch')?.bytes ?? 0;
+  const budget = (target.cacheBytes[0] ?? 2 ** 15) / cachePart;
+  const tiles = Math.max(fewestTiles, Math.floor(budget / bytes / sums / tile));
+  // Where tasks have next to no memory of their own, a tile walks all rows.
+  if (tiles * tile * bytes * sums > own) return undefined;
   return evenly(inner.extent, tile, tile * tiles);
 }
 
