@@ -81,7 +81,9 @@ export function taskBlocks(
   const isBeyond = !isOne && all > leftBudget(target);
   const isLine = target.vectorBytes >= lineBytes;
   // Narrower vectors would ask for every line several times: they ask once for many.
-  const isAsked = isBeyond && !isLine && isPacked && panelBytes >= firstCache(target);
+  // In a language without hints they are loads, which wait for what they ask for.
+  const mayAsk = !isLine && target.operandsAhead !== true;
+  const isAsked = mayAsk && isBeyond && isPacked && panelBytes >= firstCache(target);
   const isLong = panelBytes > second * panelShare && !isAsked;
   const least = Math.ceil(leastRows / tile.rows);
   const usual = Math.max(least, fitting(second * usualShare));
