@@ -108,3 +108,7 @@ export interface Target {
   readonly maxGrid: readonly [number, number, number];
   readonly memoryBytes: number;
 }
+
+/** Bytes of memory that a task has for itself; 0 where it has none. */
+export const ownBytes = ({ spaces }: Target): number =>
+  spaces.find((space) => space.class === 'scratch')?.bytes ?? 0;

@@ -4,7 +4,7 @@
  * rows at a time are added to all of it.
  */
 import { ceilDivide, type Expression, equal, linearIn, multiply } from '../base/expression.js';
-import type { Target } from '../base/target.js';
+import { ownBytes, type Target } from '../base/target.js';
 import type { Axis } from './axes.js';
 import { lineBytes } from './streaming.js';
 
@@ -51,11 +51,10 @@ export function stripsOf(target: Target, space: StripSpace): Strips | undefined 
     return along !== undefined && (equal(along.coefficient, 0) || equal(along.coefficient, 1));
   };
   if (!reads.every(isBeside)) return undefined;
-  const own = target.spaces.find((space) => space.class === 'scratch')?.bytes ?? 0;
   const budget = (target.cacheBytes[0] ?? 2 ** 15) / cachePart;
   const tiles = Math.max(fewestTiles, Math.floor(budget / bytes / sums / tile));
   // Where tasks have next to no memory of their own, a tile walks all rows.
-  if (tiles * tile * bytes * sums > own) return undefined;
+  if (tiles * tile * bytes * sums > ownBytes(target)) return undefined;
   return evenly(inner.extent, tile, tile * tiles);
 }
 

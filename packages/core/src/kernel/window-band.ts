@@ -16,7 +16,7 @@ import {
   subtract,
   variable,
 } from '../base/expression.js';
-import type { Target } from '../base/target.js';
+import { ownBytes, type Target } from '../base/target.js';
 import type { KernelBuilder, Value } from './builder.js';
 import { computeType, lowerCast } from './elementwise.js';
 import { laneName } from './fused.js';
@@ -118,8 +118,7 @@ const usualCache = 2 ** 20;
  * to speak of.
  */
 export function bandBudget(target: Target, share: number): number {
-  const own = target.spaces.find((space) => space.class === 'scratch')?.bytes ?? 0;
-  return Math.min((target.cacheBytes[1] ?? usualCache) * share, own / 2);
+  return Math.min((target.cacheBytes[1] ?? usualCache) * share, ownBytes(target) / 2);
 }
 
 /** What a band shall hold. */

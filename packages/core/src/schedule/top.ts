@@ -1,13 +1,12 @@
 /** Sorts and top-k by tasks that each take lines whole, in memory of their own. */
 import { bytesOf } from '../base/dtype.js';
-import type { Target } from '../base/target.js';
+import { ownBytes, type Target } from '../base/target.js';
 import { isOp, type Node } from '../graph/node.js';
 
 /** Whether a task has vectors, memory of its own, and words that hold a key with its position. */
 export function sortsLines(target: Target): boolean {
-  const hasScratch = target.spaces.some((space) => space.class === 'scratch');
   const isVector = target.execution === 'vector' && target.vectorBytes > 4;
-  return isVector && hasScratch && target.compute.includes('i64');
+  return isVector && ownBytes(target) > 0 && target.compute.includes('i64');
 }
 
 /** Most bytes of a task's memory for one line. */

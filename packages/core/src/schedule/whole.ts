@@ -2,7 +2,7 @@
  * Composites that one kernel computes whole: which ones a target's kernels take, and the group of
  * attention. What is not taken is opened into its body (see open.ts).
  */
-import type { Target } from '../base/target.js';
+import { ownBytes, type Target } from '../base/target.js';
 import { isOp, type Node, type NodeOf } from '../graph/node.js';
 import type { Group, GroupFacts } from './group.js';
 import { isTop } from './top.js';
@@ -25,8 +25,7 @@ function holdsTiles(target: Target, width: number): boolean {
     const { threads, keys, elements } = smallestGroup;
     return target.maxGroup >= threads && target.sharedBytes >= 4 * keys * (width + elements);
   }
-  const hasScratch = target.spaces.some((space) => space.class === 'scratch');
-  return target.execution === 'vector' && target.vectorBytes > 0 && hasScratch;
+  return target.execution === 'vector' && target.vectorBytes > 0 && ownBytes(target) > 0;
 }
 
 /** Whether all queries and keys of a head share one number. */
