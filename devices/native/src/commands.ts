@@ -8,6 +8,7 @@ import {
   type Recording,
   refused,
 } from '@open-claw/core/device/contract';
+import type { Pace, PacedLaunch } from './pace.js';
 import type { Address } from './runtime.js';
 
 /** What a device knows about its handles. */
@@ -21,6 +22,7 @@ export interface EntryPoint {
   readonly scratchBytes: number;
   readonly buffers: number;
   readonly sizes: number;
+  readonly pace: Pace;
 }
 
 /** Packed commands, ready to run any number of times. */
@@ -29,6 +31,7 @@ export interface Packed {
   readonly count: number;
   /** Estimated cost of all. */
   readonly microseconds: number;
+  readonly launches: readonly PacedLaunch[];
 }
 
 /** A packed list and the number of the submitted command that it starts with. */
@@ -67,10 +70,11 @@ export function packCommands(
   threads: number,
 ): Packed {
   const values: number[] = [];
+  const launches: PacedLaunch[] = [];
   let microseconds = 0;
   const at = (argument: MemoryArgument): Address =>
     handles.addressOf(argument.memory, argument.offset, argument.bytes);
-  for (const command of commands) {
+  for (const [index, command] of commands.entries()) {
     const start = values.length;
     switch (command.kind) {
       case 'launch': {
@@ -79,6 +83,7 @@ export function packCommands(
         const tasks = command.grid.reduce((product, extent) => product * extent, 1);
         const grain = grainOf(tasks, command.microseconds, threads);
         microseconds += command.microseconds;
+        launches.push({ index, pace: entry.pace, estimate: command.microseconds });
         values.push(kinds.launch, 0, entry.address, tasks, grain, entry.scratchBytes);
         values.push(entry.buffers, entry.sizes, ...command.buffers.map(at), ...command.sizes);
         break;
@@ -99,7 +104,7 @@ export function packCommands(
     }
     values[start + 1] = values.length - start;
   }
-  return { words: wordsOf(values), count: commands.length, microseconds };
+  return { words: wordsOf(values), count: commands.length, microseconds, launches };
 }
 
 /** Packs runs of plain commands; replays are packed already. Throws as packCommands. */

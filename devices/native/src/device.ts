@@ -33,11 +33,10 @@ import { NativeMemory, NativeModule, NativeRecording, plainCommands } from './ha
 import { LargePages, mayShrink } from './large-pages.js';
 import { freeBytes } from './machine.js';
 import type { DeviceOptions } from './options.js';
+import { isShort, learnPace } from './pace.js';
 import { reasonOf } from './reasons.js';
 import type { Address, Runtime } from './runtime.js';
 
-/** Work estimated below this runs on the caller's thread: handing it over would cost more. */
-const inlineMicroseconds = 600;
 /** Copies up to this run on the caller's thread, well below a millisecond. */
 const inlineBytes = 2 ** 20;
 
@@ -145,6 +144,7 @@ export class NativeDevice implements Device {
         scratchBytes: entry.scratchBytes,
         buffers: entry.buffers.length,
         sizes: entry.sizes.length,
+        pace: { rate: undefined, estimate: 0 },
       });
     }
     const module = new NativeModule(this, binary.entries, points, handles);
@@ -159,7 +159,6 @@ export class NativeDevice implements Device {
       this.skip(commands, pieces);
       return;
     }
-    const cost = pieces.reduce((total, { packed }) => total + packed.microseconds, 0);
     const until = stop.timeLimit === undefined ? undefined : performance.now() + stop.timeLimit;
     const flag = stop.signal === undefined ? neverStopped : newFlag();
     const abort = (): void => void Atomics.store(flag, 0, 1);
@@ -192,7 +191,7 @@ export class NativeDevice implements Device {
     if (stop.signal !== undefined && !stop.signal.aborted && this.pending > 0) {
       stop.signal.addEventListener('abort', abort);
     }
-    this.enqueue(cost < inlineMicroseconds ? now : undefined, later);
+    this.enqueue(isShort(pieces.map(({ packed }) => packed)) ? now : undefined, later);
   }
 
   async sync(): Promise<void> {
@@ -218,7 +217,7 @@ export class NativeDevice implements Device {
   call(of: Recording, places: readonly MemoryArgument[], data: readonly Uint8Array[]): boolean {
     const own = this.recordingOf(of);
     if (this.closed || this.pending > 0 || !this.validity.isWhole) return false;
-    if (own.packed.microseconds >= inlineMicroseconds) return false;
+    if (!isShort([own.packed])) return false;
     const { runtime, threads } = this.options;
     const { addressOf } = this.handles;
     const code = callNow(own, places, data, { runtime, threads, stop: neverStopped, addressOf });
@@ -270,6 +269,7 @@ export class NativeDevice implements Device {
     commands: readonly Command[],
   ): boolean {
     this.times.push(times.subarray(0, piece.packed.count));
+    if (code === 0) learnPace(piece.packed, times);
     if (code === 0) return true;
     const command = piece.first + (piece.whole ? 0 : Math.floor(code / 8));
     const error = reasonOf(code % 8, command, stop);
