@@ -238,8 +238,11 @@ export function selectText(
 ): string {
   if (width === 1) return `(${mask} ? ${a} : ${b})`;
   const element = elementOf(k, dtype, width);
-  const call = functions.select(k.prelude, element, width);
-  return `${call}(${maskFor(k, mask, bytesOfMemory[element], width)}, ${a}, ${b})`;
+  const wide = maskFor(k, mask, bytesOfMemory[element], width);
+  if (a === spread(k, dtype, literalText(dtype, 0), width)) {
+    return `${functions.zeroWhere(k.prelude, element, width)}(${wide}, ${b})`;
+  }
+  return `${functions.select(k.prelude, element, width)}(${wide}, ${a}, ${b})`;
 }
 
 /** One C statement per part of a stored tile. */

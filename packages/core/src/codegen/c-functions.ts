@@ -57,6 +57,15 @@ export function select(p: Prelude, element: MemoryType, lanes: number): string {
   );
 }
 
+/** 0 where the mask is true, else b: said as a select, it takes compilers an instruction more. */
+export function zeroWhere(p: Prelude, element: MemoryType, lanes: number): string {
+  const type = p.type(element, lanes);
+  const bits = p.type(bytesOfMemory[element] === 8 ? 'i64' : 'i32', lanes);
+  return p.define(type, `zero_where_${type}`, `${bits} mask, ${type} b`, () => {
+    return `return (${type})(~mask & (${bits})b);`;
+  });
+}
+
 /** minimum or maximum; a NaN wins. Also for scalars. */
 export function extreme(
   p: Prelude,

@@ -9,6 +9,7 @@ import {
   add,
   ceilDivide,
   type Expression,
+  floorDivide,
   lessThan,
   maximum,
   minimum,
@@ -19,14 +20,14 @@ import {
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
+import { eachColumns, type ResultRows, storeResult, touchResult } from './attention-output.js';
 import { type AttentionPlan, AttentionValues, type ScoreIndex } from './attention-plan.js';
 import { packQueries } from './attention-queries.js';
 import { type AttentionTiles, attentionTiles } from './attention-tiles.js';
 import { axis } from './axes.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
-import { lowerCast } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
-import { laneName, storeAt } from './fused.js';
+import { laneName } from './fused.js';
 import { dividesBy } from './left-pack.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks, writeTiles } from './nest.js';
@@ -192,7 +193,7 @@ class ColumnsWriter {
     this.copyKeys(key, whole, count);
     if (whole !== 0) {
       b.for(0, whole, tiles.keys, (row) =>
-        this.scoreTile(row, (d) => {
+        this.scoreTile(key, row, (d) => {
           const at = add(key, row, lane);
           return values.single(axes, plan.k, [this.batch, values.shared(this.head), at, d]);
         }),
@@ -200,7 +201,7 @@ class ColumnsWriter {
     }
     b.for(whole, count, tiles.keys, (row) => {
       const left = b.bind(multiply(row, plan.depth));
-      this.scoreTile(row, (d) => {
+      this.scoreTile(key, row, (d) => {
         const access = { buffer: this.k, address: add(left, d), strides: [plan.depth, 0] };
         return b.load({ dtype: 'f32', shape: [tiles.keys, 1] }, access, { volatile: true });
       });
@@ -208,7 +209,7 @@ class ColumnsWriter {
   }
 
   /** Scores of one tile of keys; `keysAt` gives column d of its rows. */
-  private scoreTile(row: Expression, keysAt: (d: Expression) => Value): void {
+  private scoreTile(key: Expression, row: Expression, keysAt: (d: Expression) => Value): void {
     const { b, plan, tiles } = this;
     const type = { dtype: 'f32', shape: [tiles.keys, tiles.queries] } as const;
     const tile = b.variable(b.broadcast(b.literal('f32', 0), type.shape), type);
@@ -220,6 +221,8 @@ class ColumnsWriter {
     });
     const address = multiply(row, tiles.queries);
     b.store({ buffer: this.scores, address, strides: [tiles.queries, 1] }, b.read(tile));
+    const query = add(this.first, modulo(floorDivide(add(key, row), tiles.keys), tiles.queries));
+    touchResult(this.results, minimum(query, subtract(plan.queries, 1)));
   }
 
   /** Bias, masks and the like put into the scores; gives the greatest so far of every query. */
@@ -324,7 +327,7 @@ class ColumnsWriter {
     const parts = Math.ceil(queries / rows);
     const height = Math.floor(queries / parts);
     const higher = (queries % parts) * (height + 1);
-    this.eachColumns((column, axis) => {
+    eachColumns(this.results, (column, axis) => {
       const walk = (from: number, to: number, height: number): void => {
         if (from === to) return;
         b.for(from, to, height, (query) =>
@@ -360,15 +363,6 @@ class ColumnsWriter {
     b.store(access, b.read(tile));
   }
 
-  /** Columns of values, a tile at a time; the last one may be cut. */
-  private eachColumns(body: (column: Expression, axis: TileAxis) => void): void {
-    const { b, plan, tiles } = this;
-    writeTiles(b, 0, plan.width, tiles.columns, (column, tail) => {
-      const axis: TileAxis = { name: laneName, count: tiles.columns };
-      body(column, tail === undefined ? axis : { ...axis, tail });
-    });
-  }
-
   /** Row `key` of V as [1, columns]. */
   private valueTile(key: Expression, column: Expression, axis: TileAxis): Value {
     const { plan, values } = this;
@@ -377,22 +371,23 @@ class ColumnsWriter {
     return values.single([{ name: 'one', count: 1 }, axis], plan.v, index);
   }
 
+  private get results(): ResultRows {
+    const { b: builder, values, output: buffer } = this;
+    const at = [this.batch, this.head] as const;
+    return { builder, target: this.frame.target, values, buffer, at, columns: this.tiles.columns };
+  }
+
   private finish(): void {
-    const { b, plan, tiles } = this;
-    const output = plan.step.outputs[0] as Node;
+    const { b, plan, tiles, results } = this;
     const last = minimum(tiles.queries, subtract(plan.queries, this.first));
     b.for(0, last, 1, (query) => {
       const factor = this.number(query);
-      this.eachColumns((column, axis) => {
+      eachColumns(results, (column, axis) => {
         const address = add(multiply(query, this.pitch), column);
         const access = { buffer: this.sums, address, strides: [1] };
         const sum = b.load({ dtype: 'f32', shape: [tiles.columns] }, access, { volatile: true });
-        const { target } = this.frame;
-        const result = lowerCast(b, target, 'f32', output.dtype, false, b.multiply(sum, factor));
-        const lane = variable(laneName, tiles.columns);
-        const index = [this.batch, this.head, add(this.first, query), add(column, lane)];
-        const place = this.values.place([axis]);
-        storeAt(place, this.output, output, this.values.outputIndex(index), result);
+        const place = [add(this.first, query), column] as const;
+        storeResult(results, place, axis, b.multiply(sum, factor));
       });
     });
   }

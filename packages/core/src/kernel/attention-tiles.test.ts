@@ -15,8 +15,14 @@ describe('tiles of attention', () => {
     expect((height * columns) / lanes).toBeGreaterThan(8);
   });
 
-  it('are of one height where registers are many', () => {
-    const { queries, rows } = attentionTiles(sizes, target(64, 32));
+  it('take most registers where these are many', () => {
+    const { queries, rows, columns, lanes } = attentionTiles(sizes, target(64, 32));
+    const height = Math.floor(queries / Math.ceil(queries / rows));
+    expect((height * columns) / lanes).toBeGreaterThan(18);
+  });
+
+  it('are of one height where the queries are a tile', () => {
+    const { queries, rows } = attentionTiles({ queries: 8, width: 64 }, target(64, 32));
     expect(queries % rows).toBe(0);
   });
 });

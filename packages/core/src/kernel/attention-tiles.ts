@@ -2,7 +2,7 @@
 import { variable } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { AttentionPlan } from './attention-plan.js';
-import { busySums, fewTiles, registerTile } from './register-tile.js';
+import { fewTiles, registerTile } from './register-tile.js';
 
 /** Keys of a block: with the queries, their scores and values it stays in the first cache. */
 const blockKeys = 64;
@@ -34,7 +34,7 @@ export function attentionTiles(
   const mostRows = Math.floor((keys * queries) / lanes / wide);
   let rows = queries;
   while (rows > mostRows && rows % 2 === 0) rows /= 2;
-  // Tiles of two heights, where those of one would have too few sums.
-  if (rows * wide < busySums && mostRows > rows) rows = fewTiles(queries, mostRows);
+  // Tiles of two heights where those of one have fewer sums: units wait less for the last ones.
+  if (mostRows > rows) rows = fewTiles(queries, mostRows);
   return { lanes, queries, keys, block, rows, columns: wide * lanes };
 }
