@@ -96,6 +96,24 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
     expect(errorOf(a, b, own)).toBeLessThan(3e-7);
   });
 
+  it.each([28, 37])('convolves lines of %i alike whatever was computed before', async (width) => {
+    const [x, w] = [f32([1, 64, 14, width]), f32([64, 64, 3, 3])];
+    const [a, b] = [core.input('a', x), core.input('b', w)];
+    const padding = [
+      [1, 1],
+      [1, 1],
+    ] as const;
+    const graph = core.graphOf([a, b], [core.window('convolve', a, b, { padding })]);
+    const outputs: HostTensor[] = [];
+    for (const left of [0, Number.NaN]) {
+      const large = f32([512, 512]);
+      (large.data as Float32Array).fill(left);
+      await run(tiles, product(large, large), [large, large]);
+      outputs.push(await run(tiles, graph, [x, w]));
+    }
+    expect(same(...(outputs as [HostTensor, HostTensor]))).toBe(true);
+  });
+
   it('takes fewer parts where asked to', async () => {
     const [a, b] = [f32([64, 64]), f32([64, 64])];
     const errors: number[] = [];

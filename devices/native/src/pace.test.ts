@@ -32,13 +32,15 @@ test('a kernel estimated too high comes to the thread of the caller, one too low
   expect(isShort([listOf([slow], 400)])).toBe(false);
 });
 
-test('one disturbed run moves a rate by a quarter, a shorter one at once', () => {
+test('a disturbed run moves a rate by a tenth, a shorter one and a very long one at once', () => {
   const pace = paceOf();
   learnPace(listOf([pace], 1000), took(1000));
-  learnPace(listOf([pace], 1000), took(50_000));
-  expect(pace.rate).toBe(1.25);
+  learnPace(listOf([pace], 1000), took(9000));
+  expect(pace.rate).toBe(1.1);
   learnPace(listOf([pace], 1000), took(800));
   expect(pace.rate).toBe(0.8);
+  learnPace(listOf([pace], 1000), took(50_000));
+  expect(pace.rate).toBe(50);
 });
 
 test('copies beside launches keep their estimate', () => {

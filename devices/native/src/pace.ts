@@ -33,8 +33,10 @@ const longestMeasured = 3000;
 const shortestMeasured = 100;
 /** Launches estimated at so many times what was measured have no measured rate. */
 const widest = 2;
-/** A rate falls to a shorter time at once, since noise only adds, and rises by this a run. */
-const rise = 1.25;
+/** A rate falls to a shorter time at once, since noise only adds, and rises by this a run … */
+const rise = 1.1;
+/** … unless the launch took so many microseconds, which holds the caller's thread too long. */
+const surelyLong = 4 * longestMeasured;
 
 /** The rate of a launch estimated at so many microseconds; undefined where it is not known. */
 const rateFor = (pace: Pace, estimate: number): number | undefined =>
@@ -63,7 +65,7 @@ export function learnPace({ launches, microseconds }: Paced, times: BigInt64Arra
   for (const { index, pace, estimate } of launches) {
     const seen = Number(times[index]) / 1000 / estimate;
     const before = rateFor(pace, estimate) ?? seen;
-    pace.rate = Math.min(seen, before * rise);
+    pace.rate = seen * estimate > surelyLong ? seen : Math.min(seen, before * rise);
     pace.estimate = estimate;
   }
 }

@@ -192,7 +192,9 @@ class UnitWindow implements WindowSite {
             pitch: unit.k,
           });
           const first = add(multiply(line, row), at);
-          b.for(0, lanes, 1, (place) => this.packPosition(range, chunk, first, place));
+          // Behind the row lies what another program left: its range would be taken for the band's.
+          const count = minimum(lanes, subtract(row, at));
+          b.for(0, count, 1, (place) => this.packPosition(range, chunk, first, place));
         });
       });
     });
