@@ -239,8 +239,12 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
     expect(differences.filter((d) => d > 0).length).toBeLessThan(100);
   });
 
-  it('multiplies bytes exactly', async () => {
-    const [m, k, n] = [70, 300, 90];
+  it.each([
+    [70, 300, 90],
+    // The depth in parts: panels inside and several blocks, or rows inside.
+    [70, 2100, 300],
+    [70, 1100, 1990],
+  ])('multiplies bytes exactly, %i × %i × %i', async (m, k, n) => {
     const bytes = (count: number, scale: number, shift: number) =>
       Array.from({ length: count }, () => Math.floor(random() * scale + shift));
     const a = hostTensor('u8', [m, k], Uint8Array.from(bytes(m * k, 128, 128)));

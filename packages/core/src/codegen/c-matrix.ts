@@ -124,7 +124,7 @@ export function printMatrixLet(k: Kernel, s: Let, next: Statement | undefined): 
       }
       const tile = take(m);
       const { pointer, stride } = placeOf(k, o.access);
-      k.line(m.machine.load(tile, pointer, stride));
+      k.line(m.machine.load(tile, pointer, stride, o.access.once === true));
       m.ofValue.set(s.id, tile);
       return true;
     }
@@ -165,7 +165,7 @@ export function printMatrixStatement(k: Kernel, s: Statement): boolean {
     const load = m.pending.get(s.value);
     if (load === undefined) return true;
     const { pointer, stride } = placeOf(k, load.access);
-    k.line(m.machine.load(m.ofVariable.get(s.variable) as number, pointer, stride));
+    k.line(m.machine.load(m.ofVariable.get(s.variable) as number, pointer, stride, false));
     return true;
   }
   if (s.kind !== 'store' || !m.values.has(s.value)) return false;

@@ -121,8 +121,10 @@ function printStatement(k: Kernel, s: Statement, next: Statement | undefined): v
     }
     case 'touch': {
       const perLine = lineBytes / bytesOfMemory[memoryOf(k, s.buffer)];
+      const cache = s.isLater === true ? ', 0, 2' : '';
       for (let at = 0; at < s.count; at += perLine) {
-        k.line(`__builtin_prefetch(${bufferName(s.buffer)} + ${indexText(add(s.address, at))});`);
+        const pointer = `${bufferName(s.buffer)} + ${indexText(add(s.address, at))}`;
+        k.line(`__builtin_prefetch(${pointer}${cache});`);
       }
       break;
     }

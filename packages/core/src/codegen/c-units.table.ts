@@ -14,8 +14,8 @@ export interface TileRegisters {
   readonly begin: readonly string[];
   readonly end: readonly string[];
   readonly zero: (tile: number) => string;
-  /** Rows at `pointer`, `stride` bytes apart. */
-  readonly load: (tile: number, pointer: string, stride: string) => string;
+  /** Rows at `pointer`, `stride` bytes apart; `once`: they need no place in the first cache. */
+  readonly load: (tile: number, pointer: string, stride: string, once: boolean) => string;
   readonly store: (tile: number, pointer: string, stride: string) => string;
   /** accumulator += a · b */
   readonly product: (unit: string, accumulator: number, a: number, b: number) => string;
@@ -53,8 +53,8 @@ const amx: TileRegisters = {
   ],
   end: [assembly('tilerelease')],
   zero: (tile) => assembly(`tilezero %%tmm${tile}`),
-  load: (tile, pointer, stride) =>
-    assembly(`tileloadd (%0, %1, 1), %%tmm${tile}`, memory(pointer, stride)),
+  load: (tile, pointer, stride, once) =>
+    assembly(`tileloadd${once ? 't1' : ''} (%0, %1, 1), %%tmm${tile}`, memory(pointer, stride)),
   store: (tile, pointer, stride) =>
     assembly(`tilestored %%tmm${tile}, (%0, %1, 1)`, memory(pointer, stride)),
   product: (unit, accumulator, a, b) =>

@@ -309,6 +309,11 @@ export class KernelBuilder {
     this.push({ kind: 'touch', buffer, address, count });
   }
 
+  /** Says that `count` elements from an address on are loaded or stored some time later. */
+  touchLater(buffer: string, address: Expression, count: number): void {
+    this.push({ kind: 'touch', buffer, address, count, isLater: true });
+  }
+
   scatter(buffer: string, index: Value, value: Value, mask?: Value): void {
     const base = { kind: 'scatter', buffer, index: index.id, value: value.id } as const;
     this.push(mask === undefined ? base : { ...base, mask: mask.id });

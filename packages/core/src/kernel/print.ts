@@ -176,7 +176,9 @@ function printStatement(n: Names, s: Statement, indent: string): void {
       return;
     }
     case 'touch':
-      line(`touch ${s.count} of ${s.buffer}[${sizeText(n, s.address)}]`);
+      line(
+        `touch ${s.isLater === true ? 'later ' : ''}${s.count} of ${s.buffer}[${sizeText(n, s.address)}]`,
+      );
       return;
     case 'scatter':
     case 'atomic': {

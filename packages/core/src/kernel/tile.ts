@@ -103,6 +103,8 @@ export interface Access {
    * that they may come to the second cache. In elements; uniform.
    */
   readonly later?: Expression;
+  /** A load's elements are not loaded again soon: a hint to keep others in the first cache. */
+  readonly once?: true;
 }
 
 export type Operation =
@@ -220,6 +222,8 @@ export type Statement =
       readonly buffer: string;
       readonly address: Expression;
       readonly count: number;
+      /** Not so soon: they may come to the second cache. */
+      readonly isLater?: true;
     }
   | {
       readonly kind: 'scatter';

@@ -14,6 +14,33 @@ const unit = {
 } as const;
 const tile = { unit, parts: 3, products: 6, rowTiles: 2, columnTiles: 2 };
 
+const bytes = { unit: { ...unit, k: 64, left: 'u8' }, parts: 1, products: 1 } as const;
+const halves = { ...tile, parts: 1, products: 1 };
+
+describe('parts of the depth', () => {
+  it('let one operand stay in the first cache while the other passes by', () => {
+    const work = { rows: 1024, columns: 1024, outer: 1, cores: 1 };
+    const half = unitBlocks({ ...work, steps: 32 }, halves);
+    expect(half).toMatchObject({ chunkSteps: 16, passesBy: true, panelsInside: false });
+    expect(half.asksAhead).toBe(true);
+    const byte = unitBlocks({ ...work, steps: 16 }, { ...tile, ...bytes });
+    expect(byte).toMatchObject({ chunkSteps: 16, passesBy: true, panelsInside: true });
+    expect(byte.asksAhead).toBe(false);
+  });
+
+  it('are whole where both fit, and where each tile is multiplied often', () => {
+    const small = unitBlocks({ rows: 32, columns: 32, steps: 4, outer: 1, cores: 1 }, halves);
+    expect(small).toMatchObject({ chunkSteps: small.blockSteps, passesBy: false });
+    const split = unitBlocks({ rows: 999, columns: 999, steps: 32, outer: 1, cores: 1 }, tile);
+    expect(split).toMatchObject({ chunkSteps: split.blockSteps, passesBy: false });
+  });
+
+  it('of panels that few rows use are not asked for', () => {
+    const few = unitBlocks({ rows: 64, columns: 1024, steps: 99, outer: 1, cores: 1 }, tile);
+    expect(few).toMatchObject({ panelsInside: false, asksAhead: false });
+  });
+});
+
 describe('blocks of a product on a matrix unit', () => {
   it.each([
     [256, 2048, 16],

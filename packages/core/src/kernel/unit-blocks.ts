@@ -17,6 +17,15 @@ export interface UnitBlocks {
    * output is written row by row; otherwise a panel walks all groups of rows.
    */
   readonly panelsInside: boolean;
+  /**
+   * Steps of the depth after which other rows, or panels, are taken: of what does not walk inside,
+   * so much stays in the first cache.
+   */
+  readonly chunkSteps: number;
+  /** Whether what walks inside does not stay in the first cache. */
+  readonly passesBy: boolean;
+  /** Whether the next panel is asked for, since panels come from beyond the second cache. */
+  readonly asksAhead: boolean;
 }
 
 export interface UnitWork {
@@ -42,8 +51,12 @@ const leftBudget = 768 * 1024;
 /** Bytes of one row's part in a block of the depth, and what is worth an own block. */
 const mostBlockBytes = 2048;
 const leastBlockBytes = 1024;
+/** Bytes of an operand's tiles that stay in the first cache while the other passes by. */
+const firstBudget = 32 * 1024;
 /** Bytes of panels that stay in the second cache. */
 const panelBudget = 1024 * 1024;
+/** Rows over which a panel lasts long enough for asking for the next one by and by. */
+const leastRows = 96;
 /** Columns of a task: a block of sums is read and written once per block of the depth. */
 const mostColumns = 1024;
 
@@ -70,13 +83,7 @@ export function unitBlocks(work: UnitWork, tile: UnitTile): UnitBlocks {
   const rowBytes = unit.k * bytesOf(unit.left);
   const mostSteps = mostBlockBytes / rowBytes;
   const leastSteps = Math.min(steps, leastBlockBytes / rowBytes);
-  const panelBytes = unit.n * rowBytes * columnTiles * parts;
-  let best: UnitBlocks = {
-    blockSteps: mostSteps,
-    taskRows: tall,
-    taskPanels: 1,
-    panelsInside: false,
-  };
+  let best: Blocks = { blockSteps: mostSteps, taskRows: tall, taskPanels: 1 };
   let bestCycles = Number.POSITIVE_INFINITY;
   for (let rowBlocks = 1; rowBlocks <= high; rowBlocks = nextCount(rowBlocks, high)) {
     const taskRows = tall * up(high, rowBlocks);
@@ -96,15 +103,38 @@ export function unitBlocks(work: UnitWork, tile: UnitTile): UnitBlocks {
         const turns = up(tasks, cores) + (cores > 1 ? unevenShare : 0);
         const cycles = (all / tasks) * turns;
         if (cycles < bestCycles) {
-          const panelsInside = panelBytes * blockSteps * taskPanels <= panelBudget;
-          best = { blockSteps, taskRows, taskPanels, panelsInside };
+          best = { blockSteps, taskRows, taskPanels };
           bestCycles = cycles;
         }
       }
       columnBlocks = nextCount(columnBlocks, across);
     }
   }
-  return best;
+  return { ...best, ...walkOf(best, work, tile) };
+}
+
+type Blocks = Pick<UnitBlocks, 'blockSteps' | 'taskRows' | 'taskPanels'>;
+
+/** What of a task's operands stays in which cache. */
+function walkOf(
+  { blockSteps, taskRows, taskPanels }: Blocks,
+  { steps }: UnitWork,
+  { unit, parts, products, rowTiles, columnTiles }: UnitTile,
+): Omit<UnitBlocks, keyof Blocks> {
+  const length = Math.min(steps, blockSteps);
+  const tileBytes = unit.n * unit.k * bytesOf(unit.left) * parts;
+  const panelBytes = columnTiles * tileBytes;
+  const allPanels = panelBytes * length * taskPanels;
+  const panelsInside = allPanels <= panelBudget;
+  const asksAhead = !panelsInside && taskRows >= leastRows;
+  // Where each tile is multiplied often, the second cache gives enough.
+  if (products > 1) return { panelsInside, asksAhead, passesBy: false, chunkSteps: blockSteps };
+  const kept = panelsInside ? rowTiles * tileBytes : panelBytes;
+  const passing = panelsInside ? allPanels : (taskRows / unit.m) * tileBytes * length;
+  const most = Math.max(1, Math.floor(firstBudget / kept));
+  const passesBy = passing > firstBudget;
+  const chunkSteps = passesBy ? up(length, up(length, most)) : blockSteps;
+  return { panelsInside, asksAhead, passesBy, chunkSteps };
 }
 
 /** The next number of blocks that makes them smaller. */
