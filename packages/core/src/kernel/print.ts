@@ -175,11 +175,11 @@ function printStatement(n: Names, s: Statement, indent: string): void {
       line(`store ${accessText(n, s.access)} = ${valueText(n, s.value)}${streaming}`);
       return;
     }
-    case 'touch':
-      line(
-        `touch ${s.isLater === true ? 'later ' : ''}${s.count} of ${s.buffer}[${sizeText(n, s.address)}]`,
-      );
+    case 'touch': {
+      const when = s.isLater === true ? 'later ' : '';
+      line(`touch ${when}${s.count} of ${s.buffer}[${sizeText(n, s.address)}]`);
       return;
+    }
     case 'scatter':
     case 'atomic': {
       const verb = s.kind === 'atomic' ? `atomic ${s.name}` : 'scatter';
