@@ -79,9 +79,9 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
 
   it.each([
     [128, 128, 128, 1, 1],
-    [100, 1500, 70, 1, 1],
-    [65, 33, 129, 1e-20, 1e30],
-    [64, 200, 64, 1e10, 1e15],
+    [120, 1500, 192, 1, 1],
+    [190, 90, 250, 1e-20, 1e30],
+    [160, 200, 192, 1e10, 1e15],
   ])('%i × %i × %i of %f and %f is no worse than plain f32', async (m, k, n, left, right) => {
     const [a, b] = [f32([m, k], left), f32([k, n], right)];
     const own = await run(tiles, product(a, b), [a, b]);
@@ -91,7 +91,7 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
   });
 
   it('leaves numbers of 1e-30 to plain code', async () => {
-    const [a, b] = [f32([65, 33], 1e-30), f32([33, 129], 1e30)];
+    const [a, b] = [f32([190, 90], 1e-30), f32([90, 250], 1e30)];
     const own = await run(tiles, product(a, b), [a, b]);
     expect(errorOf(a, b, own)).toBeLessThan(3e-7);
   });
@@ -114,8 +114,22 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
     expect(same(...(outputs as [HostTensor, HostTensor]))).toBe(true);
   });
 
+  it('leaves products of few columns to plain code, whose operands need no splitting', () => {
+    const usesUnit = (m: number, n: number): boolean => {
+      const [a, b] = [core.input('a', { dtype: 'f32', shape: [m, 256] }), f32([256, n])];
+      const graph = core.graphOf([a], [core.matmul(a, core.constant(b))]);
+      const { source } = compile(graph, tiles.target, tiles.plugin.language);
+      return (source?.text ?? '').includes('tdpbf16ps');
+    };
+    expect([usesUnit(256, 256), usesUnit(256, 32), usesUnit(16, 256)]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+
   it('takes fewer parts where asked to', async () => {
-    const [a, b] = [f32([64, 64]), f32([64, 64])];
+    const [a, b] = [f32([160, 64]), f32([64, 160])];
     const errors: number[] = [];
     for (const precision of ['highest', 'high', 'fast'] as const) {
       errors.push(errorOf(a, b, await run(tiles, product(a, b), [a, b], precision)));
@@ -134,7 +148,7 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
     ['one with denormal parts', 2e-35],
     ['the greatest', 3.4028234663852886e38],
   ])('%s among the rest is right', async (_name, value) => {
-    const [a, b] = [f32([70, 64], Math.min(value, 1) || 1), f32([64, 80])];
+    const [a, b] = [f32([140, 64], Math.min(value, 1) || 1), f32([64, 160])];
     (a.data as Float32Array)[64 * 40 + 7] = value;
     const own = await run(tiles, product(a, b), [a, b]);
     const other = await run(vectors, product(a, b), [a, b]);
@@ -147,7 +161,7 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
       } else expect(got).toBe(expected);
     });
     const row = (data: HostTensor['data'], i: number) =>
-      Array.from(data as Float32Array).slice(i * 80, i * 80 + 80);
+      Array.from(data as Float32Array).slice(i * 160, i * 160 + 160);
     if (value < 1) expect(row(own.data, 40).some((x) => x !== 0)).toBe(true);
   });
 
@@ -197,7 +211,7 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
 
   it('packs a constant once, and plain code reads its elements from the parts', async () => {
     const { plugin, target } = tiles;
-    const [a, b] = [f32([70, 65]), f32([65, 90])];
+    const [a, b] = [f32([150, 90]), f32([90, 190])];
     const program = compile(byConstant(a, b), target, plugin.language);
     expect(program.main.once).toHaveLength(1);
     const roles = program.main.steps.flatMap((step) =>
@@ -210,7 +224,7 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
     ];
     expect(same(own, twice)).toBe(true);
     const odd = [Number.NaN, Number.NEGATIVE_INFINITY, 1e-42, 2e-35, -3.4028234663852886e38, -0];
-    (b.data as Float32Array).set(odd, 90 * 31 + 14);
+    (b.data as Float32Array).set(odd, 190 * 31 + 14);
     for (const scale of [1, 1e-30, 1e30]) {
       const left = hostTensor(
         'f32',

@@ -42,6 +42,12 @@ const tileUnit = (name: string, left: DType, right: DType, accumulate: DType): M
   return { name, left, right, accumulate, operands: 'global', ...shape };
 };
 
+/**
+ * Beside two ports of 16 lanes; from products of 1,024² with 16 to 192 rows or columns, dynamic and
+ * constant.
+ */
+const tileSplitting = { plain: 0.037, product: 0.0034, left: 1.3, right: 0.5 };
+
 /** Words of four bytes, multiplied by vectors: on what a word holds, m and n are any tile's. */
 const byteUnit: MatrixUnit = {
   name: 'dot-u8-i8',
@@ -77,7 +83,7 @@ export const rows: readonly NativeRow[] = [
     math: ['scaleByPower', 'nearDivide'],
     streams: true,
     matrixUnits: [
-      tileUnit('amx-bf16', 'bf16', 'bf16', 'f32'),
+      { ...tileUnit('amx-bf16', 'bf16', 'bf16', 'f32'), splitting: tileSplitting },
       tileUnit('amx-i8-i8', 'i8', 'i8', 'i32'),
       tileUnit('amx-i8-u8', 'i8', 'u8', 'i32'),
       tileUnit('amx-u8-i8', 'u8', 'i8', 'i32'),

@@ -42,6 +42,18 @@ export interface MatrixUnit {
   readonly operands: 'global' | 'shared' | 'scratch' | 'register';
   /** Tiles of operands and accumulators that one task can hold; absent where that is no limit. */
   readonly tiles?: number;
+  /** What f32 split for it costs beside plain code; where absent, it always pays. */
+  readonly splitting?: SplitCosts;
+}
+
+/** Measured cycles of one core. */
+export interface SplitCosts {
+  /** Of a multiply-add of f32 by plain code, and by tiles for each product of parts. */
+  readonly plain: number;
+  readonly product: number;
+  /** Of splitting an element of either operand into three parts. */
+  readonly left: number;
+  readonly right: number;
 }
 
 /**

@@ -51,6 +51,22 @@ export const productsOf: Readonly<Record<1 | 2 | 3, UnitChoice['products']>> = {
 /** Products of whole tiles below which packing and two launches cost more than the unit saves. */
 const leastTiles = 32;
 
+type Tiling = 'unit' | 'parts' | 'products' | 'rowTiles' | 'columnTiles';
+
+/** Whether split operands save more than splitting costs, which few columns or rows do not. */
+function splittingPays(
+  [rows, columns, inner]: readonly [number, number, number],
+  { unit, parts, products, rowTiles, columnTiles }: Pick<UnitChoice, Tiling>,
+): boolean {
+  const { splitting } = unit;
+  if (splitting === undefined) return true;
+  const up = (count: number, step: number): number => Math.ceil(count / step) * step;
+  const whole = up(rows, rowTiles * unit.m) * up(columns, columnTiles * unit.n) * up(inner, unit.k);
+  const { plain, product, left, right } = splitting;
+  const saved = rows * columns * inner * plain - whole * products.length * product;
+  return saved > (inner * (rows * left + columns * right) * parts) / 3;
+}
+
 /** A unit for operands of these types that it loads from memory. */
 export const unitFor = (target: Target, left: DType, right: DType, accumulate: DType) =>
   target.matrixUnits.find(
@@ -113,6 +129,8 @@ export function chooseUnit(
   const products = productsOf[parts];
   const rowTiles = rows > unit.m ? 2 : 1;
   const columnTiles = 2;
+  const tiles = { unit, parts, products, rowTiles, columnTiles } as const;
+  if (splits && !exact && !splittingPays([rows, columns, inner], tiles)) return undefined;
   const others = [...groups.batch, ...groups.rows.slice(0, -1), ...groups.columns.slice(0, -1)];
   const outer = others.reduce(
     (count, { extent }) => count * (typeof extent === 'number' ? extent : target.cores),
