@@ -75,6 +75,26 @@ describe('registry', () => {
     expect(loads).toBe(1);
   });
 
+  it('opens a device of the plug-in that replaced another, and closes both', async () => {
+    let closed = 0;
+    const closing = (): DevicePlugin => {
+      const made = plugin('one', async () => [found('one:0')]);
+      const device = { lost: new Promise(() => {}), close: async () => void closed++ };
+      return { ...made, open: async () => device as unknown as Device };
+    };
+    const [first, second] = [closing(), closing()];
+    use(first);
+    const before = await openDevice('one:0');
+    use(first);
+    expect((await openDevice('one')).device).toBe(before.device);
+    use(second);
+    const after = await openDevice('one:0');
+    expect(after.plugin).toBe(second);
+    expect(after.device).not.toBe(before.device);
+    await closeDevices();
+    expect(closed).toBe(2);
+  });
+
   it('lists a plug-in that cannot be loaded with the reason', async () => {
     useLater('gone', async () => {
       throw new Error('no such package');

@@ -32,11 +32,19 @@ export interface OpenDevice {
 
 /** By name, in the order in which they became known; one that waits to be loaded is a function. */
 const known = new Map<string, DevicePlugin | (() => Promise<DevicePlugin>)>();
-const open = new Map<string, Promise<OpenDevice>>();
+const open = new Map<
+  string,
+  { readonly plugin: DevicePlugin; readonly opening: Promise<OpenDevice> }
+>();
+/** Open devices whose plug-ins were replaced since: who holds them goes on with them. */
+const replaced = new Set<Promise<OpenDevice>>();
 /** Lost devices that are given back; their ids open again when that is done. */
 const closing = new Map<string, Promise<void>>();
 
-/** Makes a plug-in known; one of the same name is replaced. Throws OC-DEVICE-08. */
+/**
+ * Makes a plug-in known; one of the same name is replaced, and devices that are opened from now on
+ * are the new one's. Throws OC-DEVICE-08.
+ */
 export function use(plugin: DevicePlugin): void {
   const given: unknown = plugin.contract;
   if (given !== contractVersion) {
@@ -126,7 +134,7 @@ async function probe(name: string): Promise<readonly Listing[]> {
  * the target's id (`family/row`). One that is open already is shared. Throws OC-DEVICE-06.
  */
 export async function openDevice(id: string): Promise<OpenDevice> {
-  const shared = open.get(id);
+  const shared = sharedDevice(id);
   if (shared !== undefined) return shared;
   const isWanted = (name: string, plugin: string): boolean =>
     name === id || plugin === id || name.split(/[:/]/)[0] === id;
@@ -157,18 +165,29 @@ export async function openDevice(id: string): Promise<OpenDevice> {
   throw failure('OC-DEVICE-06', { id }, { kind: 'unavailable', retry: 'other-device', ...where });
 }
 
+/** The open device of this id, where its plug-in is still the one of its name. */
+function sharedDevice(id: string): Promise<OpenDevice> | undefined {
+  const shared = open.get(id);
+  if (shared === undefined || known.get(shared.plugin.name) === shared.plugin)
+    return shared?.opening;
+  open.delete(id);
+  replaced.add(shared.opening);
+  return undefined;
+}
+
 async function openFound({ plugin: name, found, evidence }: FoundListing): Promise<OpenDevice> {
-  const shared = open.get(found.id);
+  const { id, target } = found;
+  const shared = sharedDevice(id);
   if (shared !== undefined) return shared;
   const plugin = loaded(name);
-  const { id, target } = found;
   const opening = (closing.get(id) ?? Promise.resolve())
     .then(() => plugin.open(id))
     .then((device): OpenDevice => ({ id, plugin, found, target, evidence, device }));
   const forget = (): void => {
-    if (open.get(id) === opening) open.delete(id);
+    if (open.get(id)?.opening === opening) open.delete(id);
+    replaced.delete(opening);
   };
-  open.set(id, opening);
+  open.set(id, { plugin, opening });
   opening.then(({ device }) => {
     void device.lost.then(({ retry }) => {
       forget();
@@ -189,8 +208,10 @@ function giveBack(id: string, device: Device): void {
 
 /** Closes every open device. */
 export async function closeDevices(): Promise<void> {
-  const devices = await Promise.allSettled([...open.values()]);
+  const all = [...[...open.values()].map(({ opening }) => opening), ...replaced];
+  const devices = await Promise.allSettled(all);
   open.clear();
+  replaced.clear();
   for (const result of devices) {
     if (result.status === 'fulfilled') await result.value.device.close();
   }

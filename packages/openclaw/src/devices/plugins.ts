@@ -12,7 +12,7 @@ export interface DeviceOptions {
   readonly device?: string;
   /** A plug-in, or the path or package name of a module that exports `plugin`. */
   readonly plugin?: DevicePlugin | string | readonly (DevicePlugin | string)[];
-  /** Threads of the devices that run on the CPU; all cores where absent. */
+  /** Threads of the devices that run on the CPU; where absent, as before, at first all cores. */
   readonly threads?: number;
 }
 
@@ -46,12 +46,26 @@ export function wantedIds(options: DeviceOptions): readonly string[] {
 
 const isKnown = (name: string): boolean => pluginNames().includes(name);
 
+/** Plug-ins made for a number of threads: who asks for as many again shares their devices. */
+const made = new Map<string, DevicePlugin>();
+
+function pluginFor(name: string, threads: number, make: () => DevicePlugin): DevicePlugin {
+  const key = `${name} ${threads}`;
+  const plugin = made.get(key) ?? make();
+  made.set(key, plugin);
+  return plugin;
+}
+
 function useWasm(threads: number | undefined): void {
   if (isKnown('wasm') && threads === undefined) return;
-  useLater('wasm', async () => {
-    const { wasmDevice, plugin } = await import('@open-claw/device-wasm');
-    return threads === undefined ? plugin : wasmDevice({ threads });
-  });
+  const known = made.get(`wasm ${threads}`);
+  if (known === undefined) {
+    useLater('wasm', async () => {
+      const { wasmDevice, plugin } = await import('@open-claw/device-wasm');
+      if (threads === undefined) return plugin;
+      return pluginFor('wasm', threads, () => wasmDevice({ threads }));
+    });
+  } else use(known);
 }
 
 /** The CPU device is optional: its package needs a prebuilt library for the platform. */
@@ -59,7 +73,8 @@ async function useNative(threads: number | undefined): Promise<void> {
   if (isKnown('native') && threads === undefined) return;
   try {
     const { nativeDevice, plugin } = await import('@open-claw/device-native');
-    use(threads === undefined ? plugin : nativeDevice({ threads }));
+    const make = (count: number) => (): DevicePlugin => nativeDevice({ threads: count });
+    use(threads === undefined ? plugin : pluginFor('native', threads, make(threads)));
     addresses.set('native', () => import.meta.resolve('@open-claw/device-native'));
   } catch (error) {
     const fix = 'npm install @open-claw/device-native';
