@@ -56,7 +56,7 @@ describe('blocks of a product on a matrix unit', () => {
       const { blockSteps, taskRows, taskPanels } = blocks;
       expect(taskRows % 32).toBe(0);
       expect(taskRows * blockSteps * 64 * tile.parts).toBeLessThanOrEqual(768 * 1024);
-      expect(taskPanels * 32).toBeLessThanOrEqual(1024);
+      expect(taskPanels * 32).toBeLessThanOrEqual(2048);
       // No row of tiles and no panel that nothing needs.
       expect(taskRows).toBeLessThan(rows + 32);
       expect(taskPanels).toBeLessThanOrEqual(Math.ceil(columns / 32));

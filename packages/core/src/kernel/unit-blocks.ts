@@ -46,10 +46,15 @@ export interface UnitTile {
   readonly columnTiles: number;
 }
 
-/** Bytes of a block of the left operand, which shall stay in the second cache. */
+/**
+ * Bytes of a block of the left operand, which shall stay in the second cache: where tiles are
+ * multiplied often, and where each that comes is multiplied by one pair.
+ */
 const leftBudget = 768 * 1024;
-/** Bytes of one row's part in a block of the depth, and what is worth an own block. */
+const passingBudget = 512 * 1024;
+/** Bytes of one row's part in a block of the depth, for the same, and what is worth a block. */
 const mostBlockBytes = 2048;
+const mostPassingBytes = 4096;
 const leastBlockBytes = 1024;
 /** Bytes of an operand's tiles that stay in the first cache while the other passes by. */
 const firstBudget = 32 * 1024;
@@ -58,7 +63,7 @@ const panelBudget = 1024 * 1024;
 /** Rows over which a panel lasts long enough for asking for the next one by and by. */
 const leastRows = 96;
 /** Columns of a task: a block of sums is read and written once per block of the depth. */
-const mostColumns = 1024;
+const mostColumns = 2048;
 
 /** Cycles, measured on tiles of 16 × 16: of a product of tiles out of the second cache … */
 const productCycles = 28;
@@ -66,8 +71,10 @@ const productCycles = 28;
 const packCycles = 1;
 /** … of a byte of a panel that comes from beyond the second cache … */
 const panelCycles = 0.15;
-/** … of a sum that waits for the next block of the depth … */
+/** … of a sum that waits for the next block of the depth, where tiles are multiplied often … */
 const sumCycles = 0.5;
+/** … and where the caches have enough to do with those that pass by … */
+const passingSumCycles = 3;
 /** … and the share of a task by which the last ones end apart. */
 const unevenShare = 0.1;
 
@@ -81,13 +88,16 @@ export function unitBlocks(work: UnitWork, tile: UnitTile): UnitBlocks {
   const [tall, wide] = [rowTiles * unit.m, columnTiles * unit.n];
   const [high, across] = [up(rows, tall), up(columns, wide)];
   const rowBytes = unit.k * bytesOf(unit.left);
-  const mostSteps = mostBlockBytes / rowBytes;
+  const isPassing = products === 1;
+  const mostSteps = (isPassing ? mostPassingBytes : mostBlockBytes) / rowBytes;
+  const budget = isPassing ? passingBudget : leftBudget;
+  const waitCycles = isPassing ? passingSumCycles : sumCycles;
   const leastSteps = Math.min(steps, leastBlockBytes / rowBytes);
   let best: Blocks = { blockSteps: mostSteps, taskRows: tall, taskPanels: 1 };
   let bestCycles = Number.POSITIVE_INFINITY;
   for (let rowBlocks = 1; rowBlocks <= high; rowBlocks = nextCount(rowBlocks, high)) {
     const taskRows = tall * up(high, rowBlocks);
-    const fitting = Math.floor(leftBudget / (taskRows * rowBytes * parts));
+    const fitting = Math.floor(budget / (taskRows * rowBytes * parts));
     if (Math.min(mostSteps, fitting) < leastSteps && taskRows > tall) continue;
     const depthBlocks = up(steps, Math.max(1, Math.min(mostSteps, fitting)));
     const blockSteps = up(steps, depthBlocks);
@@ -98,7 +108,7 @@ export function unitBlocks(work: UnitWork, tile: UnitTile): UnitBlocks {
         const multiply = rows * columns * steps * unit.k * products * productCycles;
         const pack = columnBlocks * rows * steps * unit.k * packCycles;
         const read = rowBlocks * columns * steps * rowBytes * parts * panelCycles;
-        const wait = (depthBlocks - 1) * rows * columns * sumCycles;
+        const wait = (depthBlocks - 1) * rows * columns * waitCycles;
         const all = outer * (multiply / (unit.m * unit.n * unit.k) + pack + read + wait);
         const turns = up(tasks, cores) + (cores > 1 ? unevenShare : 0);
         const cycles = (all / tasks) * turns;
