@@ -28,6 +28,7 @@ import { KernelFrame, type KernelNames } from './frame.js';
 import { laneName } from './fused.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
+import { lineBytes } from './streaming.js';
 import type { TileAxis } from './tile-limits.js';
 import { joinBits, joinHalves, joinRows, RangeOf, splitBits, splitParts } from './unit-operand.js';
 import { ValueLowering } from './value.js';
@@ -134,26 +135,32 @@ export function writeUnitPack(
     const range = rangeTo === undefined ? undefined : new RangeOf(b, [unit.n]);
     const first = multiply(block, panelsPerBlock);
     const end = minimum(add(first, panelsPerBlock), sizes.panels);
-    b.for(0, unit.k / unit.interleave, 1, (line) => {
+    const panels = (inner: (panel: Expression) => void): void => b.for(first, end, 1, inner);
+    const lines = (inner: (line: Expression) => void): void =>
+      b.for(0, unit.k / unit.interleave, 1, inner);
+    const pack = (panel: Expression, line: Expression): void => {
       const depth = add(multiply(step, unit.k), multiply(line, unit.interleave));
-      b.for(first, end, 1, (panel) => {
-        for (let tile = 0; tile < choice.columnTiles; tile++) {
-          const column = add(multiply(panel, sizes.panelColumns), tile * unit.n);
-          const rows = Array.from({ length: unit.interleave }, (_, r) =>
-            elementsAt(site, sizes, add(depth, r), column, unit.n, unit.k),
+      for (let tile = 0; tile < choice.columnTiles; tile++) {
+        const column = add(multiply(panel, sizes.panelColumns), tile * unit.n);
+        const rows = Array.from({ length: unit.interleave }, (_, r) =>
+          elementsAt(site, sizes, add(depth, r), column, unit.n, unit.k),
+        );
+        for (const row of rows) range?.take(row);
+        storeWords(rows, (part, word) => {
+          const number = rightTileNumber(sizes, choice, bindings, { panel, step, part, tile });
+          const address = add(
+            multiply(number, sizes.tileElements / unit.interleave),
+            multiply(line, unit.n),
           );
-          for (const row of rows) range?.take(row);
-          storeWords(rows, (part, word) => {
-            const number = rightTileNumber(sizes, choice, bindings, { panel, step, part, tile });
-            const address = add(
-              multiply(number, sizes.tileElements / unit.interleave),
-              multiply(line, unit.n),
-            );
-            b.store({ buffer: to, address, strides: [1] }, word);
-          });
-        }
-      });
-    });
+          b.store({ buffer: to, address, strides: [1] }, word);
+        });
+      }
+    };
+    // Panel by panel they are written side by side; where rows of them are less than lines, those
+    // are read once only along all panels.
+    if (sizes.panelColumns * bytesOf(plan.right.node.dtype) >= lineBytes) {
+      panels((panel) => lines((line) => pack(panel, line)));
+    } else lines((line) => panels((panel) => pack(panel, line)));
     if (range === undefined || rangeTo === undefined) return;
     const position = add(multiply(outerPosition(sizes.outer, bindings), sizes.panelBlocks), block);
     const at = multiply(2, add(multiply(position, sizes.steps), step));
