@@ -6,7 +6,7 @@ import { wasmLanguage } from '@open-claw/core/device';
 import { describe, expect, it } from 'vitest';
 import { moduleOf, withSharedMemory } from './src/compile.js';
 import { simdTarget, WasmDevice, wasmDevice } from './src/index.js';
-import { bufferBlock, sizesBlock } from './src/launch.js';
+import { bufferBlock, sizesBlock } from './src/memory.js';
 import { Pool } from './src/pool.js';
 import type { Job } from './src/queue.js';
 import { findThreads, type Running, type Threads } from './src/threads.js';
@@ -75,7 +75,8 @@ async function setUp(around: Threads = host) {
       scratch: 65536 * 3,
       scratchBytes: 64,
       chunk: 7,
-      tasks: 100,
+      begin: 0,
+      end: 100,
     });
   const results = new Float32Array(memory.buffer, c, 100);
   /** Every task is taken, or an error made the rest void. */

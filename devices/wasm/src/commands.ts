@@ -1,6 +1,7 @@
 /** What commands cost, read and write; recorded ones. */
 import type { Command, MemoryArgument, Recording } from '@open-claw/core/device/contract';
-import type { Launch } from './launch.js';
+
+export type Launch = Extract<Command, { kind: 'launch' }>;
 
 /** A guess for copies: ten bytes in a nanosecond. */
 const bytesPerMicrosecond = 10_000;

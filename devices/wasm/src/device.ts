@@ -16,18 +16,14 @@ import type {
 import { failure, internal, isFailure, refused } from '@open-claw/core/device/contract';
 import { consumed, estimate, WasmRecording, written } from './commands.js';
 import { moduleOf } from './compile.js';
+import { type Check, launch, launchNow, type Surroundings } from './launch.js';
 import {
+  Block,
   bufferBlock,
-  type Check,
-  launch,
-  launchNow,
-  type Surroundings,
-  sizesBlock,
-} from './launch.js';
-import {
   entryFunctions,
   LinearMemory,
   type ModulePlace,
+  sizesBlock,
   WasmMemory,
   WasmModule,
 } from './memory.js';
@@ -59,7 +55,6 @@ export class WasmDevice implements Device {
   private closed = false;
   /** The first failure that no read or sync has reported. */
   private failed: Error | undefined;
-  private scratch: WasmMemory | undefined;
   private nanoseconds: readonly number[] = [];
 
   /**
@@ -78,8 +73,9 @@ export class WasmDevice implements Device {
     this.targets = targets;
     const blocks = { buffers: bufferBlock, sizes: sizesBlock };
     this.pool = isShared ? new Pool(this.linear.memory, host, threads, blocks, wide) : undefined;
-    const scratch = (bytes: number): number => this.scratchOf(bytes);
-    this.around = { linear: this.linear, pool: this.pool, scratch };
+    const scratch = new Block(this.linear);
+    const windows = new Block(this.linear);
+    this.around = { linear: this.linear, pool: this.pool, scratch, windows };
   }
 
   async allocate(bytes: number): Promise<Memory> {
@@ -90,7 +86,7 @@ export class WasmDevice implements Device {
       await this.queue.drained();
       found = this.linear.allocate(bytes);
     }
-    if (found === undefined) throw this.outOfMemory(bytes);
+    if (found === undefined) throw this.linear.outOfMemory(bytes);
     const { handle, dirty } = found;
     const start = this.linear.locate(handle, 0, bytes);
     if (dirty > 0) await this.enqueue(this.fill(start, dirty, 0), dirty);
@@ -116,6 +112,11 @@ export class WasmDevice implements Device {
     await this.enqueue(this.readJob(from, offset, into), into.byteLength);
   }
 
+  lend(bytes: Uint8Array): Memory {
+    this.checkOpen();
+    return new WasmMemory(this.linear, bytes.byteLength, bytes);
+  }
+
   async load(binary: Binary): Promise<Module> {
     this.checkOpen();
     if (binary.format !== 'wasm' || !this.targets.includes(binary.target)) {
@@ -133,7 +134,7 @@ export class WasmDevice implements Device {
   /** Puts a module's bytes where workers read them. */
   private async placeOf(bytes: Uint8Array, module: WebAssembly.Module): Promise<ModulePlace> {
     const found = this.linear.allocate(bytes.byteLength);
-    if (found === undefined) throw this.outOfMemory(bytes.byteLength);
+    if (found === undefined) throw this.linear.outOfMemory(bytes.byteLength);
     const code = found.handle;
     this.linear.put(this.linear.locate(code, 0, bytes.byteLength), bytes);
     const names = WebAssembly.Module.exports(module).map(({ name }) => name);
@@ -244,11 +245,6 @@ export class WasmDevice implements Device {
 
   private checkOpen(): void {
     if (this.closed) throw failure('OC-DEVICE-03', { reason: 'the device is closed' });
-  }
-
-  private outOfMemory(asked: number): Error {
-    const details = { asked, free: this.linear.freeBytes };
-    return failure('OC-DEVICE-01', details, { kind: 'transient', retry: 'smaller' });
   }
 
   /** Runs a job in its turn; settles as it ends. */
@@ -365,17 +361,6 @@ export class WasmDevice implements Device {
     const { poison } = memory;
     memory.poison =
       error === undefined ? healed(poison, offset, end) : poisoned(poison, offset, end, error);
-  }
-
-  /** Scratch of at least so many bytes; one kernel runs at a time, so one block serves all. */
-  private scratchOf(bytes: number): number {
-    if (this.scratch === undefined || this.scratch.bytes < bytes) {
-      const found = this.linear.allocate(bytes);
-      if (found === undefined) throw this.outOfMemory(bytes);
-      if (this.scratch !== undefined) this.linear.release(this.scratch);
-      this.scratch = found.handle;
-    }
-    return this.linear.locate(this.scratch, 0, bytes);
   }
 }
 

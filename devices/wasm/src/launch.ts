@@ -2,17 +2,20 @@
  * Runs one kernel in slices of tasks, each a call of the module's function; where it is worth
  * waking them, workers take tasks of the same kernel.
  */
-import type { Command } from '@open-claw/core/device/contract';
 import { failure } from '@open-claw/core/device/contract';
-import type { EntryFunction, LinearMemory, WasmModule } from './memory.js';
+import type { Launch } from './commands.js';
+import {
+  type Block,
+  bufferBlock,
+  type EntryFunction,
+  type LinearMemory,
+  sizesBlock,
+  type WasmModule,
+} from './memory.js';
 import type { Pool } from './pool.js';
 import type { Job } from './queue.js';
+import { hostArrays, tasksOfWindow, Windows } from './windows.js';
 
-export type Launch = Extract<Command, { kind: 'launch' }>;
-
-/** Where the arguments of the running kernel lie; below every buffer. */
-export const bufferBlock = 1024;
-export const sizesBlock = 16384;
 export const maxBindings = 1024;
 const maxSizes = 4096;
 
@@ -35,17 +38,25 @@ export interface Surroundings {
   readonly linear: LinearMemory;
   /** Absent where the calling thread is the only one. */
   readonly pool: Pool | undefined;
-  /** Address of so many bytes for the kernel's own use. */
-  scratch(bytes: number): number;
+  /** For the kernel's own use. */
+  readonly scratch: Block;
+  /** For parts of the host's arrays. */
+  readonly windows: Block;
 }
 
 /** A kernel with its arguments where it reads them. */
 interface Prepared {
   readonly module: WasmModule;
   readonly run: EntryFunction;
-  readonly tasks: number;
   readonly scratch: number;
   readonly scratchBytes: number;
+}
+
+/** Tasks of a launch: begin to end − 1, by an estimate in microseconds. */
+interface Range {
+  readonly begin: number;
+  readonly end: number;
+  readonly microseconds: number;
 }
 
 /** Checks a launch and writes its arguments; `threads` have scratch of their own. */
@@ -63,69 +74,91 @@ function prepare(around: Surroundings, command: Launch, threads: number): Prepar
     const reason = `${buffers.length} buffers and ${sizes.length} sizes for ${command.entry}`;
     throw failure('OC-DEVICE-03', { reason });
   }
-  const addresses = buffers.map((argument) => linear.locateArgument(argument));
   const scratchBytes = Math.ceil(entry.scratchBytes / scratchAlignment) * scratchAlignment;
-  const scratch = around.scratch(scratchBytes * threads);
-  linear.writeAddresses(bufferBlock, addresses);
+  const scratch = around.scratch.reach(scratchBytes * threads);
   new BigInt64Array(linear.memory.buffer, sizesBlock, sizes.length).set(sizes.map(BigInt));
-  return { module, run, tasks: tasksOf(command), scratch, scratchBytes };
+  return { module, run, scratch, scratchBytes };
+}
+
+/** Tells the kernel where its buffers lie. */
+function place({ linear }: Surroundings, { buffers }: Launch): void {
+  const addresses = buffers.map((argument) => linear.locateArgument(argument));
+  linear.writeAddresses(bufferBlock, addresses);
 }
 
 const tasksOf = ({ grid }: Launch): number => grid.reduce((product, extent) => product * extent, 1);
 
 /** All tasks at once on the calling thread: for kernels of few microseconds. */
 export function launchNow(around: Surroundings, command: Launch): void {
-  const { run, tasks, scratch } = prepare(around, command, 1);
-  run(bufferBlock, sizesBlock, scratch, 0n, BigInt(tasks));
+  const { run, scratch } = prepare(around, command, 1);
+  place(around, command);
+  run(bufferBlock, sizesBlock, scratch, 0n, BigInt(tasksOf(command)));
 }
 
 export function* launch(around: Surroundings, command: Launch, check: Check): Job {
   const { pool } = around;
   const { microseconds } = command;
-  const shares = pool !== undefined && microseconds >= sharedMicroseconds && tasksOf(command) > 1;
+  const end = tasksOf(command);
+  const shares = pool !== undefined && microseconds >= sharedMicroseconds && end > 1;
   const threads = shares ? pool.threads : 1;
-  const { module, run, tasks, scratch, scratchBytes } = prepare(around, command, threads);
-  if (!shares) {
-    yield* alone(run, scratch, tasks, microseconds, check);
+  const prepared = prepare(around, command, threads);
+  const work = (range: Range): Job =>
+    shares ? together(pool, prepared, command.entry, range, check) : alone(prepared, range, check);
+  const arrays = hostArrays(around.linear, command);
+  if (arrays.length === 0) {
+    place(around, command);
+    yield* work({ begin: 0, end, microseconds });
     return;
   }
-  const chunk = chunkOf(tasks, threads, microseconds);
-  open(pool, module, command.entry, { scratch, scratchBytes, chunk, tasks });
-  try {
-    yield* together(pool, run, scratch, tasks, chunk, check);
-  } finally {
-    yield* pool.close();
-  }
-}
-
-function* alone(
-  run: EntryFunction,
-  scratch: number,
-  tasks: number,
-  microseconds: number,
-  check: Check,
-): Job {
-  let slice = firstSlice(tasks, microseconds);
-  for (let begin = 0; begin < tasks; ) {
-    const end = Math.min(begin + slice, tasks);
-    const before = performance.now();
-    run(bufferBlock, sizesBlock, scratch, BigInt(begin), BigInt(end));
-    slice = nextSlice(end - begin, performance.now() - before);
-    begin = end;
-    if (begin < tasks) {
+  const count = tasksOfWindow(arrays, end, threads);
+  const windows = new Windows(around, command, arrays, count);
+  for (let begin = 0; begin < end; begin += count) {
+    const tasks = Math.min(count, end - begin);
+    windows.take(begin, begin + tasks);
+    yield* work({ begin, end: begin + tasks, microseconds: (microseconds * tasks) / end });
+    windows.give(begin, begin + tasks);
+    if (begin + tasks < end) {
       yield;
       check();
     }
   }
 }
 
+function* alone({ run, scratch }: Prepared, range: Range, check: Check): Job {
+  const { end } = range;
+  let slice = firstSlice(end - range.begin, range.microseconds);
+  for (let begin = range.begin; begin < end; ) {
+    const next = Math.min(begin + slice, end);
+    const before = performance.now();
+    run(bufferBlock, sizesBlock, scratch, BigInt(begin), BigInt(next));
+    slice = nextSlice(next - begin, performance.now() - before);
+    begin = next;
+    if (begin < end) {
+      yield;
+      check();
+    }
+  }
+}
+
+/** The tasks by all threads. */
+function* together(pool: Pool, prepared: Prepared, entry: string, range: Range, check: Check): Job {
+  const { module, scratch, scratchBytes } = prepared;
+  const { begin, end } = range;
+  const chunk = chunkOf(end - begin, pool.threads, range.microseconds);
+  open(pool, module, entry, { scratch, scratchBytes, chunk, begin, end });
+  try {
+    yield* share(pool, prepared, chunk, end, check);
+  } finally {
+    yield* pool.close();
+  }
+}
+
 /** The calling thread's part of a launch that is open. */
-function* together(
+function* share(
   pool: Pool,
-  run: EntryFunction,
-  scratch: number,
-  tasks: number,
+  { run, scratch }: Prepared,
   chunk: number,
+  tasks: number,
   check: Check,
 ): Job {
   let slice = chunk;
@@ -149,7 +182,8 @@ function open(
     readonly scratch: number;
     readonly scratchBytes: number;
     readonly chunk: number;
-    readonly tasks: number;
+    readonly begin: number;
+    readonly end: number;
   },
 ): void {
   if (place?.code.address === undefined) {

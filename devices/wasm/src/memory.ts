@@ -5,6 +5,9 @@ import { Heap } from './heap.js';
 import type { Poison } from './poison.js';
 import { grow, pageBytes, wideMemory, widthOfEngine } from './wide.js';
 
+/** Where the arguments of the running kernel lie. */
+export const bufferBlock = 1024;
+export const sizesBlock = 16384;
 /** Below are arguments of kernels; kernels rely on buffers starting at or above. */
 const heapStart = 65536;
 const growPages = 16;
@@ -12,14 +15,17 @@ const growPages = 16;
 export class WasmMemory implements Memory {
   readonly bytes: number;
   readonly owner: LinearMemory;
-  /** Undefined once it is freed. */
+  /** Undefined once it is freed, and of an array of the host. */
   address: number | undefined;
+  /** An array of the host, which kernels see by windows; undefined once it is freed. */
+  array: Uint8Array | undefined;
   poison: Poison = [];
 
-  constructor(owner: LinearMemory, bytes: number, address: number) {
+  constructor(owner: LinearMemory, bytes: number, where: number | Uint8Array) {
     this.owner = owner;
     this.bytes = bytes;
-    this.address = address;
+    if (typeof where === 'number') this.address = where;
+    else this.array = where;
   }
 }
 
@@ -129,6 +135,11 @@ export class LinearMemory {
     return this.heap.freeBytes;
   }
 
+  outOfMemory(asked: number): Error {
+    const details = { asked, free: this.freeBytes };
+    return failure('OC-DEVICE-01', details, { kind: 'transient', retry: 'smaller' });
+  }
+
   /** Bytes from an address on; valid until memory is allocated. */
   at(address: number, bytes: number): Uint8Array {
     return new Uint8Array(this.memory.buffer, address, bytes);
@@ -175,6 +186,7 @@ export class LinearMemory {
   }
 
   release(handle: WasmMemory): void {
+    handle.array = undefined;
     if (handle.address === undefined) return;
     this.heap.release(handle.address, handle.bytes);
     handle.address = undefined;
@@ -199,6 +211,7 @@ export class LinearMemory {
   /** First byte of a range of a handle, checked. */
   locate(handle: Memory, offset: number, bytes: number): number {
     const memory = this.own(handle);
+    if (memory.array !== undefined) throw invalid('an array of the host without windows');
     if (memory.address === undefined) throw invalid('memory that is freed');
     if (!(offset >= 0 && bytes >= 0 && offset + bytes <= memory.bytes)) {
       throw invalid(`bytes ${offset} to ${offset + bytes} of a memory of ${memory.bytes}`);
@@ -218,5 +231,27 @@ export class LinearMemory {
   ownModule(handle: Module): WasmModule {
     if (handle instanceof WasmModule && handle.owner === this) return handle;
     throw invalid('a module of another device');
+  }
+}
+
+/** Memory for one kernel after the other. */
+export class Block {
+  private readonly linear: LinearMemory;
+  private memory: WasmMemory | undefined;
+
+  constructor(linear: LinearMemory) {
+    this.linear = linear;
+  }
+
+  /** Address of at least so many bytes with anything in them. Throws OC-DEVICE-01. */
+  reach(bytes: number): number {
+    const { linear, memory } = this;
+    if (memory === undefined || memory.bytes < bytes) {
+      const found = linear.allocate(bytes);
+      if (found === undefined) throw linear.outOfMemory(bytes);
+      if (memory !== undefined) linear.release(memory);
+      this.memory = found.handle;
+    }
+    return linear.locate(this.memory as WasmMemory, 0, bytes);
   }
 }

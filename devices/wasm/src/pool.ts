@@ -42,7 +42,9 @@ export interface SharedLaunch {
   readonly scratch: number;
   readonly scratchBytes: number;
   readonly chunk: number;
-  readonly tasks: number;
+  readonly begin: number;
+  /** Exclusive. */
+  readonly end: number;
 }
 
 interface Crew {
@@ -90,8 +92,8 @@ export class Pool {
     control[words.chunk] = launch.chunk;
     counters[words.moduleAddress] = BigInt(launch.moduleAddress);
     counters[words.scratch] = BigInt(launch.scratch);
-    counters[words.next] = 0n;
-    counters[words.end] = BigInt(launch.tasks);
+    counters[words.next] = BigInt(launch.begin);
+    counters[words.end] = BigInt(launch.end);
     Atomics.store(control, words.open, 1);
     Atomics.add(control, words.opened, 1);
     Atomics.notify(control, words.opened);

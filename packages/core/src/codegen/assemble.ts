@@ -5,6 +5,7 @@ import type { Graph, Node } from '../graph/node.js';
 import { stepKey } from '../kernel/candidates.js';
 import type { LoweredKernel, Workspace } from '../kernel/lowered.js';
 import type { TileProgram } from '../kernel/tile.js';
+import { windowsOf } from '../kernel/windows.js';
 import { type InPlaceOptions, overwriteOf } from '../schedule/in-place.js';
 import type { KernelStep, OperatorStep, RegionStep, Step } from '../schedule/step.js';
 import { memoryRoot } from '../schedule/views.js';
@@ -178,6 +179,7 @@ function launchOf(
     entry: program.name,
     buffers,
     access: program.buffers.slice(0, buffers.length).map(({ access }) => access),
+    windows: windowsOf(program).slice(0, buffers.length),
     mayFail: program.mayFail,
     grid: program.grid.map((axis) => axis.extent),
     sizes: program.sizes,

@@ -31,6 +31,8 @@ export interface LaunchStep {
   readonly buffers: readonly number[];
   /** Of each buffer: what a kernel only writes may hold anything before. */
   readonly access: readonly ('read' | 'write' | 'readWrite')[];
+  /** Bytes of each buffer that a task has to itself (see kernel/windows.ts); 0 where it shares. */
+  readonly windows: readonly Size[];
   readonly mayFail: boolean;
   readonly grid: readonly Expression[];
   /** Symbols whose numbers are the entry's sizes. */

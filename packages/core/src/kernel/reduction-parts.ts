@@ -1,6 +1,6 @@
 /**
- * Reductions of fewer rows than the machine has cores: a first kernel reduces blocks of the rows
- * into partial results, a second one those. Which steps, and how long a block is.
+ * Reductions of fewer rows than the machine has cores, or of one long row: a first kernel reduces
+ * blocks of the rows into partial results, a second one those. Which steps, and a block's length.
  */
 import { isFloat } from '../base/dtype.js';
 import { ceilDivide, type Expression, multiply, product, type Size } from '../base/expression.js';
@@ -21,6 +21,8 @@ export interface Parts {
 
 /** Elements of a block at least, so that a second kernel is paid for. */
 const leastElements = 2 ** 15;
+/** And at most, so that no task is long and the second cache holds what it reads. */
+const mostElements = 2 ** 17;
 /** Blocks per core, so that all end together. */
 const blocksPerCore = 8;
 
@@ -39,15 +41,18 @@ export function partsOf(
   const isProduct = ({ attributes: { kind, accumulate } }: Reduce): boolean =>
     kind === 'product' && isFloat(accumulate);
   if (plan.stages.flat().some(isProduct)) return undefined;
-  if (target.cores < 2 || typeof rows !== 'number' || typeof rowTasks !== 'number')
-    return undefined;
-  if (rows === 0 || rowTasks >= target.cores) return undefined;
+  if (typeof rows !== 'number' || typeof rowTasks !== 'number') return undefined;
+  const isOne = target.cores < 2;
+  if (rows === 0 || rowTasks >= (isOne ? 2 : target.cores)) return undefined;
   const inside = product(reduced.slice(1).map(({ extent }) => extent));
   if (typeof inside !== 'number' || inside === 0) return undefined;
   const perIndex = inside * rows;
-  const least = Math.ceil(leastElements / perIndex);
+  const most = Math.ceil(mostElements / perIndex);
+  const least = isOne ? most : Math.ceil(leastElements / perIndex);
   const { extent } = axis;
-  const fair = typeof extent === 'number' ? Math.ceil(extent / (target.cores * blocksPerCore)) : 0;
+  if (isOne && typeof extent !== 'number') return undefined;
+  const share = typeof extent === 'number' ? Math.ceil(extent / (target.cores * blocksPerCore)) : 0;
+  const fair = Math.min(share, most);
   // Whole tiles where the axis is the one that lanes lie along.
   const step = reduced.length === 1 ? tile : 1;
   const block = Math.ceil(Math.max(least, fair, 1) / step) * step;

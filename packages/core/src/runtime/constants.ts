@@ -136,7 +136,7 @@ export class Constants {
     }
     for (const step of launches) {
       const frame = { environment: new Map<string, number>(), places: all };
-      const command = await launchCommand(session, readyLaunch(step), frame);
+      const command = await launchCommand(session, readyLaunch(session, step), frame);
       if (command !== undefined) session.command(command);
     }
     for (const memory of passing) session.free(memory);

@@ -61,6 +61,8 @@ export type Command =
       readonly buffers: readonly MemoryArgument[];
       /** Values of Entry.sizes; exact integers. The device encodes them as indexType says. */
       readonly sizes: readonly number[];
+      /** optional: bytes w of each buffer: task t touches t·w to (t + 1)·w of it alone; 0: any. */
+      readonly windows?: readonly number[];
       /** Estimated cost, for the choice between inline and off the event loop. */
       readonly microseconds: number;
     }
@@ -78,11 +80,7 @@ export type Command =
   | { readonly kind: 'replay'; readonly recording: Recording };
 
 /** Why a device is gone. */
-export interface Lost {
-  readonly code: ErrorCode;
-  readonly reason: string;
-  readonly retry: Retry;
-}
+export type Lost = { readonly code: ErrorCode; readonly reason: string; readonly retry: Retry };
 
 export interface Status {
   readonly freeBytes: number;
@@ -143,6 +141,8 @@ export interface Device {
   time?(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'device' | 'host' }>;
   /** optional: the caller's own memory as device memory where they share it; until freed. */
   wrap?(bytes: Uint8Array): Memory | undefined;
+  /** optional: the caller's own memory for launches that have windows of it; until freed. */
+  lend?(bytes: Uint8Array): Memory | undefined;
   /** optional: free memory and load. */
   status?(): Promise<Status>;
 }

@@ -10,9 +10,10 @@ import type { KeptArrays } from './kept-arrays.js';
 import { tensorBytes } from './session.js';
 import { type Environment, evaluatorOf, isKnown, shapeOf } from './sizes.js';
 
-/** Below this a copy costs less than the handle; of an array that came before, less than that. */
+/** A new array for a shorter result is not worth a handle. */
 const leastBytes = 2 ** 16;
-const leastAgain = 2 ** 10;
+/** Launches that read a streamed input: it crosses the memory once for each. */
+const mostReaders = 2;
 
 /** Arrays of the host as device memory. */
 export interface Wrapped {
@@ -43,9 +44,7 @@ export function wrapArrays(
   let newBytes = 0;
   if (arrays === undefined) return { places, results, newBytes };
   const add = (id: number, bytes: Uint8Array): boolean => {
-    const comesAgain = arrays.comesAgain(bytes);
-    const memory =
-      bytes.byteLength < (comesAgain ? leastAgain : leastBytes) ? undefined : arrays.wrap(bytes);
+    const memory = arrays.suits(id, bytes) ? arrays.wrap(bytes) : undefined;
     if (memory === undefined) return false;
     places.set(id, { memory, offset: 0, bytes: bytes.byteLength, access: 'readWrite' });
     return true;
@@ -70,6 +69,39 @@ export function wrapArrays(
     if (into[i] === undefined) newBytes += bytes.byteLength;
   }
   return { places, results, newBytes };
+}
+
+/**
+ * Inputs and results whose every launch has windows of them, so that a device need not hold them
+ * whole. A result comes from one launch.
+ */
+export function streamedBuffers(procedure: Procedure): ReadonlySet<number> {
+  const { parameters, results, steps } = procedure;
+  const uses = new Map<number, number>();
+  const excluded = new Set<number>();
+  for (const step of steps) {
+    if (step.kind !== 'launch') return new Set();
+    step.buffers.forEach((id, i) => {
+      uses.set(id, (uses.get(id) ?? 0) + 1);
+      const isOnce = step.buffers.indexOf(id) === step.buffers.lastIndexOf(id);
+      if (step.windows[i] === 0 || !isOnce) excluded.add(id);
+    });
+  }
+  const usedBy = (most: number, id: number): boolean => {
+    const count = uses.get(id) ?? 0;
+    return count > 0 && count <= most && !excluded.has(id);
+  };
+  const named = results.map(({ buffer }) => buffer);
+  const inputs = parameters.flatMap(({ buffer, overwritten }) =>
+    buffer === undefined || overwritten === true || named.includes(buffer) ? [] : [buffer],
+  );
+  const outputs = ownResults(procedure).filter((id): id is number => {
+    return id !== undefined && named.indexOf(id) === named.lastIndexOf(id);
+  });
+  return new Set([
+    ...inputs.filter((id) => usedBy(mostReaders, id)),
+    ...outputs.filter((id) => usedBy(1, id)),
+  ]);
 }
 
 /** Of a large result whose size is known; undefined over the limit, which the plan then names. */

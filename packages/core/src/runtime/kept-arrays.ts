@@ -5,6 +5,10 @@
  */
 import type { Device, Memory } from './contract.js';
 
+/** Below this a copy costs less than the handle; of an array that came before, less than that. */
+const leastBytes = 2 ** 16;
+const leastAgain = 2 ** 10;
+
 interface Kept {
   readonly memory: Memory;
   readonly offset: number;
@@ -14,6 +18,8 @@ interface Kept {
 
 export class KeptArrays {
   private readonly device: Device;
+  /** Buffers that the device takes arrays for: any where it shares the host's memory. */
+  private readonly streamed: ReadonlySet<number> | undefined;
   /** By their buffer; one that is detached has no bytes left and matches nothing. */
   private readonly kept = new Map<ArrayBufferLike, Kept[]>();
   private readonly seen = new WeakSet<ArrayBufferLike>();
@@ -24,8 +30,17 @@ export class KeptArrays {
   /** Whether the last run took only arrays that were there already. */
   isSteady = false;
 
-  constructor(device: Device) {
+  /** With `streamed`, arrays are used for these buffers alone and by a device that copies them. */
+  constructor(device: Device, streamed?: ReadonlySet<number>) {
     this.device = device;
+    this.streamed = streamed;
+  }
+
+  /** Whether an array of so many bytes is worth being used for a buffer. */
+  suits(buffer: number, bytes: Uint8Array): boolean {
+    if (this.streamed !== undefined && !this.streamed.has(buffer)) return false;
+    const isShort = this.comesAgain(bytes) && this.streamed === undefined;
+    return bytes.byteLength >= (isShort ? leastAgain : leastBytes);
   }
 
   /** Whether an earlier run was given the array's buffer. */
@@ -44,7 +59,8 @@ export class KeptArrays {
       known.isUsed = true;
       return known.memory;
     }
-    const memory = this.device.wrap?.(bytes);
+    const { device, streamed } = this;
+    const memory = streamed === undefined ? device.wrap?.(bytes) : device.lend?.(bytes);
     if (memory === undefined) return undefined;
     this.isNew = true;
     if (this.comesAgain(bytes)) {

@@ -44,6 +44,8 @@ interface ReadyLaunch {
   /** All symbols that the command depends on. */
   readonly symbols: readonly string[];
   readonly grid: readonly Evaluator[];
+  /** Empty for a device that has no use for them. */
+  readonly windows: readonly Evaluator[];
   readonly flops: Evaluator;
   readonly bytes: Evaluator;
 }
@@ -69,7 +71,7 @@ export class ProcedureRunner implements Runner {
     this.fixed = fixed.get(procedure) ?? new Map();
     this.segments = segmentsOf(session, procedure);
     for (const step of procedure.steps) {
-      if (step.kind === 'launch') this.launches.set(step, readyLaunch(step));
+      if (step.kind === 'launch') this.launches.set(step, readyLaunch(session, step));
       if (step.kind !== 'region') continue;
       const inner = (body: Procedure): Runner => new ProcedureRunner(session, body, fixed);
       this.regions.set(step, new RegionRunner(session, step, inner));
@@ -259,7 +261,7 @@ async function interpreter(): Promise<NonNullable<typeof loaded>> {
 /** A launch as a command; none where there are no tasks. */
 export async function launchCommand(
   session: Session,
-  { step, grid, flops, bytes }: ReadyLaunch,
+  { step, grid, windows, flops, bytes }: ReadyLaunch,
   { environment, places }: Pick<Frame, 'environment' | 'places'>,
 ): Promise<Command | undefined> {
   const extents = grid.map((extent) => extent(environment));
@@ -277,6 +279,7 @@ export async function launchCommand(
     grid: extents,
     buffers,
     sizes: step.sizes.map((name) => environment.get(name) as number),
+    ...(windows.length > 0 && { windows: windows.map((window) => window(environment)) }),
     microseconds: microsecondsOf(
       flops(environment),
       bytes(environment),
@@ -285,17 +288,18 @@ export async function launchCommand(
   };
 }
 
-export const readyLaunch = (step: LaunchStep): ReadyLaunch => ({
+export const readyLaunch = ({ opened }: Session, step: LaunchStep): ReadyLaunch => ({
   step,
   symbols: symbolsOf(step),
   grid: step.grid.map(evaluatorOf),
+  windows: opened.device.lend === undefined ? [] : step.windows.map(evaluatorOf),
   flops: evaluatorOf(step.flops),
   bytes: evaluatorOf(step.bytes),
 });
 
-function symbolsOf({ grid, sizes, flops, bytes }: LaunchStep): readonly string[] {
+function symbolsOf({ grid, sizes, windows, flops, bytes }: LaunchStep): readonly string[] {
   const found = new Set(sizes);
-  for (const size of [...grid, flops, bytes]) {
+  for (const size of [...grid, ...windows, flops, bytes]) {
     for (const name of variablesOf(size).keys()) found.add(name);
   }
   return [...found];

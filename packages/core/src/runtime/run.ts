@@ -13,7 +13,7 @@ import { bindInputs } from './bind.js';
 import { Constants } from './constants.js';
 import type { Device } from './contract.js';
 import type { Outcome } from './frame.js';
-import { type Wrapped, wrapArrays } from './given.js';
+import { streamedBuffers, type Wrapped, wrapArrays } from './given.js';
 import { KeptArrays } from './kept-arrays.js';
 import { ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
@@ -126,7 +126,10 @@ class DeviceExecutable implements LoadedExecutable {
     this.constants = constants;
     this.runner = new ProcedureRunner(session, program.main, constants.places);
     const { device } = session.opened;
-    this.arrays = device.wrap === undefined ? undefined : new KeptArrays(device);
+    if (device.wrap !== undefined) this.arrays = new KeptArrays(device);
+    else if (device.lend !== undefined) {
+      this.arrays = new KeptArrays(device, streamedBuffers(program.main));
+    }
   }
 
   get inputs(): readonly Parameter[] {
