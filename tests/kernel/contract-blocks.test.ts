@@ -97,6 +97,19 @@ describe('a task', () => {
     expect(taskBlocks(narrow, tile, { ...work, isPacked: false }).stepsPerRequest).toBe(0);
   });
 
+  it.each([
+    [512, 4096],
+    [512, 512],
+    [4096, 512],
+  ])('of depth %i asks for each of %i columns that follow', (depth, columns) => {
+    const tile = registerTile(target(1), 'f32', 256, columns);
+    const panels = Math.ceil(columns / tile.columns);
+    const work = { rows: 256, depth, outer: 1, bytes: 4, isPacked: true };
+    expect(taskBlocks(target(1), tile, { ...work, panels }).asksLater).toBe(true);
+    expect(taskBlocks(target(1), tile, { ...work, panels: 1 }).asksLater).toBe(false);
+    expect(taskBlocks(target(1), tile, { ...work, panels: 1, outer: 8 }).asksLater).toBe(true);
+  });
+
   it.each([64, 256, 512, 1000, 1500])('of %i keeps its rows in the second cache', (n) => {
     const tile = registerTile(target(1), 'f32', n, n);
     const panels = Math.ceil(n / tile.columns);

@@ -14,10 +14,10 @@ export interface TaskBlocks {
   /** Panels of a task, and how many of them a tile of rows walks before the next tile. */
   readonly panels: number;
   readonly group: number;
-  /** Whether loads of a packed panel say what of it, and of the next group, comes soon. */
+  /** Whether a walk of a packed panel says, line by line, what of it and the next group comes. */
   readonly asksAhead: boolean;
   readonly asksLater: boolean;
-  /** Steps of the depth from one request for a part of the next group to the next; 0: none. */
+  /** Steps of the depth from one request of narrow vectors to the next; 0: none. */
   readonly stepsPerRequest: number;
 }
 
@@ -66,6 +66,10 @@ export const leftBudget = (target: Target): number => secondCache(target) * most
 /** The same where panels are asked for ahead: rows may come from beyond, too. */
 export const askedBudget = (target: Target): number => secondCache(target) * 2;
 
+/** Whether loads of a panel say what of it comes soon: from the second cache, a line at a time. */
+export const saysAhead = (target: Target, panelBytes: number): boolean =>
+  target.vectorBytes >= lineBytes && panelBytes > firstCache(target) / 2;
+
 export function taskBlocks(
   target: Target,
   tile: RegisterTile,
@@ -97,11 +101,13 @@ export function taskBlocks(
       : Math.min(most, usualTiles);
   const byWork = Math.floor(mostWork / (tile.rows * tile.columns * steps));
   const taskRows = Math.max(1, Math.min(tiles, byWork)) * tile.rows;
-  const asksAhead = !isOne && isLine && panelBytes > firstCache(target) / 2;
-  const asksLater = asksAhead && !isLong && isBeyond;
+  const asksAhead = !isOne && saysAhead(target, panelBytes);
   const stepsPerRequest = isAsked ? usualStretch : 0;
   const groupBytes = isPacked ? second * groupShare : Math.min(2 * second, placeBytes);
   const group = Math.max(1, Math.floor(groupBytes / panelBytes));
+  // Panels that another group follows, or the panels of another product.
+  const isLast = outer === 1 && typeof panels === 'number' && panels <= group;
+  const asksLater = asksAhead && !isLast;
   const common = { rows: taskRows, group, asksAhead, asksLater, stepsPerRequest };
   // A panel that is read once: tasks are as small as they can be.
   if (isOne) return { ...common, panels: 1 };

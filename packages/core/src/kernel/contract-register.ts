@@ -240,7 +240,7 @@ class RegisterWriter implements ContractSite {
     const type = { dtype, shape: [height, tile.columns] };
     if (words !== undefined) {
       const sums = b.variable(b.broadcast(words.initial(panel), type.shape), type);
-      const hintsAt = this.hints(row, words.address(panel), words.steps);
+      const hintsAt = this.hints(this.panelWalk(row, words.address(panel), words.steps), false);
       b.for(0, words.steps, 1, (step) => {
         const [a, c] = [words.left(row, height, step), words.right(panel, step, hintsAt(step))];
         b.assign(sums, b.dot(a, c, b.read(sums), words.unit));
@@ -253,10 +253,11 @@ class RegisterWriter implements ContractSite {
       this.panels === undefined ? 0 : panelAddress(plan, this.groups, tile, this.bindings, panel);
     const leftBase = this.left?.address(this.bindings, floorDivide(row, tile.rows));
     const steps = extentOf(plan.groups.depth);
-    const hintsAt = this.hints(row, base, steps);
-    const copies = copiesOfStep(this.frame.target);
-    const requests = requestsOf(this.panelWalk(row, base, steps), this.panels);
-    walkDepth(b, this.groups.depth, this.bindings, copies, requests, () => {
+    const walk = this.panelWalk(row, base, steps);
+    const { depth } = this.groups;
+    const requests = depth.length === 1 ? requestsOf(walk, this.panels) : undefined;
+    const hintsAt = this.hints(walk, requests !== undefined);
+    walkDepth(b, depth, this.bindings, copiesOfStep(this.frame.target), requests, () => {
       const a = this.leftTile(row, height, leftBase);
       const c = this.rightTile(panel, base, tail, hintsAt);
       b.assign(accumulator, b.dot(a, c, b.read(accumulator)));
@@ -265,9 +266,9 @@ class RegisterWriter implements ContractSite {
   }
 
   /** What is asked for; nothing where no panel is packed. */
-  private hints(row: Expression, base: Expression, steps: Size): (at: Expression) => Hints {
+  private hints(walk: PanelWalk, isAsked: boolean): (at: Expression) => Hints {
     const isPacked = this.panels !== undefined || this.words !== undefined;
-    return isPacked ? hintsOf(this.panelWalk(row, base, steps)) : () => ({});
+    return isPacked ? hintsOf(walk, isAsked) : () => ({});
   }
 
   private panelWalk(row: Expression, base: Expression, steps: Size): PanelWalk {

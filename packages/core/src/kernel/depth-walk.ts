@@ -2,7 +2,7 @@
  * The walk of a register tile along the depth. Its loop does as many steps at once as make
  * counting cheap, and between stretches of it the tile asks for memory that later tiles need.
  */
-import { add, type Expression, minimum } from '../base/expression.js';
+import { add, type Expression, equal, floorDivide, minimum, multiply } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Axis } from './axes.js';
 import type { KernelBuilder } from './builder.js';
@@ -40,22 +40,26 @@ export function walkDepth(
     return;
   }
   const { name, extent } = last;
-  const walk = (from: Expression, to: Expression): void => {
+  const walk = (from: Expression, to: Expression, unroll = copies): void => {
     const step = (index: Expression): void => {
       bindings.set(name, index);
       body();
     };
-    b.for(from, to, 1, step, copies > 1 ? { unroll: copies } : {});
+    b.for(from, to, 1, step, unroll > 1 ? { unroll } : {});
   };
   if (requests === undefined || axes.length > 1) {
     writeLoops(b, axes.slice(0, -1), bindings, () => walk(0, extent));
     return;
   }
   const { every, ask } = requests;
-  const isEven = typeof extent === 'number' && extent % every === 0;
-  b.for(0, extent, every, (from) => {
+  // What is left of short stretches is a walk of its own: they have a constant number of steps.
+  const isShort = every <= mostCopies;
+  const even = multiply(floorDivide(extent, every), every);
+  const isWhole = isShort || equal(even, extent);
+  b.for(0, isShort ? even : extent, every, (from) => {
     ask(from);
     const to = add(from, every);
-    walk(from, isEven ? to : minimum(to, extent));
+    walk(from, isWhole ? to : minimum(to, extent), isShort ? every : copies);
   });
+  if (isShort && !equal(even, extent)) walk(even, extent);
 }

@@ -10,6 +10,7 @@ import { computeType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import type { LoweredKernel } from './lowered.js';
 import { Bindings, writeTasks } from './nest.js';
+import { aheadIn } from './panel-hints.js';
 import { type Band, copyBand } from './window-band.js';
 import type { ChannelPlan } from './window-channel-plan.js';
 import { batchName, groupName, type WindowPlan } from './window-plan.js';
@@ -33,9 +34,10 @@ export function writeWindowChannels(
   const outputs = plan.step.outputs.map((node) => frame.output(node));
   const site: WindowSite = { plan, frame, names, bindings: new Bindings(), outputs };
   const input = frame.scratch(type as MemoryType, band.elements);
+  const hints = aheadIn(target, lanes, channels.steps * columns);
   const tiles = new ChannelTiles(site, channels, input, ({ number }) => {
     const address = add(panelAt(channels, site.bindings), multiply(number, columns));
-    const access = { buffer: weights, address, strides: [0, 1] };
+    const access = { buffer: weights, address, strides: [0, 1], ...hints };
     return b.load({ dtype: type, shape: [1, columns] }, access);
   });
   const grid = writeBandTasks(site, band, channels, (starts, block) => {
