@@ -40,26 +40,27 @@ export function walkDepth(
     return;
   }
   const { name, extent } = last;
-  const walk = (from: Expression, to: Expression, unroll = copies): void => {
+  const walk = (from: Expression, to: Expression): void => {
     const step = (index: Expression): void => {
       bindings.set(name, index);
       body();
     };
-    b.for(from, to, 1, step, unroll > 1 ? { unroll } : {});
+    b.for(from, to, 1, step, copies > 1 ? { unroll: copies } : {});
   };
   if (requests === undefined || axes.length > 1) {
     writeLoops(b, axes.slice(0, -1), bindings, () => walk(0, extent));
     return;
   }
   const { every, ask } = requests;
-  // What is left of short stretches is a walk of its own: they have a constant number of steps.
+  // Short stretches have a constant number of steps: what is left is a walk of its own. They are
+  // loops, too: written out, compilers load so much of the next step that sums leave registers.
   const isShort = every <= mostCopies;
   const even = multiply(floorDivide(extent, every), every);
   const isWhole = isShort || equal(even, extent);
   b.for(0, isShort ? even : extent, every, (from) => {
     ask(from);
     const to = add(from, every);
-    walk(from, isWhole ? to : minimum(to, extent), isShort ? every : copies);
+    walk(from, isWhole ? to : minimum(to, extent));
   });
   if (isShort && !equal(even, extent)) walk(even, extent);
 }
