@@ -1,6 +1,6 @@
 /** A short recording on the caller's thread, with the data that goes in and comes out. */
 import { internal, type MemoryArgument } from '@open-claw/core/device/contract';
-import type { Handles } from './commands.js';
+import type { Handles, Packed } from './commands.js';
 import type { NativeRecording } from './handles.js';
 import type { Run, Runtime } from './runtime.js';
 
@@ -32,4 +32,10 @@ export function callNow(
   const code = runtime.run({ words, count, stop, limit: 0, threads, times });
   if (code === 0) move('write');
   return code;
+}
+
+/** A run of packed commands with times of its own. */
+export function runOf({ words, count }: Packed, stop: Int32Array, threads: number): Run {
+  const times = new BigInt64Array(new ArrayBuffer(Math.max(count, 1) * 8));
+  return { words, count, stop, limit: 0, threads, times };
 }

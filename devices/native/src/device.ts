@@ -20,7 +20,7 @@ import {
   Validity,
 } from '@open-claw/core/device/contract';
 import { binaryFormat, splitLibraries } from './binary.js';
-import { callNow } from './call.js';
+import { callNow, runOf } from './call.js';
 import {
   type EntryPoint,
   type Handles,
@@ -31,11 +31,12 @@ import {
 } from './commands.js';
 import { NativeMemory, NativeModule, NativeRecording, plainCommands } from './handles.js';
 import { LargePages, mayShrink } from './large-pages.js';
+import { lineArray } from './line-array.js';
 import { freeBytes } from './machine.js';
 import type { DeviceOptions } from './options.js';
 import { isShort, learnPace } from './pace.js';
 import { reasonOf } from './reasons.js';
-import type { Address, Runtime } from './runtime.js';
+import type { Address } from './runtime.js';
 
 /** Copies up to this run on the caller's thread, well below a millisecond. */
 const inlineBytes = 2 ** 20;
@@ -106,6 +107,10 @@ export class NativeDevice implements Device {
     return memory;
   }
 
+  newArray(bytes: number): Uint8Array<ArrayBuffer> {
+    return lineArray(bytes, this.options.runtime.addressOf);
+  }
+
   async write(to: Memory, offset: number, bytes: Uint8Array): Promise<void> {
     this.checkOpen();
     const address = this.addressOf(to, offset, bytes.byteLength);
@@ -163,11 +168,11 @@ export class NativeDevice implements Device {
     const flag = stop.signal === undefined ? neverStopped : newFlag();
     const abort = (): void => void Atomics.store(flag, 0, 1);
     if (stop.signal?.aborted === true) abort();
-    const runs = pieces.map((piece) => ({ piece, run: this.runOf(piece, flag) }));
+    const { runtime, threads } = this.options;
+    const runs = pieces.map((piece) => ({ piece, run: runOf(piece.packed, flag, threads) }));
     const limitNow = (): number =>
       until === undefined ? 0 : Math.max(1, Math.round((until - performance.now()) * 1e6));
     this.times = [];
-    const { runtime } = this.options;
     const now = (): void => {
       if (!this.admit(commands)) return;
       for (const { piece, run } of runs) {
@@ -252,12 +257,6 @@ export class NativeDevice implements Device {
   private recordingOf(recording: Recording): NativeRecording {
     if (recording instanceof NativeRecording && recording.owner === this) return recording;
     throw failure('OC-DEVICE-03', { reason: 'a recording of another device' });
-  }
-
-  private runOf(piece: Piece, stop: Int32Array): Parameters<Runtime['run']>[0] {
-    const { words, count } = piece.packed;
-    const times = new BigInt64Array(new ArrayBuffer(Math.max(count, 1) * 8));
-    return { words, count, stop, limit: 0, threads: this.options.threads, times };
   }
 
   /** Takes the result of a run; false where it failed. */

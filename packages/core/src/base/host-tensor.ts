@@ -51,6 +51,20 @@ export function allocateArray(dtype: DType, length: number): Exclude<HostArray, 
   }
 }
 
+/** A typed array of `dtype` over bytes that begin at a multiple of the element's size. */
+export function arrayOver(
+  dtype: DType,
+  { buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>,
+): Exclude<HostArray, readonly string[]> {
+  const like = allocateArray(dtype, 0);
+  const Type = like.constructor as new (
+    buffer: ArrayBuffer,
+    byteOffset: number,
+    length: number,
+  ) => typeof like;
+  return new Type(buffer, byteOffset, byteLength / like.BYTES_PER_ELEMENT);
+}
+
 /** Whether an array is of the storage type of `dtype`; anything may come from plain scripts. */
 export function isStorageOf(dtype: DType, data: unknown): boolean {
   if (dtype === 'string') return Array.isArray(data);

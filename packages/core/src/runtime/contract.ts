@@ -141,6 +141,8 @@ export interface Device {
   time?(): Promise<{ readonly nanoseconds: readonly number[]; readonly clock: 'device' | 'host' }>;
   /** optional: the caller's own memory as device memory where they share it; until freed. */
   wrap?(bytes: Uint8Array): Memory | undefined;
+  /** optional: a zeroed array of the host for results, placed as kernels like to write it. */
+  newArray?(bytes: number): Uint8Array<ArrayBuffer>;
   /** optional: the caller's own memory for launches that have windows of it; until freed. */
   lend?(bytes: Uint8Array): Memory | undefined;
   /** optional: free memory and load. */

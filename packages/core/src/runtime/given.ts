@@ -2,7 +2,8 @@
  * Memory that a run is given: the caller's own arrays where the device shares the host's memory,
  * and values that lie on the device already.
  */
-import { elementCount, emptyTensor, type HostTensor } from '../base/host-tensor.js';
+import { bytesOf } from '../base/dtype.js';
+import { arrayOver, elementCount, emptyTensor, type HostTensor } from '../base/host-tensor.js';
 import type { Buffer, Procedure } from '../codegen/program.js';
 import { ownResults } from '../codegen/segments.js';
 import type { MemoryArgument } from './contract.js';
@@ -58,7 +59,13 @@ export function wrapArrays(
   for (const [i, id] of ownResults(procedure).entries()) {
     const tensor =
       into[i] ??
-      newTensor(procedure.results[i], byId.get(id ?? -1), environment, freeBytes - newBytes);
+      newTensor(
+        arrays,
+        procedure.results[i],
+        byId.get(id ?? -1),
+        environment,
+        freeBytes - newBytes,
+      );
     const [bytes] = bytesIn(tensor);
     if (id === undefined || tensor === undefined || bytes === undefined) continue;
     if (!fits(tensor, procedure.results[i], byId.get(id), environment)) continue;
@@ -106,6 +113,7 @@ export function streamedBuffers(procedure: Procedure): ReadonlySet<number> {
 
 /** Of a large result whose size is known; undefined over the limit, which the plan then names. */
 function newTensor(
+  arrays: KeptArrays,
   result: Procedure['results'][number] | undefined,
   buffer: Buffer | undefined,
   environment: Environment,
@@ -116,7 +124,12 @@ function newTensor(
   if (!result.shape.every((size) => isKnown(size, environment))) return undefined;
   const bytes = evaluatorOf(buffer.bytes)(environment);
   if (bytes < leastBytes || bytes > mostBytes) return undefined;
-  return emptyTensor(result.dtype, shapeOf(result.shape, environment));
+  const { dtype } = result;
+  const shape = shapeOf(result.shape, environment);
+  const array = arrays.newArray(elementCount(shape) * bytesOf(dtype));
+  return array === undefined
+    ? emptyTensor(dtype, shape)
+    : { dtype, shape, data: arrayOver(dtype, array) };
 }
 
 function bytesIn(tensor: HostTensor | undefined): Uint8Array[] {

@@ -43,6 +43,11 @@ export class KeptArrays {
     return bytes.byteLength >= (isShort ? leastAgain : leastBytes);
   }
 
+  /** Zeroed bytes for a result; undefined where any array is as good. */
+  newArray(bytes: number): Uint8Array<ArrayBuffer> | undefined {
+    return this.device.newArray?.(bytes);
+  }
+
   /** Whether an earlier run was given the array's buffer. */
   comesAgain({ buffer }: Uint8Array): boolean {
     if (this.seen.has(buffer)) return true;
