@@ -75,8 +75,7 @@ async function setUp(around: Threads = host) {
       scratch: 65536 * 3,
       scratchBytes: 64,
       chunk: 7,
-      begin: 0,
-      end: 100,
+      tasks: 100,
     });
   const results = new Float32Array(memory.buffer, c, 100);
   /** Every task is taken, or an error made the rest void. */

@@ -112,8 +112,10 @@ export class WasmDevice implements Device {
     await this.enqueue(this.readJob(from, offset, into), into.byteLength);
   }
 
-  lend(bytes: Uint8Array): Memory {
+  /** Nothing where workers share the memory: engines copy into it too slowly for it to pay. */
+  lend(bytes: Uint8Array): Memory | undefined {
     this.checkOpen();
+    if (this.pool !== undefined) return undefined;
     return new WasmMemory(this.linear, bytes.byteLength, bytes);
   }
 

@@ -14,7 +14,7 @@ import {
 } from './memory.js';
 import type { Pool } from './pool.js';
 import type { Job } from './queue.js';
-import { hostArrays, tasksOfWindow, Windows } from './windows.js';
+import { type HostArray, hostArrays, tasksOfWindow, Windows } from './windows.js';
 
 export const maxBindings = 1024;
 const maxSizes = 4096;
@@ -96,28 +96,39 @@ export function launchNow(around: Surroundings, command: Launch): void {
 }
 
 export function* launch(around: Surroundings, command: Launch, check: Check): Job {
-  const { pool } = around;
+  const { pool, linear } = around;
   const { microseconds } = command;
   const end = tasksOf(command);
-  const shares = pool !== undefined && microseconds >= sharedMicroseconds && end > 1;
-  const threads = shares ? pool.threads : 1;
-  const prepared = prepare(around, command, threads);
-  const work = (range: Range): Job =>
-    shares ? together(pool, prepared, command.entry, range, check) : alone(prepared, range, check);
-  const arrays = hostArrays(around.linear, command);
-  if (arrays.length === 0) {
-    place(around, command);
-    yield* work({ begin: 0, end, microseconds });
+  const arrays = hostArrays(linear, command);
+  if (arrays.length > 0) {
+    yield* throughWindows(around, command, arrays, check);
     return;
   }
-  const count = tasksOfWindow(arrays, end, threads);
+  const shares = pool !== undefined && microseconds >= sharedMicroseconds && end > 1;
+  const prepared = prepare(around, command, shares ? pool.threads : 1);
+  place(around, command);
+  if (shares) yield* together(pool, prepared, command, check);
+  else yield* alone(prepared, { begin: 0, end, microseconds }, check);
+}
+
+/** Where arrays of the host are lent, the calling thread is the only one. */
+function* throughWindows(
+  around: Surroundings,
+  command: Launch,
+  arrays: readonly HostArray[],
+  check: Check,
+): Job {
+  const tasks = tasksOf(command);
+  const prepared = prepare(around, command, 1);
+  const count = tasksOfWindow(arrays, tasks);
   const windows = new Windows(around, command, arrays, count);
-  for (let begin = 0; begin < end; begin += count) {
-    const tasks = Math.min(count, end - begin);
-    windows.take(begin, begin + tasks);
-    yield* work({ begin, end: begin + tasks, microseconds: (microseconds * tasks) / end });
-    windows.give(begin, begin + tasks);
-    if (begin + tasks < end) {
+  const microseconds = (command.microseconds * count) / tasks;
+  for (let begin = 0; begin < tasks; begin += count) {
+    const end = Math.min(begin + count, tasks);
+    windows.take(begin, end);
+    yield* alone(prepared, { begin, end, microseconds }, check);
+    windows.give(begin, end);
+    if (end < tasks) {
       yield;
       check();
     }
@@ -141,13 +152,13 @@ function* alone({ run, scratch }: Prepared, range: Range, check: Check): Job {
 }
 
 /** The tasks by all threads. */
-function* together(pool: Pool, prepared: Prepared, entry: string, range: Range, check: Check): Job {
+function* together(pool: Pool, prepared: Prepared, command: Launch, check: Check): Job {
   const { module, scratch, scratchBytes } = prepared;
-  const { begin, end } = range;
-  const chunk = chunkOf(end - begin, pool.threads, range.microseconds);
-  open(pool, module, entry, { scratch, scratchBytes, chunk, begin, end });
+  const tasks = tasksOf(command);
+  const chunk = chunkOf(tasks, pool.threads, command.microseconds);
+  open(pool, module, command.entry, { scratch, scratchBytes, chunk, tasks });
   try {
-    yield* share(pool, prepared, chunk, end, check);
+    yield* share(pool, prepared, chunk, tasks, check);
   } finally {
     yield* pool.close();
   }
@@ -182,8 +193,7 @@ function open(
     readonly scratch: number;
     readonly scratchBytes: number;
     readonly chunk: number;
-    readonly begin: number;
-    readonly end: number;
+    readonly tasks: number;
   },
 ): void {
   if (place?.code.address === undefined) {

@@ -42,9 +42,7 @@ export interface SharedLaunch {
   readonly scratch: number;
   readonly scratchBytes: number;
   readonly chunk: number;
-  readonly begin: number;
-  /** Exclusive. */
-  readonly end: number;
+  readonly tasks: number;
 }
 
 interface Crew {
@@ -92,8 +90,8 @@ export class Pool {
     control[words.chunk] = launch.chunk;
     counters[words.moduleAddress] = BigInt(launch.moduleAddress);
     counters[words.scratch] = BigInt(launch.scratch);
-    counters[words.next] = BigInt(launch.begin);
-    counters[words.end] = BigInt(launch.end);
+    counters[words.next] = 0n;
+    counters[words.end] = BigInt(launch.tasks);
     Atomics.store(control, words.open, 1);
     Atomics.add(control, words.opened, 1);
     Atomics.notify(control, words.opened);

@@ -7,7 +7,7 @@ import { failure } from '@open-claw/core/device/contract';
 import type { Launch } from './commands.js';
 import { type Block, bufferBlock, type LinearMemory } from './memory.js';
 
-/** Bytes in windows at a time and thread, of all arrays together: the second cache holds them. */
+/** Bytes in windows at a time, of all arrays together: the second cache holds them. */
 const windowBytes = 2 ** 19;
 const windowAlignment = 64;
 
@@ -36,13 +36,9 @@ export function hostArrays(linear: LinearMemory, { buffers, windows, grid }: Lau
 }
 
 /** How many tasks have their windows in memory at a time. */
-export function tasksOfWindow(
-  arrays: readonly HostArray[],
-  tasks: number,
-  threads: number,
-): number {
+export function tasksOfWindow(arrays: readonly HostArray[], tasks: number): number {
   const each = arrays.reduce((sum, { window }) => sum + window, 0);
-  return Math.min(tasks, Math.max(threads, Math.floor((windowBytes * threads) / each)));
+  return Math.min(tasks, Math.max(1, Math.floor(windowBytes / each)));
 }
 
 /** Where the windows of so many tasks lie. */
