@@ -31,6 +31,17 @@ const cases: Readonly<
     make: (x) => [core.add(core.multiply(x!, 2), 1)],
     lent: 2,
   },
+  'the first part of a line': {
+    inputs: [f32('x', 200_000)],
+    make: (x) => [core.add(core.sliceAxis(x!, 0, 0, 100_003), 1)],
+    lent: 2,
+  },
+  'the first rows of a number that is not known': {
+    inputs: [f32('x', n, 130)],
+    make: (x) => [core.sum(core.sliceAxis(x!, 0, 0, 500), [1])],
+    size: 911,
+    lent: 1,
+  },
   'two lines and results of two types': {
     inputs: [f32('x', 270_000), f32('y', 270_000)],
     make: (x, y) => [core.multiply(x!, y!), core.cast(core.less(x!, y!), 'u8')],

@@ -20,15 +20,15 @@ export interface HostArray {
   readonly window: number;
 }
 
-/** The arrays of a launch; those that are freed, or that it has no window of, are refused. */
-export function hostArrays(linear: LinearMemory, { buffers, windows, grid }: Launch): HostArray[] {
-  const tasks = grid.reduce((product, extent) => product * extent, 1);
+/** The arrays of a launch; those that have shrunk, or that it has no window of, are refused. */
+export function hostArrays(linear: LinearMemory, { buffers, windows }: Launch): HostArray[] {
   return buffers.flatMap((argument, buffer) => {
     const { memory, offset, bytes } = argument;
     const { array } = linear.own(memory);
     const window = windows?.[buffer] ?? 0;
     if (array === undefined) return [];
-    if (window * tasks < bytes || offset + bytes > array.byteLength) {
+    // What is behind the last window no task touches.
+    if (!(window > 0) || offset + bytes > array.byteLength) {
       throw failure('OC-DEVICE-03', { reason: 'an array of the host without windows' });
     }
     return [{ buffer, argument, array: array.subarray(offset, offset + bytes), window }];
