@@ -57,17 +57,12 @@ export function wrapArrays(
   const taken = inputs.flatMap(bytesIn);
   const byId = new Map(procedure.buffers.map((buffer) => [buffer.id, buffer]));
   for (const [i, id] of ownResults(procedure).entries()) {
+    if (id === undefined || !arrays.takes(id)) continue;
     const tensor =
       into[i] ??
-      newTensor(
-        arrays,
-        procedure.results[i],
-        byId.get(id ?? -1),
-        environment,
-        freeBytes - newBytes,
-      );
+      newTensor(arrays, procedure.results[i], byId.get(id), environment, freeBytes - newBytes);
     const [bytes] = bytesIn(tensor);
-    if (id === undefined || tensor === undefined || bytes === undefined) continue;
+    if (tensor === undefined || bytes === undefined) continue;
     if (!fits(tensor, procedure.results[i], byId.get(id), environment)) continue;
     const isFree = !taken.some((other) => overlaps(bytes, other));
     taken.push(bytes);

@@ -36,9 +36,14 @@ export class KeptArrays {
     this.streamed = streamed;
   }
 
+  /** Whether arrays are used for a buffer. */
+  takes(buffer: number): boolean {
+    return this.streamed?.has(buffer) ?? true;
+  }
+
   /** Whether an array of so many bytes is worth being used for a buffer. */
   suits(buffer: number, bytes: Uint8Array): boolean {
-    if (this.streamed !== undefined && !this.streamed.has(buffer)) return false;
+    if (!this.takes(buffer)) return false;
     const isShort = this.comesAgain(bytes) && this.streamed === undefined;
     return bytes.byteLength >= (isShort ? leastAgain : leastBytes);
   }
