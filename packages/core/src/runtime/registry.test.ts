@@ -91,8 +91,20 @@ describe('registry', () => {
     const after = await openDevice('one:0');
     expect(after.plugin).toBe(second);
     expect(after.device).not.toBe(before.device);
+    use(first);
+    expect((await openDevice('one:0')).device).toBe(before.device);
     await closeDevices();
     expect(closed).toBe(2);
+  });
+
+  it('opens what was found, also where the plug-in is replaced meanwhile', async () => {
+    const first = plugin('late', async () => {
+      useLater('late', async () => plugin('late', async () => [found('late:0')]));
+      return [found('late:0')];
+    });
+    use(first);
+    expect((await openDevice('late:0')).plugin).toBe(first);
+    expect((await openDevice('late:0')).plugin).not.toBe(first);
   });
 
   it('lists a plug-in that cannot be loaded with the reason', async () => {

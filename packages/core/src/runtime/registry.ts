@@ -32,12 +32,8 @@ export interface OpenDevice {
 
 /** By name, in the order in which they became known; one that waits to be loaded is a function. */
 const known = new Map<string, DevicePlugin | (() => Promise<DevicePlugin>)>();
-const open = new Map<
-  string,
-  { readonly plugin: DevicePlugin; readonly opening: Promise<OpenDevice> }
->();
-/** Open devices whose plug-ins were replaced since: who holds them goes on with them. */
-const replaced = new Set<Promise<OpenDevice>>();
+/** By plug-in and id: who holds a device whose plug-in was replaced since goes on with it. */
+const open = new Map<DevicePlugin, Map<string, Promise<OpenDevice>>>();
 /** Lost devices that are given back; their ids open again when that is done. */
 const closing = new Map<string, Promise<void>>();
 
@@ -82,9 +78,6 @@ async function pluginOf(name: string): Promise<DevicePlugin> {
   return plugin;
 }
 
-/** A plug-in that was probed. */
-const loaded = (name: string): DevicePlugin => known.get(name) as DevicePlugin;
-
 /** How claims about a device are obtained: from what its probe saw, never from its own word. */
 export function evidenceOf({ marks }: Found): Evidence {
   if (marks.includes('stub') || marks.includes('pretend')) return 'stub';
@@ -93,8 +86,8 @@ export function evidenceOf({ marks }: Found): Evidence {
 
 /** Every device found and every one not, in order of the plug-ins. */
 export async function listDevices(): Promise<readonly Listing[]> {
-  const lists = await Promise.all(pluginNames().map(probe));
-  return lists.flat();
+  const all = await Promise.all(pluginNames().map(probe));
+  return all.flatMap(({ listings }) => listings);
 }
 
 /**
@@ -105,7 +98,7 @@ export async function listDevices(): Promise<readonly Listing[]> {
 export async function* preferredDevices(): AsyncGenerator<string> {
   const later: string[] = [];
   for (const name of pluginNames()) {
-    for (const listing of await probe(name)) {
+    for (const listing of (await probe(name)).listings) {
       if (!('found' in listing)) continue;
       if (listing.evidence === 'hardware') yield listing.found.id;
       else later.push(listing.found.id);
@@ -114,18 +107,27 @@ export async function* preferredDevices(): AsyncGenerator<string> {
   yield* later;
 }
 
-async function probe(name: string): Promise<readonly Listing[]> {
+/** What a plug-in found; another may have its name by now. */
+interface Probed {
+  /** Absent where it cannot be loaded. */
+  readonly plugin?: DevicePlugin;
+  readonly listings: readonly Listing[];
+}
+
+async function probe(name: string): Promise<Probed> {
   try {
-    const entries = await (await pluginOf(name)).probe();
-    return entries.map((entry) =>
-      'reason' in entry
-        ? { plugin: name, evidence: 'none', absent: entry }
-        : { plugin: name, evidence: evidenceOf(entry), found: entry },
+    const plugin = await pluginOf(name);
+    const listings = (await plugin.probe()).map(
+      (entry): Listing =>
+        'reason' in entry
+          ? { plugin: name, evidence: 'none', absent: entry }
+          : { plugin: name, evidence: evidenceOf(entry), found: entry },
     );
+    return { plugin, listings };
   } catch (error) {
     const reason = isFailure(error) ? error.what : String(error);
     const absent = { id: name, reason, fix: 'report it to the maker of the plug-in' };
-    return [{ plugin: name, evidence: 'none', absent }];
+    return { listings: [{ plugin: name, evidence: 'none', absent }] };
   }
 }
 
@@ -138,25 +140,28 @@ export async function openDevice(id: string): Promise<OpenDevice> {
   if (shared !== undefined) return shared;
   const isWanted = (name: string, plugin: string): boolean =>
     name === id || plugin === id || name.split(/[:/]/)[0] === id;
-  const chosen = (list: readonly Listing[]): FoundListing | undefined => {
-    for (const listing of list) {
-      if (!('found' in listing)) continue;
-      if (isWanted(listing.found.id, listing.plugin)) return listing;
-      const { found } = listing;
-      const row = loaded(listing.plugin).targets.find((target) => target.id === id);
+  const chosen = ({ plugin, listings }: Probed): Promise<OpenDevice> | undefined => {
+    for (const listing of listings) {
+      if (!('found' in listing) || plugin === undefined) continue;
+      const { found, evidence } = listing;
+      if (isWanted(found.id, plugin.name)) return openFound(plugin, found, evidence);
+      const row = plugin.targets.find((target) => target.id === id);
       // A row says what kernels may use; how many of them run at a time the machine says.
       const target = row === undefined ? undefined : { ...row, cores: found.target.cores };
-      if (target !== undefined) return { ...listing, found: { ...found, id, target } };
+      if (target !== undefined) return openFound(plugin, { ...found, id, target }, evidence);
     }
     return undefined;
   };
   // A probe may start a compiler or a driver: the family that the id names comes first.
   const family = id.split(/[:/]/)[0] as string;
   const likely = known.has(family) ? chosen(await probe(family)) : undefined;
-  if (likely !== undefined) return openFound(likely);
-  const listings = await listDevices();
-  const other = chosen(listings);
-  if (other !== undefined) return openFound(other);
+  if (likely !== undefined) return likely;
+  const all = await Promise.all(pluginNames().map(probe));
+  for (const probed of all) {
+    const other = chosen(probed);
+    if (other !== undefined) return other;
+  }
+  const listings = all.flatMap((probed) => probed.listings);
   const missing = listings.find(
     (listing) => 'absent' in listing && isWanted(listing.absent.id, listing.plugin),
   );
@@ -165,29 +170,28 @@ export async function openDevice(id: string): Promise<OpenDevice> {
   throw failure('OC-DEVICE-06', { id }, { kind: 'unavailable', retry: 'other-device', ...where });
 }
 
-/** The open device of this id, where its plug-in is still the one of its name. */
-function sharedDevice(id: string): Promise<OpenDevice> | undefined {
-  const shared = open.get(id);
-  if (shared === undefined || known.get(shared.plugin.name) === shared.plugin)
-    return shared?.opening;
-  open.delete(id);
-  replaced.add(shared.opening);
-  return undefined;
-}
+/** The open device of this id of a plug-in that is still the one of its name. */
+const sharedDevice = (id: string): Promise<OpenDevice> | undefined =>
+  plugins()
+    .map((plugin) => open.get(plugin)?.get(id))
+    .find((opening) => opening !== undefined);
 
-async function openFound({ plugin: name, found, evidence }: FoundListing): Promise<OpenDevice> {
+async function openFound(
+  plugin: DevicePlugin,
+  found: Found,
+  evidence: Evidence,
+): Promise<OpenDevice> {
   const { id, target } = found;
-  const shared = sharedDevice(id);
+  const devices = open.get(plugin) ?? new Map<string, Promise<OpenDevice>>();
+  const shared = devices.get(id);
   if (shared !== undefined) return shared;
-  const plugin = loaded(name);
   const opening = (closing.get(id) ?? Promise.resolve())
     .then(() => plugin.open(id))
     .then((device): OpenDevice => ({ id, plugin, found, target, evidence, device }));
   const forget = (): void => {
-    if (open.get(id)?.opening === opening) open.delete(id);
-    replaced.delete(opening);
+    if (devices.get(id) === opening) devices.delete(id);
   };
-  open.set(id, { plugin, opening });
+  open.set(plugin, devices.set(id, opening));
   opening.then(({ device }) => {
     void device.lost.then(({ retry }) => {
       forget();
@@ -208,10 +212,9 @@ function giveBack(id: string, device: Device): void {
 
 /** Closes every open device. */
 export async function closeDevices(): Promise<void> {
-  const all = [...[...open.values()].map(({ opening }) => opening), ...replaced];
+  const all = [...open.values()].flatMap((devices) => [...devices.values()]);
   const devices = await Promise.allSettled(all);
   open.clear();
-  replaced.clear();
   for (const result of devices) {
     if (result.status === 'fulfilled') await result.value.device.close();
   }
