@@ -64,7 +64,9 @@ describe.each(['native/avx512', 'native/avx2'])('streaming stores on %s', (row) 
         const built = make(fixed);
         const target = { ...opened.target, streamBytes: 2 ** 12 };
         const program = compile(built, target, plugin.language);
-        expect(program.source?.text).toContain('stream_f32x');
+        // Where a vector is a line, rows as short as that are written as they are.
+        const streams = row === 'native/avx2' || name !== 'short turned rows';
+        expect(program.source?.text.includes('stream_f32x')).toBe(streams);
         const executable = await load(program, opened);
         for (const offset of [0, 1, 4, 12]) {
           const input = numbers(shape, offset);
