@@ -150,6 +150,24 @@ describe.each([1, 3])('by %i threads', (threads) => {
 });
 
 describe('an array of the host', () => {
+  it('that is given for two results holds the last one', async () => {
+    const plugin = wasmDevice({ threads: 1 });
+    const [found] = await plugin.probe();
+    const { target } = found as { target: core.Target };
+    const device = await plugin.open('wasm');
+    const size = 100_000;
+    const x = f32('x', size);
+    const graph = core.graphOf([x], [core.cumulate('sum', x, 0), core.add(x, 1)]);
+    const program = compile(graph, target, plugin.language);
+    const executable = await load(program, { id: 'wasm', device, plugin, target } as never);
+    const ones = hostTensor('f32', [size], new Float32Array(size).fill(1));
+    const into = hostTensor('f32', [size], new Float32Array(size));
+    await executable.run([ones], { into: [into, into] });
+    expect((into.data as Float32Array).every((value) => value === 2)).toBe(true);
+    await executable.dispose();
+    await device.close();
+  });
+
   it('is refused where a kernel has no window of it, and everywhere else', async () => {
     const device = await wasmDevice({ threads: 1 }).open('wasm');
     const memory = device.lend?.(new Uint8Array(4096)) as { bytes: number };

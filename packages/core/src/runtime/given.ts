@@ -57,7 +57,11 @@ export function wrapArrays(
   const taken = inputs.flatMap(bytesIn);
   const byId = new Map(procedure.buffers.map((buffer) => [buffer.id, buffer]));
   for (const [i, id] of ownResults(procedure).entries()) {
-    if (id === undefined || !arrays.takes(id)) continue;
+    if (id === undefined || !arrays.takes(id)) {
+      // It is written in the end: none that is written before may lie there.
+      taken.push(...bytesIn(into[i]));
+      continue;
+    }
     const tensor =
       into[i] ??
       newTensor(arrays, procedure.results[i], byId.get(id), environment, freeBytes - newBytes);
