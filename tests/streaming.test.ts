@@ -66,7 +66,7 @@ describe.each(['native/avx512', 'native/avx2'])('streaming stores on %s', (row) 
         const program = compile(built, target, plugin.language);
         // Where a vector is a line, rows as short as that are written as they are.
         const streams = row === 'native/avx2' || name !== 'short turned rows';
-        expect(program.source?.text.includes('stream_f32x')).toBe(streams);
+        expect((program.source?.text ?? '').includes('stream_f32x')).toBe(streams);
         const executable = await load(program, opened);
         for (const offset of [0, 1, 4, 12]) {
           const input = numbers(shape, offset);
