@@ -150,6 +150,25 @@ describe.each([1, 3])('by %i threads', (threads) => {
 });
 
 describe('an array of the host', () => {
+  it('leaves no window behind: all memory is one block again', async () => {
+    const plugin = wasmDevice({ threads: 1 });
+    const [found] = await plugin.probe();
+    const { target } = found as { target: core.Target };
+    const device = await plugin.open('wasm');
+    const x = f32('x', 300, 1000);
+    const program = compile(core.graphOf([x], [core.softmax(x)]), target, plugin.language);
+    const freeBytes = async (): Promise<number> => (await device.status?.())?.freeBytes ?? 0;
+    const before = await freeBytes();
+    const executable = await load(program, { id: 'wasm', device, plugin, target } as never);
+    const tensor = random(7, [300, 1000]);
+    await executable.run([tensor]);
+    const cut = { signal: AbortSignal.abort() };
+    await expect(executable.run([tensor], cut)).rejects.toThrow('OC-DEVICE-05');
+    await executable.dispose();
+    expect(before - (await freeBytes())).toBeLessThan(2 ** 16);
+    await device.close();
+  });
+
   it('that is given for two results holds the last one', async () => {
     const plugin = wasmDevice({ threads: 1 });
     const [found] = await plugin.probe();

@@ -74,8 +74,7 @@ export class WasmDevice implements Device {
     const blocks = { buffers: bufferBlock, sizes: sizesBlock };
     this.pool = isShared ? new Pool(this.linear.memory, host, threads, blocks, wide) : undefined;
     const scratch = new Block(this.linear);
-    const windows = new Block(this.linear);
-    this.around = { linear: this.linear, pool: this.pool, scratch, windows };
+    this.around = { linear: this.linear, pool: this.pool, scratch };
   }
 
   async allocate(bytes: number): Promise<Memory> {

@@ -40,8 +40,6 @@ export interface Surroundings {
   readonly pool: Pool | undefined;
   /** For the kernel's own use. */
   readonly scratch: Block;
-  /** For parts of the host's arrays. */
-  readonly windows: Block;
 }
 
 /** A kernel with its arguments where it reads them. */
@@ -121,17 +119,21 @@ function* throughWindows(
   const tasks = tasksOf(command);
   const prepared = prepare(around, command, 1);
   const count = tasksOfWindow(arrays, tasks);
-  const windows = new Windows(around, command, arrays, count);
+  const windows = new Windows(around.linear, command, arrays, count);
   const microseconds = (command.microseconds * count) / tasks;
-  for (let begin = 0; begin < tasks; begin += count) {
-    const end = Math.min(begin + count, tasks);
-    windows.take(begin, end);
-    yield* alone(prepared, { begin, end, microseconds }, check);
-    windows.give(begin, end);
-    if (end < tasks) {
-      yield;
-      check();
+  try {
+    for (let begin = 0; begin < tasks; begin += count) {
+      const end = Math.min(begin + count, tasks);
+      windows.take(begin, end);
+      yield* alone(prepared, { begin, end, microseconds }, check);
+      windows.give(begin, end);
+      if (end < tasks) {
+        yield;
+        check();
+      }
     }
+  } finally {
+    windows.release();
   }
 }
 

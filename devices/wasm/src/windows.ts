@@ -5,7 +5,7 @@
 import type { MemoryArgument } from '@open-claw/core/device/contract';
 import { failure } from '@open-claw/core/device/contract';
 import type { Launch } from './commands.js';
-import { type Block, bufferBlock, type LinearMemory } from './memory.js';
+import { bufferBlock, type LinearMemory, type WasmMemory } from './memory.js';
 
 /** Bytes in windows at a time, of all arrays together: the second cache holds them. */
 const windowBytes = 2 ** 19;
@@ -41,16 +41,18 @@ export function tasksOfWindow(arrays: readonly HostArray[], tasks: number): numb
   return Math.min(tasks, Math.max(1, Math.floor(windowBytes / each)));
 }
 
-/** Where the windows of so many tasks lie. */
+/** Where the windows of so many tasks lie, in memory that is theirs until they are released. */
 export class Windows {
   private readonly linear: LinearMemory;
   private readonly arrays: readonly HostArray[];
+  private readonly block: WasmMemory;
   private readonly places: readonly number[];
   /** Of all buffers; those of the arrays' are other ones for each part of the tasks. */
   private readonly addresses: number[];
 
+  /** Throws OC-DEVICE-01. */
   constructor(
-    { linear, windows }: { readonly linear: LinearMemory; readonly windows: Block },
+    linear: LinearMemory,
     { buffers }: Launch,
     arrays: readonly HostArray[],
     tasks: number,
@@ -63,12 +65,15 @@ export class Windows {
       bytes += Math.ceil((window * tasks) / windowAlignment) * windowAlignment;
       return offset;
     });
-    const start = windows.reach(bytes);
-    this.places = offsets.map((offset) => start + offset);
     const isArray = (buffer: number): boolean => arrays.some((each) => each.buffer === buffer);
     this.addresses = buffers.map((argument, buffer) =>
       isArray(buffer) ? 0 : linear.locateArgument(argument),
     );
+    const found = linear.allocate(bytes);
+    if (found === undefined) throw linear.outOfMemory(bytes);
+    this.block = found.handle;
+    const start = linear.locate(this.block, 0, bytes);
+    this.places = offsets.map((offset) => start + offset);
   }
 
   /** Before tasks run: what they read, where they look for it. */
@@ -90,5 +95,10 @@ export class Windows {
       const part = array.subarray(begin * window, end * window);
       part.set(this.linear.at(this.places[i] as number, part.byteLength));
     });
+  }
+
+  /** A block that stayed would lie amid the memory of programs that come later. */
+  release(): void {
+    this.linear.release(this.block);
   }
 }
