@@ -2,6 +2,7 @@
  * What launches have taken so far, beside what the compiler estimated: a list of commands that has
  * been seen to be short runs on the caller's thread.
  */
+
 /** How a kernel keeps to its estimates, once it has run. */
 export interface Pace {
   /** Measured over estimated time. */

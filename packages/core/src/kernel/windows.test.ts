@@ -4,6 +4,7 @@ import {
   type Expression,
   floorDivide,
   minimum,
+  modulo,
   multiply,
   variable,
 } from '../base/expression.js';
@@ -83,6 +84,19 @@ describe('windows', () => {
     expect(windowsOf(program(at, at, rounds(whole)))).toEqual([128, 64]);
     // The last tile may reach beyond the end.
     expect(windowsOf(program(at, at, rounds(add(full, -3))))).toEqual([0, 0]);
+  });
+
+  it('hold the greatest of a power, not of its base', () => {
+    const at = { address: multiply(g, 8) };
+    const squares = (window: number) => {
+      const rest = modulo(i, 4);
+      const address = add(multiply(g, window), multiply(rest, rest));
+      return windowsOf(program({ address, strides: [0] }, at, loop('i', 0, 8, 1)));
+    };
+    expect([squares(8), squares(10)]).toEqual([
+      [0, 16],
+      [40, 16],
+    ]);
   });
 
   it('hold rows of a length that is not known', () => {

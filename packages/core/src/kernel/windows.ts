@@ -242,14 +242,11 @@ class Proof {
   private operation(e: Expression, isOf: (name: string) => boolean): Found | undefined {
     const found = termsOf(e).flatMap((term): Found[] => {
       const { atoms, coefficient } = term;
-      const atom = atoms.find((each) => each.kind !== 'variable');
-      if (atom === undefined) return [];
-      const others = fromTerm(
-        makeTerm(
-          1,
-          atoms.filter((each) => each !== atom),
-        ),
-      );
+      const at = atoms.findIndex(({ kind }) => kind !== 'variable');
+      const atom = atoms[at];
+      if (atom === undefined || atom.kind === 'variable') return [];
+      // Of a power one factor is taken.
+      const others = fromTerm(makeTerm(1, atoms.toSpliced(at, 1)));
       const names = [...variablesOf(atom.left).keys(), ...variablesOf(atom.right).keys()];
       if (!names.some(isOf) || !provablyAtLeast(others, 0)) return [];
       return [{ operation: atom, coefficient, others, rest: subtract(e, fromTerm(term)) }];
