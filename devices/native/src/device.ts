@@ -226,6 +226,7 @@ export class NativeDevice implements Device {
     const { runtime, threads } = this.options;
     const { addressOf } = this.handles;
     const code = callNow(own, places, data, { runtime, threads, stop: neverStopped, addressOf });
+    if (code === 0) learnPace(own.packed, own.times);
     if (code === 0) return true;
     const error = reasonOf(code % 8, Math.floor(code / 8), {});
     this.spoil(own.list, error);

@@ -61,6 +61,9 @@ export class WasmDevice implements Device {
    * `targets` names the rows whose binaries this engine runs; with `threads` above 1 the host
    * starts workers; `wide` where the rows have addresses of 64 bits.
    */
+  /** Absent where workers share the memory: engines copy into it too slowly for it to pay. */
+  readonly lend?: (bytes: Uint8Array) => Memory;
+
   constructor(
     memoryBytes: number,
     targets: readonly string[],
@@ -75,6 +78,11 @@ export class WasmDevice implements Device {
     this.pool = isShared ? new Pool(this.linear.memory, host, threads, blocks, wide) : undefined;
     const scratch = new Block(this.linear);
     this.around = { linear: this.linear, pool: this.pool, scratch };
+    if (this.pool !== undefined) return;
+    this.lend = (bytes) => {
+      this.checkOpen();
+      return new WasmMemory(this.linear, bytes.byteLength, bytes);
+    };
   }
 
   async allocate(bytes: number): Promise<Memory> {
@@ -109,13 +117,6 @@ export class WasmDevice implements Device {
   async read(from: Memory, offset: number, into: Uint8Array): Promise<void> {
     this.checkOpen();
     await this.enqueue(this.readJob(from, offset, into), into.byteLength);
-  }
-
-  /** Nothing where workers share the memory: engines copy into it too slowly for it to pay. */
-  lend(bytes: Uint8Array): Memory | undefined {
-    this.checkOpen();
-    if (this.pool !== undefined) return undefined;
-    return new WasmMemory(this.linear, bytes.byteLength, bytes);
   }
 
   async load(binary: Binary): Promise<Module> {

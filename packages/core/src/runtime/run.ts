@@ -258,7 +258,7 @@ class DeviceExecutable implements LoadedExecutable {
     } catch (error) {
       await session.recover();
       // What was partly written to the caller's arrays must not be taken for a result.
-      for (const tensor of touched) tensorBytes(tensor).fill(0);
+      clear(touched);
       throw error;
     } finally {
       if (!isWhole) this.arrays?.end(isWhole);
@@ -274,7 +274,7 @@ class DeviceExecutable implements LoadedExecutable {
       return await repeat.run();
     } catch (error) {
       await session.recover();
-      for (const tensor of into) tensorBytes(tensor).fill(0);
+      clear(into);
       this.forgetRepeat();
       this.arrays?.end(false);
       throw error;
@@ -319,6 +319,11 @@ class DeviceExecutable implements LoadedExecutable {
     await this.session.read(parts);
     return tensors;
   }
+}
+
+/** Zeroes arrays; one that was transferred meanwhile has no bytes left. */
+function clear(tensors: readonly HostTensor[]): void {
+  for (const tensor of tensors) if (tensor.data.length > 0) tensorBytes(tensor).fill(0);
 }
 
 const printTime = ({ operator, entry, milliseconds }: StepTime): string =>

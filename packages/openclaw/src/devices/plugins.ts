@@ -12,7 +12,7 @@ export interface DeviceOptions {
   readonly device?: string;
   /** A plug-in, or the path or package name of a module that exports `plugin`. */
   readonly plugin?: DevicePlugin | string | readonly (DevicePlugin | string)[];
-  /** Threads of the devices that run on the CPU; where absent, as before, at first all cores. */
+  /** Threads of the devices that run on the CPU; absent: as in the call before, else all cores. */
   readonly threads?: number;
 }
 
@@ -73,8 +73,8 @@ async function useNative(threads: number | undefined): Promise<void> {
   if (isKnown('native') && threads === undefined) return;
   try {
     const { nativeDevice, plugin } = await import('@open-claw/device-native');
-    const make = (count: number) => (): DevicePlugin => nativeDevice({ threads: count });
-    use(threads === undefined ? plugin : pluginFor('native', threads, make(threads)));
+    if (threads === undefined) use(plugin);
+    else use(pluginFor('native', threads, () => nativeDevice({ threads })));
     addresses.set('native', () => import.meta.resolve('@open-claw/device-native'));
   } catch (error) {
     const fix = 'npm install @open-claw/device-native';
