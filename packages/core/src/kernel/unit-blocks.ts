@@ -58,8 +58,9 @@ const mostPassingBytes = 4096;
 const leastBlockBytes = 1024;
 /** Bytes of an operand's tiles that stay in the first cache while the other passes by. */
 const firstBudget = 32 * 1024;
-/** Bytes of panels that stay in the second cache. */
-const panelBudget = 1024 * 1024;
+/** Bytes of panels that stay in the second cache beside such a block, for the same. */
+const panelBudget = 512 * 1024;
+const passingPanelBudget = 1024 * 1024;
 /** Rows over which a panel lasts long enough for asking for the next one by and by. */
 const leastRows = 96;
 /** Columns of a task: a block of sums is read and written once per block of the depth. */
@@ -135,7 +136,7 @@ function walkOf(
   const tileBytes = unit.n * unit.k * bytesOf(unit.left) * parts;
   const panelBytes = columnTiles * tileBytes;
   const allPanels = panelBytes * length * taskPanels;
-  const panelsInside = allPanels <= panelBudget;
+  const panelsInside = allPanels <= (products > 1 ? panelBudget : passingPanelBudget);
   const asksAhead = !panelsInside && taskRows >= leastRows;
   // Where each tile is multiplied often, the second cache gives enough.
   if (products > 1) return { panelsInside, asksAhead, passesBy: false, chunkSteps: blockSteps };
