@@ -6,6 +6,7 @@ import { expect, it } from 'vitest';
 
 const plugin = nativeDevice();
 const [found] = await plugin.probe();
+if (found !== undefined && 'reason' in found) console.warn(`skipped: ${found.reason}`);
 
 it.skipIf(found === undefined || 'reason' in found)(
   'a run that is ended names its own reason, not the array that was transferred',

@@ -1,3 +1,8 @@
+/**
+ * The contraction on a matrix unit: a task packs blocks of its rows into memory of its own, walks
+ * the right operand's panels over them (unit-walk.ts), and takes the plain code where the range of
+ * what was packed says that the unit would not be right.
+ */
 import {
   add,
   ceilDivide,
@@ -123,7 +128,8 @@ class UnitWriter {
 
   /**
    * Packs and multiplies block by block. Where panels walk inside, rows are packed as they are
-   * needed, group by group.
+   * needed, group by group: what is stored before a later group does not fit, plain code writes
+   * again, since a contraction's output is never an operand's memory.
    */
   private eachBlock(pack: (block: UnitBlock) => Value | undefined, task: Task): void {
     const { b, choice, sizes, walk } = this;

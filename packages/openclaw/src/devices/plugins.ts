@@ -58,14 +58,11 @@ function pluginFor(name: string, threads: number, make: () => DevicePlugin): Dev
 
 function useWasm(threads: number | undefined): void {
   if (isKnown('wasm') && threads === undefined) return;
-  const known = made.get(`wasm ${threads}`);
-  if (known === undefined) {
-    useLater('wasm', async () => {
-      const { wasmDevice, plugin } = await import('@open-claw/device-wasm');
-      if (threads === undefined) return plugin;
-      return pluginFor('wasm', threads, () => wasmDevice({ threads }));
-    });
-  } else use(known);
+  useLater('wasm', async () => {
+    const { wasmDevice, plugin } = await import('@open-claw/device-wasm');
+    if (threads === undefined) return plugin;
+    return pluginFor('wasm', threads, () => wasmDevice({ threads }));
+  });
 }
 
 /** The CPU device is optional: its package needs a prebuilt library for the platform. */
