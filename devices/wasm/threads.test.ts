@@ -1,7 +1,7 @@
 /** Workers: they take tasks, their errors are told, they end with the device. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Binary, Command, Device, TileProgram } from '@open-claw/core/device';
+import type { Binary, Command, Device, Memory, TileProgram } from '@open-claw/core/device';
 import { wasmLanguage } from '@open-claw/core/device';
 import { describe, expect, it } from 'vitest';
 import { moduleOf, withSharedMemory } from './src/compile.js';
@@ -184,6 +184,31 @@ describe('a device with threads', () => {
     await expect(launch(three, 'wild')).rejects.toThrow('out of bounds');
     expect(await launch(three, 'double')).toEqual(expected);
     await Promise.all([one.close(), three.close()]);
+  });
+
+  it('runs through windows of arrays of the host, and names what trapped there', async () => {
+    const device = await open(3);
+    const module = await device.load(binary);
+    const bytes = 4 * tasks;
+    const from = Float32Array.from({ length: tasks }, (_, i) => i);
+    const to = new Float32Array(tasks);
+    const lend = (array: Float32Array) => device.lend?.(new Uint8Array(array.buffer)) as Memory;
+    const run = async (entry: string): Promise<void> => {
+      const buffers = [
+        { memory: lend(from), offset: 0, bytes, access: 'read' as const },
+        { memory: lend(to), offset: 0, bytes, access: 'write' as const },
+      ];
+      const rest = { buffers, sizes: [], windows: [4, 4], microseconds: 1e6 };
+      device.submit([{ kind: 'launch', module, entry, grid: [tasks], ...rest }]);
+      await device.sync();
+    };
+    for (let round = 0; round < 3; round++) {
+      to.fill(-1);
+      await run('double');
+      expect(to).toEqual(from.map((x) => 2 * x));
+      await expect(run('wild')).rejects.toThrow('out of bounds');
+    }
+    await device.close();
   });
 
   it('says how many threads it has, and takes what has no workers', async () => {

@@ -16,6 +16,7 @@ import type {
 import { failure, internal, isFailure, refused } from '@open-claw/core/device/contract';
 import { consumed, estimate, WasmRecording, written } from './commands.js';
 import { moduleOf } from './compile.js';
+import { copyBytes } from './copy.js';
 import { type Check, launch, launchNow, type Surroundings } from './launch.js';
 import {
   Block,
@@ -61,9 +62,6 @@ export class WasmDevice implements Device {
    * `targets` names the rows whose binaries this engine runs; with `threads` above 1 the host
    * starts workers; `wide` where the rows have addresses of 64 bits.
    */
-  /** Absent where workers share the memory: engines copy into it too slowly for it to pay. */
-  readonly lend?: (bytes: Uint8Array) => Memory;
-
   constructor(
     memoryBytes: number,
     targets: readonly string[],
@@ -78,11 +76,11 @@ export class WasmDevice implements Device {
     this.pool = isShared ? new Pool(this.linear.memory, host, threads, blocks, wide) : undefined;
     const scratch = new Block(this.linear);
     this.around = { linear: this.linear, pool: this.pool, scratch };
-    if (this.pool !== undefined) return;
-    this.lend = (bytes) => {
-      this.checkOpen();
-      return new WasmMemory(this.linear, bytes.byteLength, bytes);
-    };
+  }
+
+  lend(bytes: Uint8Array): Memory {
+    this.checkOpen();
+    return new WasmMemory(this.linear, bytes.byteLength, bytes);
   }
 
   async allocate(bytes: number): Promise<Memory> {
@@ -194,7 +192,7 @@ export class WasmDevice implements Device {
       if (array.byteLength !== place.bytes) throw internal('data of another length than its place');
       const start = this.linear.locateArgument(place);
       if (wanted === 'read') this.linear.put(start, array);
-      else array.set(this.linear.at(start, place.bytes));
+      else copyBytes(array, 0, this.linear.at(start, place.bytes));
     }
   }
 
@@ -281,7 +279,7 @@ export class WasmDevice implements Device {
     for (let at = 0; at < bytes; at += copySlice) {
       if (at > 0) yield;
       const end = Math.min(at + copySlice, bytes);
-      into.set(this.linear.at(start + at, end - at), at);
+      copyBytes(into, at, this.linear.at(start + at, end - at));
     }
   }
 
@@ -291,7 +289,7 @@ export class WasmDevice implements Device {
     for (let at = 0; at < bytes; at += block.length) {
       if (at > 0 && at % copySlice === 0) yield;
       const part = block.subarray(0, bytes - at);
-      this.linear.at(start + at, part.length).set(part);
+      this.linear.put(start + at, part);
     }
   }
 

@@ -12,9 +12,9 @@ import {
   sizesBlock,
   type WasmModule,
 } from './memory.js';
-import type { Pool } from './pool.js';
+import { mostSlots, type Pool, type Ring } from './pool.js';
 import type { Job } from './queue.js';
-import { type HostArray, hostArrays, tasksOfWindow, Windows } from './windows.js';
+import { type HostArray, hostArrays, tasksOfSlot, Windows } from './windows.js';
 
 export const maxBindings = 1024;
 const maxSizes = 4096;
@@ -28,6 +28,8 @@ const sharedMicroseconds = 60;
 /** What one range of tasks of a worker takes at least, and how many ranges there are per thread. */
 const chunkMicroseconds = 20;
 const chunksPerThread = 8;
+/** Windows that are filled, run or emptied at a time, per thread. */
+const slotsPerThread = 2;
 const scratchAlignment = 64;
 
 /** Runs between slices: throws where the work shall end. */
@@ -109,41 +111,135 @@ export function* launch(around: Surroundings, command: Launch, check: Check): Jo
   else yield* alone(prepared, { begin: 0, end, microseconds }, check);
 }
 
-/** Where arrays of the host are lent, the calling thread is the only one. */
+/** How many tasks have their windows in a slot, and how many slots there are. */
+function slotsOf(
+  pool: Pool | undefined,
+  command: Launch,
+  arrays: readonly HostArray[],
+): { readonly count: number; readonly slots: number } {
+  const tasks = tasksOf(command);
+  if (pool === undefined || command.microseconds < sharedMicroseconds) {
+    return { count: tasksOfSlot(arrays, tasks, 1), slots: 1 };
+  }
+  const even = Math.ceil(tasks / (pool.threads * chunksPerThread));
+  const count = Math.min(even, tasksOfSlot(arrays, tasks, slotsPerThread));
+  const most = Math.min(mostSlots, pool.threads * slotsPerThread);
+  return { count, slots: Math.min(most, Math.ceil(tasks / count)) };
+}
+
+/** Arrays of the host are copied by the calling thread alone. */
 function* throughWindows(
   around: Surroundings,
   command: Launch,
   arrays: readonly HostArray[],
   check: Check,
 ): Job {
+  const { pool, linear } = around;
   const tasks = tasksOf(command);
-  const prepared = prepare(around, command, 1);
-  const count = tasksOfWindow(arrays, tasks);
-  const windows = new Windows(around.linear, command, arrays, count);
-  const microseconds = (command.microseconds * count) / tasks;
-  try {
-    for (let begin = 0; begin < tasks; begin += count) {
+  const { count, slots } = slotsOf(pool, command, arrays);
+  const threads = slots > 1 && pool !== undefined ? pool.threads : 1;
+  const prepared = prepare(around, command, threads);
+  const { module, scratch, scratchBytes } = prepared;
+  const windows = new Windows(linear, command, arrays, count, slots);
+  const parts = {
+    windows,
+    chunks: Math.ceil(tasks / count),
+    part(chunk: number): Part {
+      const begin = chunk * count;
       const end = Math.min(begin + count, tasks);
-      windows.take(begin, end);
-      yield* alone(prepared, { begin, end, microseconds }, check);
-      windows.give(begin, end);
-      if (end < tasks) {
-        yield;
-        check();
-      }
+      const microseconds = (command.microseconds * (end - begin)) / tasks;
+      return { slot: chunk % slots, begin, end, microseconds };
+    },
+    run(each: Part): Job {
+      return alone(prepared, each, check, windows.argumentsOf(each.slot));
+    },
+  };
+  try {
+    if (threads === 1 || pool === undefined) {
+      yield* inTurn(parts, check);
+      return;
+    }
+    const ring = { slots, arguments: windows.argumentsOf(0), stride: windows.stride };
+    open(pool, module, command.entry, { scratch, scratchBytes, chunk: count, tasks, ring });
+    try {
+      yield* inRing(pool, slots, parts, check);
+    } finally {
+      yield* pool.close();
     }
   } finally {
     windows.release();
   }
 }
 
-function* alone({ run, scratch }: Prepared, range: Range, check: Check): Job {
+/** Tasks with their windows in a slot. */
+interface Part extends Range {
+  readonly slot: number;
+}
+
+interface Parts {
+  readonly windows: Windows;
+  readonly chunks: number;
+  readonly part: (chunk: number) => Part;
+  readonly run: (part: Part) => Job;
+}
+
+function* inTurn({ windows, chunks, part, run }: Parts, check: Check): Job {
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    if (chunk > 0) {
+      yield;
+      check();
+    }
+    const each = part(chunk);
+    windows.take(each.slot, each.begin, each.end);
+    yield* run(each);
+    windows.give(each.slot, each.begin, each.end);
+  }
+}
+
+/** Fills slots for workers, and empties them in order; runs a chunk where it would wait. */
+function* inRing(
+  pool: Pool,
+  slots: number,
+  { windows, chunks, part, run }: Parts,
+  check: Check,
+): Job {
+  let filled = 0;
+  for (let emptied = 0; emptied < chunks; ) {
+    if (filled < chunks && filled - emptied < slots) {
+      const { slot, begin, end } = part(filled);
+      windows.take(slot, begin, end);
+      filled += 1;
+      pool.fill();
+    } else if (pool.isDone(emptied, slots)) {
+      const { slot, begin, end } = part(emptied);
+      windows.give(slot, begin, end);
+      emptied += 1;
+    } else {
+      const chunk = pool.takeFilled();
+      if (chunk !== undefined) {
+        yield* run(part(chunk));
+        pool.finish(chunk, slots);
+      } else if (!pool.await(emptied, slots)) {
+        return;
+      }
+    }
+    yield;
+    check();
+  }
+}
+
+function* alone(
+  { run, scratch }: Prepared,
+  range: Range,
+  check: Check,
+  at: number = bufferBlock,
+): Job {
   const { end } = range;
   let slice = firstSlice(end - range.begin, range.microseconds);
   for (let begin = range.begin; begin < end; ) {
     const next = Math.min(begin + slice, end);
     const before = performance.now();
-    run(bufferBlock, sizesBlock, scratch, BigInt(begin), BigInt(next));
+    run(at, sizesBlock, scratch, BigInt(begin), BigInt(next));
     slice = nextSlice(next - begin, performance.now() - before);
     begin = next;
     if (begin < end) {
@@ -196,6 +292,7 @@ function open(
     readonly scratchBytes: number;
     readonly chunk: number;
     readonly tasks: number;
+    readonly ring?: Ring;
   },
 ): void {
   if (place?.code.address === undefined) {

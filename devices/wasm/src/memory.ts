@@ -1,6 +1,7 @@
 /** The linear memory of an open device and the handles into it. */
 import type { Entry, Memory, MemoryArgument, Module } from '@open-claw/core/device/contract';
 import { failure } from '@open-claw/core/device/contract';
+import { copyBytes } from './copy.js';
 import { Heap } from './heap.js';
 import type { Poison } from './poison.js';
 import { grow, pageBytes, wideMemory, widthOfEngine } from './wide.js';
@@ -147,8 +148,8 @@ export class LinearMemory {
 
   /** Writes bytes at an address. */
   put(address: number, bytes: Uint8Array): void {
-    if (this.isWide) this.at(address, bytes.byteLength).set(bytes);
-    else this.all.set(bytes, address);
+    if (this.isWide) copyBytes(this.at(address, bytes.byteLength), 0, bytes);
+    else copyBytes(this.all, address, bytes);
   }
 
   /** Moves bytes within the memory, as if through another. */

@@ -17,14 +17,23 @@ const words: Words = {
   entry: 7,
   scratchBytes: 8,
   chunk: 9,
+  slots: 10,
+  blocks: 11,
+  filled: 12,
+  taken: 13,
   next: 8,
   end: 9,
   moduleAddress: 10,
   scratch: 11,
+  arguments: 12,
+  stride: 13,
   text: 128,
   textBytes: 896,
+  done: 256,
 };
-const sharedBytes = 1024;
+/** Blocks of tasks that have a place at a time. */
+export const mostSlots = 64;
+const sharedBytes = 4 * (words.done + mostSlots);
 
 /** About 50 microseconds of looking, which is what waking a worker up costs. */
 const spins = 2000;
@@ -43,6 +52,16 @@ export interface SharedLaunch {
   readonly scratchBytes: number;
   readonly chunk: number;
   readonly tasks: number;
+  /** Where chunks of tasks are opened one after the other, each with arguments of its own. */
+  readonly ring?: Ring;
+}
+
+/** As many chunks as there are slots have a place at a time, at most `mostSlots`. */
+export interface Ring {
+  readonly slots: number;
+  /** Address of the first slot's block of arguments, and the bytes to the next one's. */
+  readonly arguments: number;
+  readonly stride: number;
 }
 
 interface Crew {
@@ -92,6 +111,14 @@ export class Pool {
     counters[words.scratch] = BigInt(launch.scratch);
     counters[words.next] = 0n;
     counters[words.end] = BigInt(launch.tasks);
+    const { ring } = launch;
+    control[words.slots] = ring?.slots ?? 0;
+    control[words.blocks] = ring === undefined ? 0 : Math.ceil(launch.tasks / launch.chunk);
+    control[words.filled] = 0;
+    control[words.taken] = 0;
+    control.fill(0, words.done);
+    counters[words.arguments] = BigInt(ring?.arguments ?? 0);
+    counters[words.stride] = BigInt(ring?.stride ?? 0);
     Atomics.store(control, words.open, 1);
     Atomics.add(control, words.opened, 1);
     Atomics.notify(control, words.opened);
@@ -103,12 +130,59 @@ export class Pool {
     return Number(Atomics.add(counters, words.next, BigInt(count)));
   }
 
+  /** Opens the next chunk of a ring. */
+  fill(): void {
+    const { control } = this.crew as Crew;
+    Atomics.add(control, words.filled, 1);
+    Atomics.notify(control, words.filled, 1);
+  }
+
+  /** The first chunk that is open and that nobody else takes. */
+  takeFilled(): number | undefined {
+    const { control } = this.crew as Crew;
+    for (;;) {
+      const chunk = Atomics.load(control, words.taken);
+      if (chunk >= Atomics.load(control, words.filled)) return undefined;
+      if (Atomics.compareExchange(control, words.taken, chunk, chunk + 1) === chunk) return chunk;
+    }
+  }
+
+  /** What the calling thread has run is done. */
+  finish(chunk: number, slots: number): void {
+    Atomics.store((this.crew as Crew).control, words.done + (chunk % slots), chunk + 1);
+  }
+
+  /** Whether a chunk has run that has a place. */
+  isDone(chunk: number, slots: number): boolean {
+    return Atomics.load((this.crew as Crew).control, words.done + (chunk % slots)) > chunk;
+  }
+
+  /** Waits a little for a chunk that a worker runs; false where a worker failed. */
+  await(chunk: number, slots: number): boolean {
+    const crew = this.crew as Crew;
+    const { control } = crew;
+    const at = words.done + (chunk % slots);
+    const end = performance.now() + spinMilliseconds;
+    for (;;) {
+      const seen = Atomics.load(control, at);
+      if (seen > chunk) return true;
+      if (crew.broken !== undefined || Atomics.load(control, words.failed) > 0) return false;
+      if (performance.now() < end) continue;
+      if (this.host.mayWait) Atomics.wait(control, at, seen, napMilliseconds);
+      return true;
+    }
+  }
+
   /** Closes the launch and waits for its workers. Throws what one of them threw. */
   *close(): Job {
     const crew = this.crew as Crew;
     const { control, counters } = crew;
     Atomics.store(counters, words.next, counters[words.end] as bigint);
     Atomics.store(control, words.open, 0);
+    // Those who wait for another chunk see that none are left.
+    Atomics.store(control, words.taken, control[words.blocks] as number);
+    Atomics.add(control, words.filled, 1);
+    Atomics.notify(control, words.filled);
     const end = performance.now() + spinMilliseconds;
     for (;;) {
       const inside = Atomics.load(control, words.inside);

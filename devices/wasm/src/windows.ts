@@ -5,11 +5,13 @@
 import type { MemoryArgument } from '@open-claw/core/device/contract';
 import { failure } from '@open-claw/core/device/contract';
 import type { Launch } from './commands.js';
-import { bufferBlock, type LinearMemory, type WasmMemory } from './memory.js';
+import { copyBytes } from './copy.js';
+import type { LinearMemory, WasmMemory } from './memory.js';
 
-/** Bytes in windows at a time, of all arrays together: the second cache holds them. */
+/** Bytes in windows at a time per thread, of all arrays together: the second cache holds them. */
 const windowBytes = 2 ** 19;
 const windowAlignment = 64;
+const bytesOfAddress = 8;
 
 /** A buffer that is an array of the host. */
 export interface HostArray {
@@ -35,65 +37,84 @@ export function hostArrays(linear: LinearMemory, { buffers, windows }: Launch): 
   });
 }
 
-/** How many tasks have their windows in memory at a time. */
-export function tasksOfWindow(arrays: readonly HostArray[], tasks: number): number {
+/** How many tasks have their windows in one of the slots, of which each thread has so many. */
+export function tasksOfSlot(arrays: readonly HostArray[], tasks: number, slots: number): number {
   const each = arrays.reduce((sum, { window }) => sum + window, 0);
-  return Math.min(tasks, Math.max(1, Math.floor(windowBytes / each)));
+  return Math.min(tasks, Math.max(1, Math.floor(windowBytes / slots / each)));
 }
 
-/** Where the windows of so many tasks lie, in memory that is theirs until they are released. */
+const aligned = (bytes: number): number => Math.ceil(bytes / windowAlignment) * windowAlignment;
+
+/**
+ * Slots where the windows of some tasks lie, each behind the addresses of all buffers; the memory
+ * is theirs until they are released.
+ */
 export class Windows {
+  /** Bytes of a slot. */
+  readonly stride: number;
   private readonly linear: LinearMemory;
   private readonly arrays: readonly HostArray[];
   private readonly block: WasmMemory;
-  private readonly places: readonly number[];
+  private readonly start: number;
+  /** Of the arrays' windows in a slot. */
+  private readonly offsets: readonly number[];
   /** Of all buffers; those of the arrays' are other ones for each part of the tasks. */
   private readonly addresses: number[];
 
-  /** Throws OC-DEVICE-01. */
+  /** `tasks` of one slot. Throws OC-DEVICE-01. */
   constructor(
     linear: LinearMemory,
     { buffers }: Launch,
     arrays: readonly HostArray[],
     tasks: number,
+    slots: number,
   ) {
     this.linear = linear;
     this.arrays = arrays;
-    let bytes = 0;
-    const offsets = arrays.map(({ window }) => {
+    let bytes = aligned(bytesOfAddress * buffers.length);
+    this.offsets = arrays.map(({ window }) => {
       const offset = bytes;
-      bytes += Math.ceil((window * tasks) / windowAlignment) * windowAlignment;
+      bytes += aligned(window * tasks);
       return offset;
     });
+    this.stride = bytes;
     const isArray = (buffer: number): boolean => arrays.some((each) => each.buffer === buffer);
     this.addresses = buffers.map((argument, buffer) =>
       isArray(buffer) ? 0 : linear.locateArgument(argument),
     );
-    const found = linear.allocate(bytes);
-    if (found === undefined) throw linear.outOfMemory(bytes);
+    const found = linear.allocate(bytes * slots);
+    if (found === undefined) throw linear.outOfMemory(bytes * slots);
     this.block = found.handle;
-    const start = linear.locate(this.block, 0, bytes);
-    this.places = offsets.map((offset) => start + offset);
+    this.start = linear.locate(this.block, 0, bytes * slots);
+  }
+
+  /** Where kernels find the addresses of buffers. */
+  argumentsOf(slot: number): number {
+    return this.start + slot * this.stride;
   }
 
   /** Before tasks run: what they read, where they look for it. */
-  take(begin: number, end: number): void {
+  take(slot: number, begin: number, end: number): void {
     const { linear, addresses } = this;
+    const start = this.argumentsOf(slot);
     this.arrays.forEach(({ buffer, argument, array, window }, i) => {
-      const place = this.places[i] as number;
+      const place = start + (this.offsets[i] as number);
       if (argument.access !== 'write')
         linear.put(place, array.subarray(begin * window, end * window));
       addresses[buffer] = place - begin * window;
     });
-    linear.writeAddresses(bufferBlock, addresses);
+    linear.writeAddresses(start, addresses);
   }
 
   /** After they have run: what they wrote. */
-  give(begin: number, end: number): void {
+  give(slot: number, begin: number, end: number): void {
+    const start = this.argumentsOf(slot);
     this.arrays.forEach(({ argument, array, window }, i) => {
       if (argument.access === 'read') return;
-      const part = array.subarray(begin * window, end * window);
-      part.set(this.linear.at(this.places[i] as number, part.byteLength));
+      const at = begin * window;
+      const bytes = Math.min(array.byteLength, end * window) - at;
+      if (bytes <= 0) return;
+      copyBytes(array, at, this.linear.at(start + (this.offsets[i] as number), bytes));
     });
   }
 

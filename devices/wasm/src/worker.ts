@@ -29,6 +29,19 @@ export interface Words {
   /** Where the module's bytes and the scratch lie, in the linear memory. */
   readonly moduleAddress: number;
   readonly scratch: number;
+  /**
+   * Tasks in blocks that are filled one after the other: how many blocks have a place at a time (0
+   * where all tasks are open at once), how many there are, are filled, and are taken.
+   */
+  readonly slots: number;
+  readonly blocks: number;
+  readonly filled: number;
+  readonly taken: number;
+  /** Of each slot, the number after that of the block which was run there last. */
+  readonly done: number;
+  /** Where the first slot's block of arguments lies, and how far it is to the next: 64 bits. */
+  readonly arguments: number;
+  readonly stride: number;
   /** First byte, and bytes, of the error's text. */
   readonly text: number;
   readonly textBytes: number;
@@ -86,12 +99,39 @@ export function work(data: WorkerData): void {
     return known.entries[control[words.entry] as number];
   };
 
+  const takeBlocks = (slots: number, run: (at: number, block: number) => void): void => {
+    const blocks = control[words.blocks] as number;
+    const [first, stride] = [Number(tasks[words.arguments]), Number(tasks[words.stride])];
+    for (;;) {
+      const block = Atomics.load(control, words.taken);
+      if (block >= blocks) return;
+      const filled = Atomics.load(control, words.filled);
+      if (block >= filled) {
+        for (let i = 0; i < spins && Atomics.load(control, words.filled) === filled; i++);
+        Atomics.wait(control, words.filled, filled);
+      } else if (Atomics.compareExchange(control, words.taken, block, block + 1) === block) {
+        run(first + (block % slots) * stride, block);
+        Atomics.store(control, words.done + (block % slots), block + 1);
+        Atomics.notify(control, words.done + (block % slots));
+      }
+    }
+  };
+
   const takeTasks = (): void => {
     const run = entryOf();
     const scratch = Number(tasks[words.scratch]);
     const own = addressOf(scratch + thread * (control[words.scratchBytes] as number));
     const chunk = BigInt(control[words.chunk] as number);
     const end = tasks[words.end] as bigint;
+    const slots = control[words.slots] as number;
+    if (slots > 0) {
+      takeBlocks(slots, (at, block) => {
+        const first = BigInt(block) * chunk;
+        const last = first + chunk < end ? first + chunk : end;
+        run?.(addressOf(at), sizes, own, first, last);
+      });
+      return;
+    }
     for (;;) {
       const first = Atomics.add(tasks, words.next, chunk);
       if (first >= end) return;
@@ -102,6 +142,7 @@ export function work(data: WorkerData): void {
 
   const report = (error: unknown): void => {
     Atomics.store(tasks, words.next, tasks[words.end] as bigint);
+    Atomics.store(control, words.taken, control[words.blocks] as number);
     const text = new TextEncoder().encode(String(error)).subarray(0, words.textBytes);
     if (Atomics.compareExchange(control, words.failed, 0, Math.max(1, text.length)) === 0) {
       new Uint8Array(shared, words.text, text.length).set(text);
