@@ -7,12 +7,15 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #if defined(__x86_64__) && defined(__linux__)
 #include <cpuid.h>
+#endif
+#if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -214,8 +217,47 @@ static void run_chunks(struct job *job) {
   }
 }
 
-static void *work(void *unused) {
-  (void)unused;
+/*
+ * A scheduler may wake a thread where it fell asleep, on the core that its waker keeps busy,
+ * although others idle: such a worker is kept off that core until it runs. Under the mutex.
+ */
+#if defined(__linux__)
+static struct seat {
+  pid_t sleeper; /* 0: awake */
+  int core, moved;
+  cpu_set_t cores;
+} seats[MAX_THREADS];
+
+static void falls_asleep(struct seat *seat) {
+  seat->core = sched_getcpu();
+  seat->sleeper = (pid_t)syscall(SYS_gettid);
+}
+
+static void is_awake(struct seat *seat) {
+  if (seat->moved) sched_setaffinity(0, sizeof seat->cores, &seat->cores);
+  seat->sleeper = seat->moved = 0;
+}
+
+static void clear_this_core(void) {
+  const int here = sched_getcpu();
+  for (struct seat *seat = seats; seat < seats + pool.workers; seat++) {
+    cpu_set_t others;
+    if (seat->sleeper == 0 || seat->moved || seat->core != here || here < 0) continue;
+    if (sched_getaffinity(seat->sleeper, sizeof others, &others) != 0) continue;
+    seat->cores = others;
+    CPU_CLR(here, &others);
+    /* Refused where no core is left. */
+    seat->moved = sched_setaffinity(seat->sleeper, sizeof others, &others) == 0;
+  }
+}
+#else
+static char seats[MAX_THREADS];
+#define falls_asleep(seat) (void)(seat)
+#define is_awake(seat) (void)(seat)
+#define clear_this_core() (void)0
+#endif
+
+static void *work(void *seat) {
   unsigned seen = 0;
   for (;;) {
     int64_t started = claw_now();
@@ -225,7 +267,9 @@ static void *work(void *unused) {
       if (claw_now() - started < spin_nanoseconds) continue;
       pthread_mutex_lock(&pool.mutex);
       atomic_fetch_add(&pool.sleepers, 1);
+      falls_asleep(seat);
       while (atomic_load(&pool.generation) == seen) pthread_cond_wait(&pool.wake, &pool.mutex);
+      is_awake(seat);
       atomic_fetch_sub(&pool.sleepers, 1);
       pthread_mutex_unlock(&pool.mutex);
     }
@@ -246,7 +290,7 @@ EXPORT int claw_threads(int threads) {
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   while (pool.workers < threads - 1 && pool.workers < MAX_THREADS) {
     pthread_t thread;
-    if (pthread_create(&thread, &attributes, work, NULL) != 0) break;
+    if (pthread_create(&thread, &attributes, work, &seats[pool.workers]) != 0) break;
     pool.workers++;
   }
   pthread_attr_destroy(&attributes);
@@ -256,14 +300,7 @@ EXPORT int claw_threads(int threads) {
 }
 
 static void fill_job(struct job *job, const struct job *from) {
-  job->entry = from->entry;
-  job->buffers = from->buffers;
-  job->sizes = from->sizes;
-  job->tasks = from->tasks;
-  job->grain = from->grain;
-  job->scratch_bytes = from->scratch_bytes;
-  job->deadline = from->deadline;
-  job->stop = from->stop;
+  memcpy(job, from, offsetof(struct job, next));
   atomic_store(&job->next, 0);
   atomic_store(&job->reason, DONE);
 }
@@ -277,6 +314,7 @@ static int run_parallel(const struct job *wanted, int threads) {
   atomic_fetch_add(&pool.generation, 1);
   if (atomic_load(&pool.sleepers) > 0) {
     pthread_mutex_lock(&pool.mutex);
+    clear_this_core();
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.mutex);
   }
