@@ -160,8 +160,10 @@ export class WasmDevice implements Device {
     const { list, microseconds } = this.recordingOf(of);
     if (this.closed || !this.queue.isIdle || this.failed !== undefined) return false;
     if (microseconds >= inlineMicroseconds) return false;
-    const isValid = ({ memory }: MemoryArgument): boolean =>
-      this.linear.own(memory).poison.length === 0;
+    const isValid = ({ memory }: MemoryArgument): boolean => {
+      const { array, poison } = this.linear.own(memory);
+      return array === undefined && poison.length === 0;
+    };
     for (const command of list) {
       if (command.kind !== 'launch' || !command.buffers.every(isValid)) return false;
     }

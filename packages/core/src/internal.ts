@@ -16,8 +16,8 @@ export * from './graph/traverse.js';
 export * from './graph/verify.js';
 export * from './graph.js';
 export { printProgram } from './kernel/print.js';
+export type { Resident } from './runtime/pool.js';
 export {
-  type Resident,
   type ResidentOptions,
   readResident,
   releaseResident,

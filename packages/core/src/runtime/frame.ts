@@ -28,6 +28,8 @@ export interface Given {
 export interface LaunchesOnly {
   readonly commands: readonly Command[];
   readonly places: ReadonlyMap<number, MemoryArgument>;
+  /** Whether a task may fail: the status word then tells. */
+  readonly mayFail: boolean;
   isCurrent(): boolean;
 }
 
@@ -43,6 +45,7 @@ export interface Runner {
   launchesOnly(
     environment: Map<string, number>,
     given?: ReadonlyMap<number, MemoryArgument>,
+    mayFail?: boolean,
   ): Promise<LaunchesOnly | undefined>;
   release(): void;
 }

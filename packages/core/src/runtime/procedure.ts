@@ -106,16 +106,17 @@ export class ProcedureRunner implements Runner {
 
   /**
    * The commands of a run that launches kernels, and loops over such, and does nothing else; none
-   * may fail.
+   * may fail unless `mayFail`, and none of a loop.
    */
   async launchesOnly(
     environment: Map<string, number>,
     given: ReadonlyMap<number, MemoryArgument> = new Map(),
+    mayFail = false,
   ): Promise<LaunchesOnly | undefined> {
     const { session, procedure } = this;
     const [segment, more] = this.segments;
     if (segment === undefined || more !== undefined) return undefined;
-    if (!procedure.steps.every((step) => this.isCommands(step))) return undefined;
+    if (!procedure.steps.every((step) => this.isCommands(step, mayFail))) return undefined;
     const places = new Map([...this.fixed, ...given]);
     await segment.arena.place(environment, places);
     const { generation } = segment.arena;
@@ -135,11 +136,12 @@ export class ProcedureRunner implements Runner {
     }
     const isCurrent = (): boolean =>
       segment.arena.generation === generation && loops.every((loop) => loop.isCurrent());
-    return { commands, places, isCurrent };
+    const fails = procedure.steps.some((step) => step.kind === 'launch' && step.mayFail);
+    return { commands, places, mayFail: fails, isCurrent };
   }
 
-  private isCommands(step: ProgramStep): boolean {
-    if (step.kind === 'launch') return !step.mayFail;
+  private isCommands(step: ProgramStep, mayFail: boolean): boolean {
+    if (step.kind === 'launch') return mayFail || !step.mayFail;
     return step.kind === 'region' && step.op === 'loop';
   }
 

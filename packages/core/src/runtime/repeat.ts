@@ -5,8 +5,10 @@
  */
 import { elementCount, type HostTensor } from '../base/host-tensor.js';
 import type { Command, MemoryArgument, Recording } from './contract.js';
+import type { LaunchesOnly } from './frame.js';
 import type { ProcedureRunner } from './procedure.js';
 import { type Session, tensorBytes } from './session.js';
+import { isSameShape } from './sizes.js';
 
 /** A tensor as it was: an array that is detached since has another length. */
 interface Same {
@@ -38,14 +40,17 @@ export class Repeat {
   private readonly into: readonly Same[];
   private readonly writes: readonly Moved[];
   private readonly reads: readonly Moved[];
-  private readonly isCurrent: () => boolean;
+  /** The same for a call: places of all that is moved, and their bytes. */
+  private readonly places: readonly MemoryArgument[];
+  private readonly data: readonly Uint8Array[];
+  private readonly plan: LaunchesOnly;
 
   private constructor(
     session: Session,
     recording: Recording,
     arrays: { readonly inputs: readonly Same[]; readonly into: readonly Same[] },
     moved: { readonly writes: readonly Moved[]; readonly reads: readonly Moved[] },
-    isCurrent: () => boolean,
+    plan: LaunchesOnly,
   ) {
     this.session = session;
     this.recording = recording;
@@ -54,7 +59,12 @@ export class Repeat {
     this.into = arrays.into;
     this.writes = moved.writes;
     this.reads = moved.reads;
-    this.isCurrent = isCurrent;
+    this.places = [
+      ...moved.writes.map(({ place }) => ({ ...place, access: 'read' }) as const),
+      ...moved.reads.map(({ place }) => ({ ...place, access: 'write' }) as const),
+    ];
+    this.data = [...moved.writes, ...moved.reads].map(({ bytes }) => bytes);
+    this.plan = plan;
   }
 
   /** For the arrays of a run that has just ended; undefined where it is more than launches. */
@@ -71,7 +81,7 @@ export class Repeat {
     if (results.some(({ buffer, host }) => buffer === undefined || host !== undefined)) {
       return undefined;
     }
-    const plan = await runner.launchesOnly(environment, given);
+    const plan = await runner.launchesOnly(environment, given, true);
     if (plan === undefined) return undefined;
     const moved = (buffer: number, tensor: HostTensor): Moved => {
       return { place: plan.places.get(buffer) as MemoryArgument, bytes: tensorBytes(tensor) };
@@ -88,17 +98,23 @@ export class Repeat {
     const recording = await device.record(plan.commands);
     const outputs = results.map((_, i) => sameOf(into[i] as HostTensor));
     const arrays = { inputs: inputs.map(sameOf), into: outputs };
-    return new Repeat(session, recording, arrays, { writes, reads }, plan.isCurrent);
+    return new Repeat(session, recording, arrays, { writes, reads }, plan);
   }
 
   /** Whether these are the arrays that it was made for. */
   isFor(inputs: readonly HostTensor[], into: readonly (HostTensor | undefined)[]): boolean {
     return (
-      this.isCurrent() &&
       inputs.length === this.inputs.length &&
-      this.inputs.every((same, i) => isSame(inputs[i], same)) &&
-      this.into.every((same, i) => isSame(into[i], same))
+      areSame(inputs, this.inputs) &&
+      areSame(into, this.into) &&
+      this.plan.isCurrent()
     );
+  }
+
+  /** As `run`, on the caller's thread; undefined where the device cannot now. Throws as a run. */
+  runNow(): HostTensor[] | undefined {
+    const { session, recording, plan, places, data } = this;
+    return session.call(recording, plan, places, data) ? this.results() : undefined;
   }
 
   /** Runs and gives the arrays for results. Rejects as a run does. */
@@ -108,7 +124,11 @@ export class Repeat {
     session.repeat(commands);
     await session.read(reads.map(({ place, bytes }) => ({ from: place, into: bytes })));
     await session.settle();
-    return this.into.map(({ dtype, shape, data }) => ({ dtype, shape: [...shape], data }));
+    return this.results();
+  }
+
+  private results(): HostTensor[] {
+    return this.into.map(({ dtype, shape, data }) => ({ dtype, shape: shape.slice(), data }));
   }
 
   release(): void {
@@ -126,9 +146,12 @@ const sameOf = ({ dtype, shape, data }: HostTensor): Same => ({
   length: elementCount(shape),
 });
 
-function isSame(tensor: HostTensor | undefined, same: Same): boolean {
-  if (tensor === undefined || tensor.data !== same.data || tensor.dtype !== same.dtype)
-    return false;
-  if (tensor.data.length !== same.length || tensor.shape.length !== same.shape.length) return false;
-  return same.shape.every((extent, axis) => tensor.shape[axis] === extent);
+function areSame(tensors: readonly (HostTensor | undefined)[], known: readonly Same[]): boolean {
+  for (let i = 0; i < known.length; i++) {
+    const tensor = tensors[i];
+    const { dtype, shape, data, length } = known[i] as Same;
+    if (tensor === undefined || tensor.data !== data || tensor.dtype !== dtype) return false;
+    if (data.length !== length || !isSameShape(tensor.shape, shape)) return false;
+  }
+  return true;
 }

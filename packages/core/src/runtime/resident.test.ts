@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { hostTensor } from '../base/host-tensor.js';
 import type { Device, Memory } from './contract.js';
+import type { Resident } from './pool.js';
 import type { OpenDevice } from './registry.js';
-import { type Resident, releaseResident, uploadResident } from './resident.js';
+import { releaseResident, uploadResident } from './resident.js';
 
 const opened = {
   device: {

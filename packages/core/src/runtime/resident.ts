@@ -8,108 +8,16 @@ import type { Procedure, Program, Result } from '../codegen/program.js';
 import { ownResults } from '../codegen/segments.js';
 import type { Node } from '../graph/node.js';
 import { bindInputs } from './bind.js';
-import type { Device, Memory, MemoryArgument } from './contract.js';
+import type { MemoryArgument } from './contract.js';
 import type { Outcome } from './frame.js';
+import { poolOf, type Resident } from './pool.js';
 import type { ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
+import { ResidentRepeats } from './resident-repeat.js';
 import { type RunLimits, type Session, tensorBytes } from './session.js';
 import { isKnown, shapeOf } from './sizes.js';
 
-/** A tensor in the memory of one device; whoever holds it releases it. */
-export interface Resident {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  readonly opened: OpenDevice;
-  readonly memory: Memory;
-}
-
-/** Bytes that a device's pool keeps for the next values. */
-const mostPooled = 2 ** 28;
-
-/**
- * Bytes of memory for a value: at most an eighth more, so that one that grows from call to call, as
- * a key/value cache does, finds the memory of those before it.
- */
-function roomFor(bytes: number): number {
-  const step = Math.max(64, 2 ** (Math.floor(Math.log2(Math.max(bytes, 1))) - 3));
-  return Math.ceil(bytes / step) * step;
-}
-
-/**
- * Memory of released values by size: a training loop asks for the same sizes again and again. Of
- * several the oldest is given, so that a run after the release of the last one's results finds each
- * where it lay, and its commands as they were.
- */
-class Pool {
-  private readonly device: Device;
-  /** Youngest first. */
-  private readonly spare = new Map<number, Memory[]>();
-  private readonly births = new WeakMap<Memory, number>();
-  private allocations = 0;
-  private bytes = 0;
-
-  constructor(device: Device) {
-    this.device = device;
-  }
-
-  /** Memory of at least so many bytes, with anything in it. */
-  async allocate(bytes: number): Promise<Memory> {
-    const room = roomFor(bytes);
-    const known = this.spare.get(room)?.pop();
-    if (known !== undefined) {
-      this.bytes -= room;
-      return known;
-    }
-    const number = this.allocations++;
-    const memory = await this.allocateNew(bytes, room);
-    this.births.set(memory, number);
-    return memory;
-  }
-
-  private async allocateNew(bytes: number, room: number): Promise<Memory> {
-    try {
-      return await this.device.allocate(room);
-    } catch (error) {
-      if (this.bytes === 0 && room === bytes) throw error;
-      this.clear();
-      return this.device.allocate(bytes);
-    }
-  }
-
-  /** Commands made so far still see the memory: the device's order of calls is order of work. */
-  release(memory: Memory): void {
-    const isRoom = roomFor(memory.bytes) === memory.bytes;
-    if (!isRoom || this.bytes + memory.bytes > mostPooled) {
-      this.device.free(memory);
-      return;
-    }
-    const list = this.spare.get(memory.bytes) ?? [];
-    const birth = this.birthOf(memory);
-    const at = list.findLastIndex((other) => this.birthOf(other) > birth);
-    list.splice(at + 1, 0, memory);
-    this.spare.set(memory.bytes, list);
-    this.bytes += memory.bytes;
-  }
-
-  /** Memory that came from elsewhere is the youngest. */
-  private birthOf(memory: Memory): number {
-    return this.births.get(memory) ?? Number.POSITIVE_INFINITY;
-  }
-
-  private clear(): void {
-    for (const list of this.spare.values()) for (const memory of list) this.device.free(memory);
-    this.spare.clear();
-    this.bytes = 0;
-  }
-}
-
-const pools = new WeakMap<Device, Pool>();
-
-function poolOf({ device }: OpenDevice): Pool {
-  const pool = pools.get(device) ?? new Pool(device);
-  pools.set(device, pool);
-  return pool;
-}
+const none: readonly never[] = [];
 
 const bytesFor = (dtype: DType, shape: readonly number[]): number =>
   bytesOf(dtype) * elementCount(shape);
@@ -178,6 +86,7 @@ export class ResidentRunner {
   private readonly onHost: ReadonlySet<Node>;
   private readonly ownResults: readonly (number | undefined)[];
   private readonly resultBuffers: ReadonlySet<number | undefined>;
+  private readonly repeats: ResidentRepeats;
 
   constructor(session: Session, { main }: Program, runner: ProcedureRunner) {
     this.session = session;
@@ -186,6 +95,29 @@ export class ResidentRunner {
     this.onHost = inputsOnHost(main);
     this.ownResults = ownResults(main);
     this.resultBuffers = new Set(main.results.map(({ buffer }) => buffer));
+    this.repeats = new ResidentRepeats(session, runner);
+  }
+
+  /**
+   * As `run`, without limits, on the caller's thread; undefined where that cannot be now, and then
+   * nothing has changed. Throws as `run` rejects; the session is to be recovered then.
+   */
+  runNow(inputs: readonly Resident[], options: ResidentOptions): Resident[] | undefined {
+    const { donate = none } = options;
+    if (donate.length === 0) return this.repeats.run(inputs, donate);
+    const { all } = donatedOf(inputs, options);
+    try {
+      const results = this.repeats.run(inputs, donate);
+      if (results !== undefined) releaseOthers(all, results);
+      return results;
+    } catch (error) {
+      releaseOthers(all, none);
+      throw error;
+    }
+  }
+
+  release(): void {
+    this.repeats.release();
   }
 
   /**
@@ -198,24 +130,21 @@ export class ResidentRunner {
   ): Promise<(Resident | HostTensor)[]> {
     const donated = donatedOf(inputs, options);
     try {
-      const results = await this.runOn(inputs, donated.usable, options);
-      const held = new Set(
-        results.map((result) => ('memory' in result ? result.memory : undefined)),
-      );
-      for (const each of donated.all) if (!held.has(each.memory)) releaseResident(each);
+      const results = await this.runOn(inputs, donated, options);
+      releaseOthers(donated.all, results);
       return results;
     } catch (error) {
-      for (const each of donated.all) releaseResident(each);
+      releaseOthers(donated.all, none);
       throw error;
     }
   }
 
   private async runOn(
     inputs: readonly Resident[],
-    donated: ReadonlySet<Resident>,
-    limits: RunLimits,
+    donated: Donated,
+    { donate = none, ...limits }: ResidentOptions,
   ): Promise<(Resident | HostTensor)[]> {
-    const { main, session, runner } = this;
+    const { main, session, runner, repeats } = this;
     const environment = bindInputs(main, inputs);
     const { opened } = session;
     const held: Resident[] = [];
@@ -227,6 +156,9 @@ export class ResidentRunner {
     session.begin(limits);
     try {
       await session.breathe();
+      const isPlain = limits.signal === undefined && limits.timeLimit === undefined;
+      const again = isPlain ? repeats.run(inputs, donate) : undefined;
+      if (again !== undefined) return again;
       const host = new Map<Node, HostTensor>();
       for (const [i, { node }] of main.parameters.entries()) {
         if (this.onHost.has(node)) host.set(node, await readResident(inputs[i] as Resident));
@@ -244,7 +176,7 @@ export class ResidentRunner {
         if (buffer === undefined) continue;
         const input = inputs[i] as Resident;
         if (overwritten !== true) places.set(buffer, placeOf(input));
-        else if (donated.has(input)) {
+        else if (donated.usable.has(input)) {
           donors.set(buffer, input);
           places.set(buffer, placeOf(input));
         } else {
@@ -256,21 +188,27 @@ export class ResidentRunner {
           places.set(buffer, placeOf(own));
         }
       }
+      const own = held.map(({ memory }) => memory);
       const outcomes = await runner.run(environment, host, { places, copies });
       const results: (Resident | HostTensor)[] = [];
       for (const [i, outcome] of outcomes.entries()) {
         const { buffer = -1, dtype } = main.results[i] as Result;
-        const own = kept.get(buffer) ?? donors.get(buffer);
+        const place = kept.get(buffer) ?? donors.get(buffer);
         kept.delete(buffer);
         donors.delete(buffer);
         results.push(
-          own === undefined
+          place === undefined
             ? await copied(session, dtype, outcome, hold)
-            : { ...own, dtype, shape: outcome.shape },
+            : { ...place, dtype, shape: outcome.shape },
         );
       }
       await session.read([]);
       await session.settle();
+      const isWhole = host.size === 0 && held.length === own.length && results.every(isResident);
+      if (isPlain && isWhole && donated.usable.size === donate.length) {
+        const made = { inputs, donate, results: results as Resident[], own };
+        await repeats.learn({ ...made, environment, places, copies });
+      }
       return results;
     } catch (error) {
       await session.recover();
@@ -282,20 +220,34 @@ export class ResidentRunner {
 
 /** Frees what a run that cannot begin was given. */
 export function releaseDonated(inputs: readonly Resident[], options: ResidentOptions): void {
-  for (const each of donatedOf(inputs, options).all) releaseResident(each);
+  releaseOthers(donatedOf(inputs, options).all, none);
 }
 
 /** What is given up, each once, and what of it no other input shows. */
-function donatedOf(
-  inputs: readonly Resident[],
-  { donate = [] }: ResidentOptions,
-): { readonly all: readonly Resident[]; readonly usable: ReadonlySet<Resident> } {
+interface Donated {
+  readonly all: readonly Resident[];
+  readonly usable: ReadonlySet<Resident>;
+}
+
+function donatedOf(inputs: readonly Resident[], { donate = none }: ResidentOptions): Donated {
   const byMemory = new Map(donate.map((i) => [inputs[i]?.memory, inputs[i] as Resident]));
   const all = [...byMemory.values()];
   const usable = all.filter(
     ({ memory }) => inputs.filter((other) => other.memory === memory).length === 1,
   );
   return { all, usable: new Set(usable) };
+}
+
+const isResident = (result: Resident | HostTensor): result is Resident => 'memory' in result;
+
+/** Releases what was given up and lies in no result. */
+function releaseOthers(
+  given: readonly Resident[],
+  results: readonly (Resident | HostTensor)[],
+): void {
+  const isHeld = ({ memory }: Resident): boolean =>
+    results.some((result) => isResident(result) && result.memory === memory);
+  for (const each of given) if (!isHeld(each)) releaseResident(each);
 }
 
 async function copied(

@@ -15,10 +15,11 @@ import type { Device } from './contract.js';
 import type { Outcome } from './frame.js';
 import { streamedBuffers, type Wrapped, wrapArrays } from './given.js';
 import { KeptArrays } from './kept-arrays.js';
+import type { Resident } from './pool.js';
 import { ProcedureRunner } from './procedure.js';
 import type { OpenDevice } from './registry.js';
 import { Repeat } from './repeat.js';
-import { type Resident, type ResidentOptions, ResidentRunner, releaseDonated } from './resident.js';
+import { type ResidentOptions, ResidentRunner, releaseDonated } from './resident.js';
 import { type RunLimits, Session, type StepTime, tensorBytes } from './session.js';
 import { Shortcut } from './shortcut.js';
 
@@ -64,7 +65,17 @@ export interface LoadedExecutable extends Executable {
     inputs: readonly Resident[],
     options?: ResidentOptions,
   ): Promise<(Resident | HostTensor)[]>;
+  /**
+   * The same within this call, for a short run that comes again while nothing else waits for the
+   * device; undefined where it is none, and then nothing has happened.
+   */
+  runResidentNow(
+    inputs: readonly Resident[],
+    options?: ResidentOptions,
+  ): readonly Resident[] | undefined;
 }
+
+const none: readonly undefined[] = [];
 
 /** The last piece of work of each device; none where it has ended. */
 const tails = new WeakMap<Device, Promise<unknown>>();
@@ -154,21 +165,33 @@ class DeviceExecutable implements LoadedExecutable {
     });
   }
 
-  /** A short program in one call where nothing else waits for the device. */
+  /** A short program, or one that comes again, in one call where the device has time for it. */
   private atOnce(
     inputs: readonly HostTensor[],
-    { into = [], signal, timeLimit }: RunOptions,
+    { into = none, signal, timeLimit }: RunOptions,
   ): Promise<HostTensor[]> | undefined {
-    const { shortcut, session, isReleased } = this;
-    if (shortcut === undefined || isReleased || signal !== undefined) return undefined;
-    const isBusy = timeLimit !== undefined || tails.has(session.opened.device);
-    if (isBusy || !session.isRested) return undefined;
+    const { shortcut, repeat } = this;
+    if (shortcut === undefined && repeat === undefined) return undefined;
+    if (signal !== undefined || timeLimit !== undefined || !this.isFree) return undefined;
     try {
-      const outputs = shortcut.run(inputs, into);
-      return outputs === undefined ? undefined : Promise.resolve(outputs);
+      const outputs = shortcut?.run(inputs, into);
+      if (outputs !== undefined) return Promise.resolve(outputs);
     } catch (error) {
       return Promise.reject(error as Error);
     }
+    if (repeat?.isFor(inputs, into) !== true) return undefined;
+    try {
+      const outputs = repeat.runNow();
+      return outputs === undefined ? undefined : Promise.resolve(outputs);
+    } catch (error) {
+      return this.queue(() => this.failed(error, into as readonly HostTensor[]));
+    }
+  }
+
+  /** Whether nothing else waits for the device, and timers had a turn. */
+  private get isFree(): boolean {
+    const { session, isReleased } = this;
+    return !isReleased && !tails.has(session.opened.device) && session.isRested;
   }
 
   private async runAndLearn(
@@ -194,6 +217,21 @@ class DeviceExecutable implements LoadedExecutable {
     });
   }
 
+  runResidentNow(
+    inputs: readonly Resident[],
+    options: ResidentOptions = {},
+  ): Resident[] | undefined {
+    const { resident, session } = this;
+    const isPlain = options.signal === undefined && options.timeLimit === undefined;
+    if (resident === undefined || !isPlain || !this.isFree) return undefined;
+    try {
+      return resident.runNow(inputs, options);
+    } catch (error) {
+      void this.queue(() => session.recover());
+      throw error;
+    }
+  }
+
   runResident(
     inputs: readonly Resident[],
     options: ResidentOptions = {},
@@ -209,6 +247,7 @@ class DeviceExecutable implements LoadedExecutable {
     this.isReleased = true;
     await inTurn(this.session.opened.device, async () => {
       this.forgetRepeat();
+      this.resident?.release();
       this.arrays?.release();
       this.runner.release();
       this.constants.release();
@@ -273,12 +312,17 @@ class DeviceExecutable implements LoadedExecutable {
     try {
       return await repeat.run();
     } catch (error) {
-      await session.recover();
-      clear(into);
-      this.forgetRepeat();
-      this.arrays?.end(false);
-      throw error;
+      return this.failed(error, into);
     }
+  }
+
+  /** After a repeated run that failed. */
+  private async failed(error: unknown, into: readonly HostTensor[]): Promise<never> {
+    await this.session.recover();
+    clear(into);
+    this.forgetRepeat();
+    this.arrays?.end(false);
+    throw error;
   }
 
   private forgetRepeat(): void {

@@ -6,7 +6,15 @@ import { failure, internal, type OpenClawError } from '../base/errors.js';
 import type { HostTensor } from '../base/host-tensor.js';
 import type { LaunchStep, Program } from '../codegen/program.js';
 import { failReasons } from '../kernel/lowered.js';
-import type { AbortSignalLike, Command, Memory, MemoryArgument, Module } from './contract.js';
+import type {
+  AbortSignalLike,
+  Command,
+  Memory,
+  MemoryArgument,
+  Module,
+  Recording,
+} from './contract.js';
+import type { LaunchesOnly } from './frame.js';
 import type { OpenDevice } from './registry.js';
 import { Replays } from './replays.js';
 
@@ -30,6 +38,7 @@ export interface StepTime {
   readonly bytes: number;
 }
 
+const none: readonly never[] = [];
 const noFailure = 0x7fffffff;
 /** Commands of one submit; a long program is handed over in pieces. */
 const mostPending = 4096;
@@ -150,6 +159,26 @@ export class Session {
     this.opened.device.submit(commands);
   }
 
+  /**
+   * Replays on the caller's thread with data in and out by `places`; false where the device cannot
+   * now. Throws as a run rejects; then `recover` is to come before the next one.
+   */
+  call(
+    recording: Recording,
+    { mayFail }: Pick<LaunchesOnly, 'mayFail'>,
+    places: readonly MemoryArgument[] = none,
+    data: readonly Uint8Array[] = none,
+  ): boolean {
+    const { device } = this.opened;
+    if (!mayFail) return device.call?.(recording, places, data) === true;
+    if (this.status === undefined) return false;
+    const word = new Uint8Array(4);
+    const place: MemoryArgument = { memory: this.status, offset: 0, bytes: 4, access: 'write' };
+    if (device.call?.(recording, [...places, place], [...data, word]) !== true) return false;
+    this.checkStatus(word);
+    return true;
+  }
+
   /** Whether a program may run without letting the caller's timers have a turn first. */
   get isRested(): boolean {
     return this.lost === undefined && Date.now() - this.breathed < longestBreath;
@@ -206,8 +235,12 @@ export class Session {
     }
     if (reads.length === 0) await device.sync();
     await allDone(reads);
+    if (this.status !== undefined) this.checkStatus(word);
+  }
+
+  private checkStatus(word: Uint8Array): void {
     const code = new DataView(word.buffer).getInt32(0, true);
-    if (this.status !== undefined && code !== noFailure) throw this.failureOf(code);
+    if (code !== noFailure) throw this.failureOf(code);
   }
 
   private failureOf(code: number): OpenClawError {

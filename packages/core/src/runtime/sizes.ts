@@ -78,3 +78,9 @@ export function isKnown(size: Size, environment: Environment): boolean {
 /** The numbers of a shape. */
 export const shapeOf = (shape: readonly Expression[], environment: Environment): number[] =>
   shape.map((size) => (typeof size === 'number' ? size : evaluatorOf(size)(environment)));
+
+export function isSameShape(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let axis = 0; axis < a.length; axis++) if (a[axis] !== b[axis]) return false;
+  return true;
+}

@@ -10,7 +10,7 @@ import {
 } from '../base/host-tensor.js';
 import { input } from '../graph/build.js';
 import type { Node } from '../graph/node.js';
-import type { Resident } from '../runtime/resident.js';
+import type { Resident } from '../runtime/pool.js';
 import { isFixed, record, run } from './evaluate.js';
 import { Storage, setStorage, storageOf } from './storage.js';
 import { atUserLine, atUserLineLater, captureStack, lineOf, misuse } from './where.js';

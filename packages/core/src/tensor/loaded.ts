@@ -3,8 +3,9 @@
  * what `jit` gives functions.
  */
 import type { HostTensor } from '../base/host-tensor.js';
+import type { Resident } from '../runtime/pool.js';
 import type { OpenDevice } from '../runtime/registry.js';
-import { type Resident, releaseResident, uploadResident } from '../runtime/resident.js';
+import { releaseResident, uploadResident } from '../runtime/resident.js';
 import type { Executable, LoadedExecutable } from '../runtime/run.js';
 import type { RunLimits } from '../runtime/session.js';
 import { interpreterName } from './devices.js';
@@ -34,9 +35,50 @@ export interface TensorRunOptions extends RunLimits {
  * and OC-TENSOR-01 for a tensor that was released.
  */
 export async function runOnTensors(
+  loaded: Loaded,
+  inputs: readonly (Tensor | HostTensor)[],
+  options: TensorRunOptions = {},
+): Promise<Tensor[]> {
+  return runNow(loaded, inputs, options) ?? runLater(loaded, inputs, options);
+}
+
+/** Where all values lie on the device and the same run was recorded; else undefined. */
+function runNow(
   { executable, opened }: Loaded,
   inputs: readonly (Tensor | HostTensor)[],
-  { donate = [], onCopy, ...limits }: TensorRunOptions = {},
+  { donate = none, signal, timeLimit }: TensorRunOptions,
+): Tensor[] | undefined {
+  if (opened === undefined || signal !== undefined || timeLimit !== undefined) return undefined;
+  const residents: Resident[] = [];
+  for (const input of inputs) {
+    const resident = isTensor(input) ? storageOf(nodeOf(input))?.onNow(opened) : undefined;
+    if (resident === undefined) return undefined;
+    residents.push(resident);
+  }
+  const given = donate.map((i) => inputs[i] as Tensor);
+  const own = donate.filter((i) => {
+    const tensor = inputs[i] as Tensor;
+    const storage = storageFor(tensor);
+    const isOnce = residents.filter((other) => other === residents[i]).length === 1;
+    return isOnce && isSole(tensor) && !storage.isPinned;
+  });
+  const storages = own.map((i) => storageFor(inputs[i] as Tensor));
+  let results: readonly Resident[] | undefined;
+  let isBegun = true;
+  try {
+    results = executable.runResidentNow(residents, { donate: own });
+    isBegun = results !== undefined;
+  } finally {
+    if (isBegun) for (const storage of storages) storage.leave(opened);
+    if (isBegun) for (const tensor of given) tensor.dispose();
+  }
+  return results?.map((value) => new Tensor(known(value, opened.id)));
+}
+
+async function runLater(
+  { executable, opened }: Loaded,
+  inputs: readonly (Tensor | HostTensor)[],
+  { donate = none, onCopy, ...limits }: TensorRunOptions,
 ): Promise<Tensor[]> {
   const place = opened?.id ?? interpreterName;
   await realizeAll(inputs.filter(isTensor), place);
@@ -83,6 +125,8 @@ export async function runOnTensors(
     for (const storage of pinned) storage.unpin();
   }
 }
+
+const none: readonly number[] = [];
 
 const isStorage = (source: Storage | HostTensor): source is Storage => 'awayFrom' in source;
 

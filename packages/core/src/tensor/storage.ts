@@ -5,19 +5,17 @@ import { bytesOf } from '../base/dtype.js';
 import { elementCount, type HostTensor } from '../base/host-tensor.js';
 import type { Node } from '../graph/node.js';
 import type { Device } from '../runtime/contract.js';
+import type { Resident } from '../runtime/pool.js';
 import type { OpenDevice } from '../runtime/registry.js';
-import {
-  type Resident,
-  readResident,
-  releaseResident,
-  uploadResident,
-} from '../runtime/resident.js';
+import { readResident, releaseResident, uploadResident } from '../runtime/resident.js';
 import { misuse } from './where.js';
 
 /** The value in the memory of one device. */
 interface Copy {
   readonly opened: OpenDevice;
   readonly resident: Promise<Resident>;
+  /** Once it is there. */
+  value: Resident | undefined;
 }
 
 type Residents = Map<Device, Copy>;
@@ -34,11 +32,19 @@ const live = new Map<number, () => Leak>();
 let nextId = 1;
 
 function releaseAll(residents: Residents): void {
-  for (const { resident } of residents.values()) {
-    // The device may be closed already; its memory is gone with it.
-    resident.then(releaseResident).catch(() => {});
+  for (const { resident, value } of residents.values()) {
+    if (value === undefined) resident.then(releaseNow).catch(() => {});
+    else releaseNow(value);
   }
   residents.clear();
+}
+
+function releaseNow(value: Resident): void {
+  try {
+    releaseResident(value);
+  } catch {
+    // The device may be closed already; its memory is gone with it.
+  }
 }
 
 const net = new FinalizationRegistry<{ readonly id: number; readonly residents: Residents }>(
@@ -106,7 +112,7 @@ export class Storage {
     this.device = device;
     if ('memory' in value) {
       const { opened } = value;
-      this.residents.set(opened.device, { opened, resident: Promise.resolve(value) });
+      this.residents.set(opened.device, { opened, resident: Promise.resolve(value), value });
     } else this.host = value;
     net.register(this, { id: this.id, residents: this.residents }, this);
     const { dtype, shape } = value;
@@ -126,9 +132,31 @@ export class Storage {
     const known = this.residents.get(device);
     if (known !== undefined) return known.resident;
     const resident = this.toHost().then((tensor) => uploadResident(opened, tensor));
-    this.residents.set(device, { opened, resident });
-    resident.catch(() => this.residents.delete(device));
+    const copy: Copy = { opened, resident, value: undefined };
+    this.residents.set(device, copy);
+    resident.then(
+      (value) => {
+        copy.value = value;
+      },
+      () => this.residents.delete(device),
+    );
     return resident;
+  }
+
+  /** As `on`, where the value lies there already and was not released; else undefined. */
+  onNow({ device }: OpenDevice): Resident | undefined {
+    return this.isOver ? undefined : this.residents.get(device)?.value;
+  }
+
+  /** Whether a run reads it now. */
+  get isPinned(): boolean {
+    return this.pins > 0;
+  }
+
+  /** Takes note that its memory on a device is another's now, and releases the rest. */
+  leave({ device }: OpenDevice): void {
+    this.residents.delete(device);
+    this.release();
   }
 
   /** The value on the host; not to be changed. */
