@@ -27,6 +27,7 @@ import {
 } from './wasm-encode.js';
 import type { Address } from './wasm-index.js';
 import type { Opcode } from './wasm-opcodes.js';
+import { loadApart } from './wasm-strided.js';
 import {
   elementOf,
   hold,
@@ -262,9 +263,11 @@ function wholePiece(c: Context, region: Region, row: number, column: number): Co
     if (memory === 'f32') return memoryAccess('v128.load32_splat', at.offset, at.code);
     return splat(dtype, c.lanes, loadElement(memory, at));
   }
-  const scalars = Array.from({ length: c.lanes }, (_, lane) =>
-    loadElement(memory, addressOf(c, region, row, column + lane)),
+  const places = Array.from({ length: c.lanes }, (_, lane) =>
+    addressOf(c, region, row, column + lane),
   );
+  if (bytesOfMemory[memory] === 4 && c.lanes === 4) return loadApart(region.columnStride, places);
+  const scalars = places.map((place) => loadElement(memory, place));
   return pack(dtype, c.lanes, scalars);
 }
 

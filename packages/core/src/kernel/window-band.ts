@@ -287,7 +287,9 @@ class BandRow {
 
   /** A row of padding alone. */
   fill(extent: number): void {
-    this.walk(0, extent, (column, count) => this.store(column, count, this.padding));
+    const piece = (column: Expression, count: number) => this.store(column, count, this.padding);
+    if (extent < this.lanes) piece(0, extent);
+    else this.cover(0, extent, extent, piece);
   }
 
   /** The elements of a row with the padding at its ends. */
@@ -295,14 +297,16 @@ class BandRow {
     const { axis, place } = this;
     // Of narrower vectors a row has many: they are not asked one by one.
     const isNarrow = this.site.frame.target.vectorBytes < lineBytes;
-    const inside = isNarrow ? this.wholes(extent) : undefined;
+    const inside = isNarrow ? this.inside(extent) : undefined;
     if (inside !== undefined) {
-      const piece = (isMasked: boolean) => (column: Expression, count: number) =>
-        this.store(column, count, this.elements(column, count, isMasked));
       const [from, to] = inside;
-      this.walk(0, from, piece(true));
-      this.walk(from, to, piece(false));
-      this.walk(to, extent, piece(true));
+      // Padding that is stored where elements belong is stored over by them.
+      const pad = (column: Expression, count: number) => this.store(column, count, this.padding);
+      this.cover(0, from, extent, pad);
+      this.cover(to, extent, extent, pad);
+      this.cover(from, to, to, (column, count) =>
+        this.store(column, count, this.elements(column, count, false)),
+      );
       return;
     }
     this.walk(0, extent, (column, count) => {
@@ -317,15 +321,26 @@ class BandRow {
     });
   }
 
-  /** Columns of whole vectors that have no padding, where that is known of every row. */
-  private wholes(extent: number): readonly [number, number] | undefined {
-    const { lanes } = this;
+  /** Columns without padding, where that is known of every row and there is a vector of them. */
+  private inside(extent: number): readonly [number, number] | undefined {
     const { origin } = this.place;
     const { size, inputDilation } = this.axis;
     if (typeof origin !== 'number' || typeof size !== 'number' || inputDilation > 1) return;
-    const from = Math.ceil(Math.max(0, -origin) / lanes) * lanes;
-    const vectors = Math.floor((Math.min(extent, size - origin) - from) / lanes);
-    return vectors > 0 ? [from, from + vectors * lanes] : undefined;
+    const [from, to] = [Math.max(0, -origin), Math.min(extent, size - origin)];
+    return to - from >= this.lanes ? [from, to] : undefined;
+  }
+
+  /** Whole vectors from `start` on; the last may begin earlier, and ends before `limit`. */
+  private cover(
+    start: number,
+    end: number,
+    limit: number,
+    body: (column: Expression, count: number) => void,
+  ): void {
+    const { lanes } = this;
+    const rest = (end - start) % lanes;
+    if (end - rest > start) this.b.for(start, end - rest, lanes, (column) => body(column, lanes));
+    if (rest > 0) body(Math.min(end - rest, limit - lanes), lanes);
   }
 
   private walk(
