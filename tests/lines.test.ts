@@ -92,6 +92,28 @@ const programs: readonly Program[] = [
     make: (x) => [core.cumulate('sum', x, 1, { exclusive: true, reverse: true })],
   },
   {
+    name: 'prefix sums down long rows',
+    shape: [2, 29, 1203],
+    make: (x) => [
+      core.cumulate('sum', x, 1),
+      core.cumulate('maximum', x, 1, { exclusive: true }),
+      core.cumulate('sum', x, 1, { exclusive: true, reverse: true }),
+    ],
+  },
+  {
+    name: 'prefix sums down long rows of f16',
+    shape: [1030, 333],
+    dtype: 'f16',
+    make: (x) => [core.cumulate('sum', x, 0)],
+  },
+  {
+    name: 'prefix products down long rows of integers',
+    shape: [19, 301],
+    dtype: 'i64',
+    values: whole,
+    make: (x) => [core.cumulate('product', x, 0, { reverse: true })],
+  },
+  {
     name: 'prefix sums of integers, wrapping',
     shape: [70_001],
     dtype: 'i64',

@@ -1,5 +1,5 @@
 /**
- * Prefix sums and their kin by tiles. Neighbouring lines: one lane each, tile by tile of lines.
+ * Prefix sums and their kin by tiles. Neighbouring lines: one lane each (cumulate-across.ts).
  * Contiguous lines: a tile's own prefix, then the total before it. Where lines are fewer than
  * cores, a line is cut into blocks by three kernels (Blelloch 1990, reduce then scan): totals of
  * the blocks, the totals before them, and every block from there.
@@ -16,27 +16,19 @@ import {
 } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node, NodeOf } from '../graph/node.js';
-import { accumulateType } from '../graph/ops.js';
 import type { KernelStep } from '../schedule/step.js';
 import type { KernelBuilder, Value, Variable } from './builder.js';
-import {
-  computeType,
-  fromMemory,
-  literalOf,
-  lowerBinary,
-  rawType,
-  toMemory,
-} from './elementwise.js';
+import { acrossLines } from './cumulate-across.js';
+import { type CumulatePlan, combiner, identity, loadTile, storeTile } from './cumulate-plan.js';
+import { computeType } from './elementwise.js';
 import { KernelFrame, type KernelNames } from './frame.js';
 import { lanesFor } from './fused.js';
-import { identityOf, tileReductions } from './identity.js';
+import { tileReductions } from './identity.js';
 import type { LoweredKernel, Workspace } from './lowered.js';
 import { writeTiles } from './nest.js';
 import { aroundAxis, lineAddress, storeElement, taskAxis } from './sequential.js';
 import { lineElements, streamingOf } from './streaming.js';
-import type { GridAxis, Limit } from './tile.js';
-
-type Cumulate = NodeOf<'cumulate'>;
+import type { GridAxis } from './tile.js';
 
 const tileTypes: ReadonlySet<string> = new Set('f32 f64 i32 u32 i64 u64 f16 bf16'.split(' '));
 /** Elements of a block at least, so that its kernels' start is paid for. */
@@ -57,13 +49,13 @@ export function lowerCumulateTiles(
   target: Target,
   names: KernelNames,
 ): readonly LoweredKernel[] | undefined {
-  const node = step.anchor as Cumulate;
+  const node = step.anchor as NodeOf<'cumulate'>;
   const lanes = lanesFor(target, node.dtype);
   if (lanes < 2 || target.execution !== 'vector' || !tileTypes.has(node.dtype)) return undefined;
   // The product of a tile alone may overflow where the running product is small.
   if (node.attributes.kind === 'product' && isFloat(node.dtype)) return undefined;
   const around = aroundAxis(node.shape, node.attributes.axis);
-  const cumulate = { step, node, target, names, lanes, ...around };
+  const cumulate: CumulatePlan = { step, node, target, names, lanes, ...around };
   if (around.inner !== 1) {
     const isWide = typeof around.inner !== 'number' || around.inner >= lanes;
     return isWide ? [acrossLines(cumulate)] : undefined;
@@ -78,17 +70,6 @@ export function lowerCumulateTiles(
   ];
 }
 
-interface Plan {
-  readonly step: KernelStep;
-  readonly node: Cumulate;
-  readonly target: Target;
-  readonly names: KernelNames;
-  readonly lanes: number;
-  readonly outer: Size;
-  readonly length: Size;
-  readonly inner: Size;
-}
-
 /** Elements of a block; undefined where a line is one task. */
 function blockOf(target: Target, lines: Size, length: Size, tile: number): number | undefined {
   if (target.cores < 2 || typeof lines !== 'number' || lines >= 2 * target.cores) return undefined;
@@ -96,78 +77,6 @@ function blockOf(target: Target, lines: Size, length: Size, tile: number): numbe
   if (length < 4 * shortestBlock) return undefined;
   const fair = Math.ceil((length * lines) / (target.cores * blocksPerCore * tile)) * tile;
   return Math.max(shortestBlock, fair);
-}
-
-/** What combines two values: running totals, scalars or tiles. */
-function combiner({ node, target }: Plan, b: KernelBuilder): (a: Value, c: Value) => Value {
-  const { kind } = node.attributes;
-  const name = kind === 'sum' ? 'add' : kind === 'product' ? 'multiply' : kind;
-  const running = accumulateType(node.dtype);
-  return (a, c) => lowerBinary(b, target, name, running, a, c, () => {});
-}
-
-const identity = ({ node }: Plan, b: KernelBuilder): Value =>
-  literalOf(b, node.dtype, identityOf(node.attributes.kind, node.dtype));
-
-/** A tile of the input; lanes beyond the tail change nothing. */
-function loadTile(
-  plan: Plan,
-  b: KernelBuilder,
-  from: string,
-  address: Expression,
-  shape: readonly [number],
-  tail: Expression | undefined,
-): Value {
-  const { dtype } = plan.node;
-  const limits = tail === undefined ? {} : { limits: [{ high: tail }] };
-  const access = { buffer: from, address, strides: [1], ...limits };
-  const value = fromMemory(b, dtype, b.load({ dtype: rawType(dtype), shape }, access));
-  if (tail === undefined) return value;
-  return b.select(b.less(b.iota(shape[0]), b.scalar(tail)), value, identity(plan, b));
-}
-
-function storeTile(
-  plan: Plan,
-  b: KernelBuilder,
-  to: string,
-  address: Expression,
-  value: Value,
-  limit: Limit | undefined,
-  streaming: Expression = 0,
-): void {
-  const limits = limit === undefined ? {} : { limits: [limit] };
-  const access = { buffer: to, address, strides: [1], ...limits };
-  b.store(access, toMemory(b, plan.node.dtype, value), streaming);
-}
-
-/** Lanes along the lines' neighbours: every lane its own total. */
-function acrossLines(plan: Plan): LoweredKernel {
-  const { step, node, target, names, lanes, outer, length, inner } = plan;
-  const { exclusive, reverse } = node.attributes;
-  const frame = new KernelFrame(step, target);
-  const { builder: b } = frame;
-  const from = frame.input(node.inputs[0] as Node) as string;
-  const to = frame.output(step.outputs[0] as Node);
-  const combine = combiner(plan, b);
-  const tile = typeof inner === 'number' && inner < 2 * lanes ? lanes : 2 * lanes;
-  const above = taskAxis(b, outer);
-  const beside = taskAxis(b, ceilDivide(inner, tile));
-  const at = multiply(beside.index, tile);
-  const end = minimum(add(at, tile), inner);
-  const start = multiply(above.index, length, inner);
-  writeTiles(b, at, end, tile, (base, tail) => {
-    const total = b.variable(b.broadcast(identity(plan, b), [tile]));
-    b.for(0, length, 1, (i) => {
-      const position = reverse ? subtract(subtract(length, 1), i) : i;
-      const address = add(start, multiply(position, inner), base);
-      const before = b.read(total);
-      const after = combine(before, loadTile(plan, b, from, address, [tile], tail));
-      const limit = tail === undefined ? undefined : { high: tail };
-      storeTile(plan, b, to, address, exclusive ? before : after, limit);
-      b.assign(total, after);
-    });
-  });
-  return frame.finish(names, { lanes, group: 1, grid: [...above.grid, ...beside.grid] });
 }
 
 /** A block of a contiguous line: all of the line where there is one block. */
@@ -181,7 +90,7 @@ interface Block {
   readonly number: Expression;
 }
 
-function blockTask(plan: Plan, b: KernelBuilder, block: Size): Block {
+function blockTask(plan: CumulatePlan, b: KernelBuilder, block: Size): Block {
   const blocks = ceilDivide(plan.length, block);
   const line = taskAxis(b, plan.outer);
   const task = taskAxis(b, blocks);
@@ -196,13 +105,13 @@ function blockTask(plan: Plan, b: KernelBuilder, block: Size): Block {
   };
 }
 
-function totalsOf({ node, outer, length }: Plan, block: number): Workspace {
+function totalsOf({ node, outer, length }: CumulatePlan, block: number): Workspace {
   const bytes = /64$/.test(computeType(node.dtype)) ? 8 : 4;
   const count = multiply(outer, ceilDivide(length, block));
   return { kind: 'workspace', id: 0, bytes: multiply(bytes, count), constant: false };
 }
 
-function totalsOfBlocks(plan: Plan, block: number): LoweredKernel {
+function totalsOfBlocks(plan: CumulatePlan, block: number): LoweredKernel {
   const { step, node, target, names, lanes } = plan;
   const frame = new KernelFrame(step, target);
   const { builder: b } = frame;
@@ -223,7 +132,7 @@ function totalsOfBlocks(plan: Plan, block: number): LoweredKernel {
   return frame.finish(own, { lanes, group: 1, grid: task.grid });
 }
 
-function totalsBefore(plan: Plan, block: number): LoweredKernel {
+function totalsBefore(plan: CumulatePlan, block: number): LoweredKernel {
   const { step, node, target, names, outer, length } = plan;
   const frame = new KernelFrame(step, target);
   const { builder: b } = frame;
@@ -245,7 +154,7 @@ function totalsBefore(plan: Plan, block: number): LoweredKernel {
 }
 
 /** Every block from the total before it; one block is the line, from the identity. */
-function alongLine(plan: Plan, block: Size): LoweredKernel {
+function alongLine(plan: CumulatePlan, block: Size): LoweredKernel {
   const { step, node, target, names, lanes, length } = plan;
   const { exclusive, kind } = node.attributes;
   const frame = new KernelFrame(step, target);

@@ -27,10 +27,12 @@ const cachePart = 8;
 /** Tiles of a strip at least, which a cache holds in any case. */
 const fewestTiles = 4;
 
+type Extent = Pick<Axis, 'name' | 'extent'>;
+
 /** What a reduction along rows looks like: `reads` are the addresses that it loads from. */
 export interface StripSpace {
-  readonly rows: readonly Axis[];
-  readonly reduced: readonly Axis[];
+  readonly rows: readonly Extent[];
+  readonly reduced: readonly Extent[];
   readonly reads: readonly Expression[];
   readonly lanes: number;
   readonly sums: number;
@@ -44,7 +46,7 @@ export function stripsOf(target: Target, space: StripSpace): Strips | undefined 
   if (inner === undefined || row === undefined) return undefined;
   const bytes = target.vectorBytes / lanes;
   const tile = Math.max(2 * lanes, lineBytes / bytes);
-  const isFew = ({ extent }: Axis, least: number) => typeof extent === 'number' && extent < least;
+  const isFew = ({ extent }: Extent, least: number) => typeof extent === 'number' && extent < least;
   if (isFew(inner, 2 * tile) || isFew(row, 2 * rowsTogether)) return undefined;
   const isBeside = (read: Expression): boolean => {
     const along = linearIn(read, inner.name);
