@@ -159,6 +159,23 @@ function maps(): Case[] {
   );
 }
 
+/** Every second, third and fifth element, and the last ones first. */
+function strided(): Case[] {
+  const shape = [3, 131];
+  return (['f32', 'i32', 'f64', 'u8'] as const).map((dtype) => ({
+    name: `strided ${dtype}`,
+    inputs: [randomTensor(7, shape, dtype)],
+    build: ([x]: readonly Node[]) => {
+      const node = x as Node;
+      const slices = [2, 3, 5].map((step) => {
+        const sizes = [3, Math.floor(129 / step)];
+        return core.slice(node, { starts: [0, 1], sizes, steps: [1, step] });
+      });
+      return [...slices, core.flip(slices[0] as Node, [1]), core.flip(node, [1])];
+    },
+  }));
+}
+
 const random: Case = {
   name: 'random bits',
   inputs: [core.hostTensor('u32', [2], [123456789, 4294967295])],
@@ -172,6 +189,7 @@ const cases = [
   ...indexed(),
   ...vectors(),
   ...maps(),
+  ...strided(),
   random,
 ];
 
