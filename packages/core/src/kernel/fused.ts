@@ -41,6 +41,8 @@ export function spaceIndex(space: IterationSpace): Expression[] {
 /** Merged axes, and the addresses and conditions of what is read, over the axes before. */
 export interface PlannedAxes extends MergedAxes {
   readonly reads: readonly Expression[];
+  /** What decides conditions: they change where these are 0. */
+  readonly changes: readonly Expression[];
 }
 
 /** Merged axes of a step whose work is to compute and store `roots`. */
@@ -52,6 +54,7 @@ export function planAxes(
   isReduced: (node: Node) => boolean,
 ): PlannedAxes {
   const reads: Expression[] = [];
+  const changes: Expression[] = [];
   const frame = new KernelFrame(step, target);
   const place: Place = {
     builder: frame.builder,
@@ -62,11 +65,13 @@ export function planAxes(
     known: (node) => (isReduced(node) ? literalOf(frame.builder, node.dtype, 0) : undefined),
     failBase: 0,
     record: (e) => reads.push(e),
+    recordChange: (e) => changes.push(e),
   };
   const values = new ValueLowering(place);
   for (const { node, index } of roots) values.value(node, index);
   const stores = roots.map(({ node, index }) => flatten(node.shape, index));
-  return { ...mergeAxes(axesOf(space.shape, space.reduced), [...reads, ...stores]), reads };
+  const merged = mergeAxes(axesOf(space.shape, space.reduced), [...reads, ...stores]);
+  return { ...merged, reads, changes };
 }
 
 /** Where tiles are: which axis the lanes lie along, and how many there are. */

@@ -25,6 +25,7 @@ import {
   vectorLanes,
 } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
+import { rangesOf, writeRange } from './map-ranges.js';
 import { turnedAxis, writeTurnedMap } from './map-turned.js';
 import { Bindings, elementsPerTask, rowsPerTask, writeTasks, writeTiles } from './nest.js';
 import { bytesAhead, headOf, streamingOf } from './streaming.js';
@@ -74,25 +75,26 @@ function writeMap(
   const tile = threads
     ? group * elementsPerThread(target, inner?.extent ?? 1, rows)
     : tileLength(lanes, target, inner?.extent, outer.length > 0);
+  const tiles = { tile, lanes };
   const buffers = step.outputs.map((node) => frame.output(node));
   const streaming = step.outputs.map((node) =>
     builder.bind(streamingOf(step, node, target, inner?.extent)),
   );
 
-  const placeOf = (tail: Expression | undefined): Place =>
+  const placeOf = (tail: Expression | undefined, width: number): Place =>
     placeAt(
       frame,
       merged,
       bindings,
-      { vectorAxis: inner?.name, tile: inner === undefined ? 1 : tile },
+      { vectorAxis: inner?.name, tile: inner === undefined ? 1 : width },
       tail,
       names.failBase,
       () => undefined,
     );
-  const writeTile = (tail: Expression | undefined): void => {
+  const writeTile = (tail: Expression | undefined, width = tile): void => {
     // What is too large for the caches comes from memory.
     const isStreamed = tail === undefined && streaming.some((each) => each !== 0);
-    const place = { ...placeOf(tail), ...(isStreamed ? { ahead: bytesAhead } : {}) };
+    const place = { ...placeOf(tail, width), ...(isStreamed ? { ahead: bytesAhead } : {}) };
     const values = new ValueLowering(place);
     // All loads first: a store may write over what another output reads.
     const made = roots.map(({ node, index }) => values.value(node, index));
@@ -102,7 +104,7 @@ function writeMap(
   };
 
   /** Whole tiles of [start, end) begin where a streamed output has a line. */
-  const writeRange = ({ name }: Axis, start: Expression, end: Expression): void => {
+  const writeWhole = ({ name }: Axis, start: Expression, end: Expression): void => {
     bindings.set(name, start);
     const streamed = roots.map((root, i) => ({
       ...root,
@@ -113,7 +115,7 @@ function writeMap(
       bindings.set(name, base);
       writeTile(tail);
     };
-    writeTiles(builder, start, end, tile, body, headOf(placeOf(undefined), lanes, streamed));
+    writeTiles(builder, start, end, tile, body, headOf(placeOf(undefined, tile), lanes, streamed));
   };
 
   let grid: GridAxis[];
@@ -135,11 +137,16 @@ function writeMap(
     const name = builder.fresh('g');
     const start = multiply(variable(name, blocks), block);
     const end = blocks === 1 ? inner.extent : clampEnd(start, block, inner.extent);
-    writeRange(inner, blocks === 1 ? 0 : start, end);
+    writeWhole(inner, blocks === 1 ? 0 : start, end);
     grid = blocks === 1 ? [] : [{ name, extent: blocks }];
   } else {
+    const ranges = streaming.every((each) => each === 0)
+      ? rangesOf(inner, merged, lanes)
+      : undefined;
     grid = writeTasks(builder, outer, rowsPerTask(inner.extent), bindings, () => {
-      writeRange(inner, 0, inner.extent);
+      if (ranges === undefined) writeWhole(inner, 0, inner.extent);
+      else
+        for (const range of ranges) writeRange(builder, bindings, inner, range, tiles, writeTile);
     });
   }
   return frame.finish(names, { lanes: threads ? group : lanes, group, grid });

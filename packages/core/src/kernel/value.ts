@@ -63,6 +63,8 @@ export interface Place {
   readonly squares?: Squares;
   /** Called with every address and condition, for merging axes. */
   record?(e: Expression): void;
+  /** Called with what decides a condition: where it is 0, the condition changes. */
+  recordChange?(e: Expression): void;
 }
 
 export class ValueLowering {
@@ -95,17 +97,31 @@ export class ValueLowering {
     return builder.broadcast(lanes, this.shape, axis);
   }
 
+  /** left < right; undefined where it always is. */
   private condition(left: Expression, right: Expression): Value | undefined {
-    return provablyLess(left, right) ? undefined : this.below(left, right);
+    return this.isBelow(left, right) ? undefined : this.below(left, right);
+  }
+
+  /** Whether left < right for every index, or for every one of this place. */
+  private isBelow(left: Expression, right: Expression): boolean {
+    const { finish } = this.place;
+    return provablyLess(left, right) || provablyLess(finish(left), finish(right));
+  }
+
+  private isAtLeast(left: Expression, right: Expression): boolean {
+    const { finish } = this.place;
+    return provablyAtLeast(left, right) || provablyAtLeast(finish(left), finish(right));
   }
 
   /** left < right, as a bool. */
   below(left: Expression, right: Expression): Value {
+    this.place.recordChange?.(subtract(left, right));
     return this.place.builder.less(this.index(left), this.index(right));
   }
 
   /** left ≥ right, as a bool. */
   atLeast(left: Expression, right: Expression): Value {
+    this.place.recordChange?.(subtract(left, right));
     return this.place.builder.lessEqual(this.index(right), this.index(left));
   }
 
@@ -292,16 +308,16 @@ export class ValueLowering {
     for (const piece of pieces) {
       const size = piece.shape[axis] as Size;
       const end = add(start, size);
+      const first = start;
+      start = end;
+      if (this.isBelow(position, first) || this.isAtLeast(position, end)) continue;
       const below = this.condition(position, end);
-      const above = provablyAtLeast(position, start)
-        ? undefined
-        : builder.lessEqual(this.index(start), this.index(position));
+      const above = this.isAtLeast(position, first) ? undefined : this.atLeast(position, first);
       const inside = this.both(above, below);
-      const inner = index.map((i, at) => (at === axis ? subtract(position, start) : i));
+      const inner = index.map((i, at) => (at === axis ? subtract(position, first) : i));
       const value = this.value(piece, inner, this.both(guard, inside));
       result =
         result === undefined || above === undefined ? value : builder.select(above, value, result);
-      start = end;
     }
     if (result === undefined) throw internal('concat of nothing');
     return result;
@@ -316,16 +332,19 @@ export class ValueLowering {
     const [x] = node.inputs as [Node];
     const { before, value } = node.attributes;
     const inner = index.map((i, axis) => subtract(i, before[axis] as Size));
+    const padding = (): Value => literalOf(builder, node.dtype, value);
+    const sizes = x.shape;
+    if (inner.some((i, axis) => this.isBelow(i, 0) || this.isAtLeast(i, sizes[axis] as Size))) {
+      return padding();
+    }
     let inside: Value | undefined;
     inner.forEach((i, axis) => {
-      if (!provablyAtLeast(i, 0)) {
-        inside = this.both(inside, builder.lessEqual(builder.scalar(0), this.index(i)));
-      }
-      inside = this.both(inside, this.condition(i, x.shape[axis] as Size));
+      if (!this.isAtLeast(i, 0)) inside = this.both(inside, this.atLeast(i, 0));
+      inside = this.both(inside, this.condition(i, sizes[axis] as Size));
     });
     const fetched = this.value(x, inner, this.both(guard, inside));
     if (inside === undefined) return fetched;
-    return builder.select(inside, fetched, literalOf(builder, node.dtype, value));
+    return builder.select(inside, fetched, padding());
   }
 
   private gather(

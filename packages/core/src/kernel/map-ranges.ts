@@ -1,0 +1,66 @@
+/**
+ * Ranges of a kernel's innermost axis in which no condition changes, as those of concatenations and
+ * of padding do: in each of them every tile is of one kind, and no mask is made.
+ */
+import { add, type Expression, equal, linearIn, multiply, substitute } from '../base/expression.js';
+import type { Axis } from './axes.js';
+import type { KernelBuilder } from './builder.js';
+import type { PlannedAxes } from './fused.js';
+import type { Bindings } from './nest.js';
+
+/** First index, and the one after the last. */
+export type Range = readonly [start: number, end: number];
+
+/** More ranges than this are more code than masks. */
+const mostRanges = 8;
+
+/** Undefined where there is one range, where sizes are not known, or ranges are short of vectors. */
+export function rangesOf(
+  { name, extent }: Axis,
+  { changes, dropped }: PlannedAxes,
+  lanes: number,
+): readonly Range[] | undefined {
+  if (typeof extent !== 'number' || lanes === 1) return undefined;
+  const points = new Set([0, extent]);
+  for (const change of changes) {
+    const own = substitute(change, (each) => (dropped.has(each) ? 0 : undefined));
+    const along = linearIn(own, name);
+    if (along === undefined || !equal(along.coefficient, 1)) continue;
+    if (typeof along.rest === 'number' && -along.rest > 0 && -along.rest < extent) {
+      points.add(-along.rest);
+    }
+  }
+  if (points.size === 2 || points.size > mostRanges + 1) return undefined;
+  const sorted = [...points].sort((a, b) => a - b);
+  const ranges = sorted.slice(1).map((end, i): Range => [sorted[i] as number, end]);
+  const inVectors = ranges.reduce((sum, [start, end]) => sum + wholeOf(end - start, lanes), 0);
+  return 4 * inVectors >= 3 * extent ? ranges : undefined;
+}
+
+const wholeOf = (length: number, tile: number): number => length - (length % tile);
+
+/** Walks a range by tiles, then by vectors, then what is left of one. */
+export function writeRange(
+  builder: KernelBuilder,
+  bindings: Bindings,
+  { name }: Axis,
+  [start, end]: Range,
+  { tile, lanes }: { readonly tile: number; readonly lanes: number },
+  write: (tail: number | undefined, tile: number) => void,
+): void {
+  let from = start;
+  for (const width of new Set([tile, lanes])) {
+    const count = Math.floor((end - from) / width);
+    const first = from;
+    // Counted, so that the last index is known.
+    const body = (number: Expression): void => {
+      bindings.set(name, add(first, multiply(number, width)));
+      write(undefined, width);
+    };
+    if (count > 0) builder.for(0, count, 1, body);
+    from += count * width;
+  }
+  if (from === end) return;
+  bindings.set(name, from);
+  write(end - from, lanes);
+}
