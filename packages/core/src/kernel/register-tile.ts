@@ -40,6 +40,15 @@ export function tilesAhead(
   });
 }
 
+/**
+ * Tile shapes for one row, whose vectors of the right operand are used once, as they come: for each
+ * a register and one for its sum.
+ */
+const tilesOfRow = (target: Target): readonly { vectors: number; height: number }[] =>
+  [6, 4]
+    .filter((vectors) => 2 * vectors + 2 < target.vectorRegisters)
+    .map((vectors) => ({ vectors, height: 1 }));
+
 /** Sums that run at once so that two units of four steps are always busy. */
 export const busySums = 9;
 
@@ -68,10 +77,13 @@ export function registerTile(
   const scalar = lanes === 1 ? (accumulatorsOf(target, 1) > 16 ? [8, 4, 2, 1] : [4, 2, 1]) : widest;
   const shapes =
     target.operandsAhead === true && lanes > 1
-      ? tilesAhead(target, isFused).map((shape) => ({
-          ...shape,
-          height: fewTiles(rows, shape.height),
-        }))
+      ? [
+          ...(rows === 1 ? tilesOfRow(target) : []),
+          ...tilesAhead(target, isFused).map((shape) => ({
+            ...shape,
+            height: fewTiles(rows, shape.height),
+          })),
+        ]
       : scalar.map((vectors) => {
           const most = Math.floor(accumulatorsOf(target, vectors) / vectors);
           return { vectors, height: evenHeight(rows, most, leastHeight(target, most)) };
