@@ -356,6 +356,48 @@ describe('a recording', () => {
     expect(device.call?.(short, [a, c], data)).toBe(false);
   });
 
+  it('skips what comes after a trap, and says which command it was', async () => {
+    const device = await plugin.open('wasm');
+    const module = await load(device);
+    const a = await argument(device, [1, 2], 'read');
+    const [b, c] = [await argument(device, [0, 0]), await argument(device, [0, 0])];
+    const wild = call(module, 'wild0', [a, b], [1, 2 ** 29]);
+    const recording = (await device.record?.([
+      call(module, 'double0', [a, c], [2]),
+      wild,
+      call(module, 'double0', [a, b], [2]),
+    ])) as Recording;
+    device.submit([{ kind: 'replay', recording }]);
+    await expect(device.sync()).rejects.toThrow('command 1 failed');
+    expect(await values(device, c)).toEqual([2, 4]);
+    expect(await codeOf(values(device, b))).toBe('OC-DEVICE-02');
+    expect((await device.time?.())?.nanoseconds).toHaveLength(3);
+  });
+
+  it('runs no more once memory that it works on is freed, or a module', async () => {
+    const device = await plugin.open('wasm');
+    const module = await load(device);
+    const a = await argument(device, [1, 2], 'read');
+    const c = await argument(device, [0, 0], 'write');
+    const recording = (await device.record?.([call(module, 'double0', [a, c], [2])])) as Recording;
+    device.free(a.memory);
+    device.submit([{ kind: 'replay', recording }]);
+    expect(await codeOf(device.sync())).toBe('OC-DEVICE-03');
+    const b = await argument(device, [3, 4], 'read');
+    const next = (await device.record?.([call(module, 'double0', [b, c], [2])])) as Recording;
+    device.submit([{ kind: 'replay', recording: next }]);
+    // What ran before is valid again where it was written.
+    await device.sync();
+    expect(await values(device, c)).toEqual([6, 8]);
+    device.free(module);
+    device.submit([{ kind: 'replay', recording: next }]);
+    expect(await codeOf(device.sync())).toBe('OC-DEVICE-03');
+    // A launch that could never run is recorded, and says so when it does.
+    const late = (await device.record?.([call(module, 'double0', [b, c], [2])])) as Recording;
+    device.submit([{ kind: 'replay', recording: late }]);
+    expect(await codeOf(device.sync())).toBe('OC-DEVICE-03');
+  });
+
   it('leaves nothing to read where it trapped, and is of one device', async () => {
     const device = await plugin.open('wasm');
     const module = await load(device);

@@ -1,25 +1,10 @@
-/** What commands cost, read and write; recorded ones. */
-import type { Command, MemoryArgument, Recording } from '@open-claw/core/device/contract';
+/** What commands cost, read and write. */
+import type { Command, MemoryArgument } from '@open-claw/core/device/contract';
 
 export type Launch = Extract<Command, { kind: 'launch' }>;
 
 /** A guess for copies: ten bytes in a nanosecond. */
 const bytesPerMicrosecond = 10_000;
-
-export class WasmRecording implements Recording {
-  readonly commands: number;
-  readonly owner: object;
-  /** Without replays. */
-  readonly list: readonly Command[];
-  readonly microseconds: number;
-
-  constructor(owner: object, list: readonly Command[]) {
-    this.owner = owner;
-    this.list = list;
-    this.commands = list.length;
-    this.microseconds = list.reduce((sum, command) => sum + estimate(command), 0);
-  }
-}
 
 /** Microseconds. */
 export function estimate(command: Command): number {

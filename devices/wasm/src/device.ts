@@ -14,10 +14,11 @@ import type {
   Stop,
 } from '@open-claw/core/device/contract';
 import { failure, internal, isFailure, refused } from '@open-claw/core/device/contract';
-import { consumed, estimate, WasmRecording, written } from './commands.js';
+import { Batch, WasmRecording } from './batch.js';
+import { consumed, estimate, written } from './commands.js';
 import { moduleOf } from './compile.js';
 import { copyBytes } from './copy.js';
-import { type Check, launch, launchNow, type Surroundings } from './launch.js';
+import { type Check, launch, type Surroundings } from './launch.js';
 import {
   Block,
   bufferBlock,
@@ -28,16 +29,11 @@ import {
   WasmMemory,
   WasmModule,
 } from './memory.js';
+import { copy, copySlice, fill } from './moves.js';
 import { healed, poisoned, poisonIn } from './poison.js';
 import { Pool } from './pool.js';
 import { type Job, once, Queue, Stopwatch, settling } from './queue.js';
 import type { Threads } from './threads.js';
-
-/** Bytes that are copied or filled between two looks at the clock. */
-const copySlice = 4 * 2 ** 20;
-
-/** Bytes of a pattern that fills memory; the first cache holds it. */
-const fillBlock = 2 ** 14;
 
 /** Work below this estimate in microseconds runs inside of the caller's call. */
 const inlineMicroseconds = 100;
@@ -94,7 +90,7 @@ export class WasmDevice implements Device {
     if (found === undefined) throw this.linear.outOfMemory(bytes);
     const { handle, dirty } = found;
     const start = this.linear.locate(handle, 0, bytes);
-    if (dirty > 0) await this.enqueue(this.fill(start, dirty, 0), dirty);
+    if (dirty > 0) await this.enqueue(fill(this.linear, start, dirty, 0), dirty);
     return handle;
   }
 
@@ -103,6 +99,7 @@ export class WasmDevice implements Device {
     const release = (): void => {
       if (handle instanceof WasmMemory && handle.owner === this.linear) this.linear.release(handle);
       if (handle instanceof WasmModule && handle.owner === this.linear) this.unload(handle);
+      if (handle instanceof WasmRecording && handle.owner === this.linear) handle.release();
     };
     this.queue.add(once(release), true);
   }
@@ -152,31 +149,29 @@ export class WasmDevice implements Device {
 
   async record(commands: readonly Command[]): Promise<Recording> {
     this.checkOpen();
-    return new WasmRecording(this.linear, this.plain(commands));
+    return new WasmRecording(this.around, this.plain(commands).flatMap(commandsOf));
   }
 
   /** Recordings of launches alone that work on valid data, while nothing waits. */
   call(of: Recording, places: readonly MemoryArgument[], data: readonly Uint8Array[]): boolean {
-    const { list, microseconds } = this.recordingOf(of);
+    const { items, microseconds } = this.recordingOf(of);
     if (this.closed || !this.queue.isIdle || this.failed !== undefined) return false;
-    if (microseconds >= inlineMicroseconds) return false;
-    const isValid = ({ memory }: MemoryArgument): boolean => {
-      const { array, poison } = this.linear.own(memory);
-      return array === undefined && poison.length === 0;
-    };
-    for (const command of list) {
-      if (command.kind !== 'launch' || !command.buffers.every(isValid)) return false;
-    }
+    const [batch, more] = items;
+    if (microseconds >= inlineMicroseconds || more !== undefined) return false;
+    if (!(batch instanceof Batch && batch.isReady)) return false;
     this.move('read', places, data);
-    for (const [at, command] of list.entries()) {
-      if (command.kind !== 'launch') continue;
-      try {
-        launchNow(this.around, command);
-      } catch (error) {
-        const reason = isFailure(error) ? error : commandFailure(at, error);
-        for (const each of list) for (const argument of written(each)) this.mark(argument, reason);
-        throw reason;
+    let at = 0;
+    const began = (number: number): void => {
+      at = number;
+    };
+    try {
+      for (const _ of batch.run(() => {}, began));
+    } catch (error) {
+      const reason = isFailure(error) ? error : commandFailure(at, error);
+      for (const each of batch.commands) {
+        for (const argument of written(each)) this.mark(argument, reason);
       }
+      throw reason;
     }
     this.move('write', places, data);
     return true;
@@ -203,23 +198,26 @@ export class WasmDevice implements Device {
     throw failure('OC-DEVICE-03', { reason: 'a recording of another device' });
   }
 
-  /** Commands with those of recordings in their place. */
-  private plain(commands: readonly Command[]): readonly Command[] {
+  /** Commands with what recordings hold in their place. */
+  private plain(commands: readonly Command[]): readonly (Command | Batch)[] {
     return commands.flatMap((command) =>
-      command.kind === 'replay' ? this.recordingOf(command.recording).list : [command],
+      command.kind === 'replay' ? this.recordingOf(command.recording).items : [command],
     );
   }
 
   submit(list: readonly Command[], stop: Stop = {}): void {
     this.checkOpen();
-    let commands: readonly Command[] = [];
+    let items: readonly (Command | Batch)[] = [];
     try {
-      commands = this.plain(list);
+      items = this.plain(list);
     } catch (error) {
       this.failed ??= error as Error;
     }
-    const small = commands.reduce((sum, command) => sum + estimate(command), 0);
-    this.queue.add(this.run(commands, checkOf(stop)), small < inlineMicroseconds);
+    const small = items.reduce(
+      (sum, item) => sum + (item instanceof Batch ? item.microseconds : estimate(item)),
+      0,
+    );
+    this.queue.add(this.run(items, checkOf(stop)), small < inlineMicroseconds);
   }
 
   async sync(): Promise<void> {
@@ -285,39 +283,54 @@ export class WasmDevice implements Device {
     }
   }
 
-  private *fill(start: number, bytes: number, byte: number): Job {
-    // Engines fill memory that threads share byte by byte, and copy it as fast as any.
-    const block = new Uint8Array(Math.min(bytes, fillBlock)).fill(byte);
-    for (let at = 0; at < bytes; at += block.length) {
-      if (at > 0 && at % copySlice === 0) yield;
-      const part = block.subarray(0, bytes - at);
-      this.linear.put(start + at, part);
-    }
-  }
-
   /** Runs commands; after a failure the rest is skipped and what they write is invalid. */
-  private *run(commands: readonly Command[], check: Check): Job {
+  private *run(items: readonly (Command | Batch)[], check: Check): Job {
     const nanoseconds: number[] = [];
     this.nanoseconds = nanoseconds;
     let stopped: Error | undefined;
-    for (const [at, command] of commands.entries()) {
-      const work = new Stopwatch();
-      try {
-        if (stopped === undefined) {
-          check();
-          yield* work.measure(this.command(command, check));
-          for (const argument of written(command)) this.mark(argument, undefined);
-        }
-      } catch (error) {
-        stopped = isFailure(error) ? error : commandFailure(at, error);
-        this.failed ??= stopped;
+    for (const [i, item] of items.entries()) {
+      if (i > 0) yield;
+      const isWhole = item instanceof Batch && stopped === undefined && item.isReady;
+      const parts = isWhole ? [item] : commandsOf(item);
+      for (const [number, part] of parts.entries()) {
+        if (number > 0) yield;
+        stopped = yield* this.part(part, check, nanoseconds, stopped);
       }
-      if (stopped !== undefined) {
-        for (const argument of written(command)) this.mark(argument, stopped);
-      }
-      nanoseconds.push(work.milliseconds * 1e6);
-      if (at + 1 < commands.length) yield;
     }
+  }
+
+  /** Runs a command or some recorded ones, unless it is stopped; gives what stops the next. */
+  private *part(
+    part: Command | Batch,
+    check: Check,
+    nanoseconds: number[],
+    stopped: Error | undefined,
+  ): Generator<void, Error | undefined, void> {
+    const commands = commandsOf(part);
+    const work = new Stopwatch();
+    let reason = stopped;
+    let at = 0;
+    const began = (number: number): void => {
+      at = number;
+    };
+    try {
+      if (reason === undefined) {
+        check();
+        const isBatch = part instanceof Batch;
+        yield* work.measure(isBatch ? part.run(check, began) : this.command(part, check));
+        // What a batch works on is valid.
+        if (!isBatch) for (const argument of written(part)) this.mark(argument, undefined);
+      }
+    } catch (error) {
+      reason = isFailure(error) ? error : commandFailure(nanoseconds.length + at, error);
+      this.failed ??= reason;
+    }
+    if (reason !== undefined) {
+      for (const argument of commands.slice(at).flatMap(written)) this.mark(argument, reason);
+    }
+    const total = work.milliseconds * 1e6;
+    nanoseconds.push(...(part instanceof Batch ? part.sharesOf(total) : [total]));
+    return reason;
   }
 
   private *command(command: Command, check: Check): Job {
@@ -327,28 +340,18 @@ export class WasmDevice implements Device {
         yield* launch(this.around, command, check);
         return;
       case 'copy':
-        yield* this.copy(command.from, command.to);
+        yield* copy(this.linear, command.from, command.to);
         return;
       case 'fill':
-        yield* this.fill(this.linear.locateArgument(command.to), command.to.bytes, command.byte);
+        yield* fill(
+          this.linear,
+          this.linear.locateArgument(command.to),
+          command.to.bytes,
+          command.byte,
+        );
         return;
       default:
         throw refused(`command ${command.kind}`, 'the WebAssembly device has no such command');
-    }
-  }
-
-  private *copy(from: MemoryArgument, to: MemoryArgument): Job {
-    const { bytes } = to;
-    const source = this.linear.locate(from.memory, from.offset, bytes);
-    const target = this.linear.locateArgument(to);
-    if (source < target + bytes && target < source + bytes) {
-      this.linear.move(target, source, bytes);
-      return;
-    }
-    for (let at = 0; at < bytes; at += copySlice) {
-      if (at > 0) yield;
-      const end = Math.min(at + copySlice, bytes);
-      this.linear.move(target + at, source + at, end - at);
     }
   }
 
@@ -365,6 +368,9 @@ export class WasmDevice implements Device {
       error === undefined ? healed(poison, offset, end) : poisoned(poison, offset, end, error);
   }
 }
+
+const commandsOf = (item: Command | Batch): readonly Command[] =>
+  item instanceof Batch ? item.commands : [item];
 
 const commandFailure = (at: number, error: unknown): Error =>
   failure('OC-DEVICE-02', { command: at, reason: String(error) }, { cause: error });

@@ -59,24 +59,32 @@ interface Range {
   readonly microseconds: number;
 }
 
-/** Checks a launch and writes its arguments; `threads` have scratch of their own. */
-function prepare(around: Surroundings, command: Launch, threads: number): Prepared {
-  const { linear } = around;
-  const module = linear.ownModule(command.module);
-  const run = module.functions?.[command.entry];
-  const entry = module.entries.find(({ name }) => name === command.entry);
+/** The kernel of a launch, checked against its arguments. Throws OC-DEVICE-03. */
+export function entryOf(
+  linear: LinearMemory,
+  { module: handle, entry: name, buffers, sizes }: Launch,
+): Omit<Prepared, 'scratch'> {
+  const module = linear.ownModule(handle);
+  const run = module.functions?.[name];
+  const entry = module.entries.find((each) => each.name === name);
   if (run === undefined || entry === undefined) {
-    throw failure('OC-DEVICE-03', { reason: `no kernel ${command.entry} is loaded` });
+    throw failure('OC-DEVICE-03', { reason: `no kernel ${name} is loaded` });
   }
-  const { buffers, sizes } = command;
   const fits = buffers.length === entry.buffers.length && sizes.length === entry.sizes.length;
   if (!fits || buffers.length > maxBindings || sizes.length > maxSizes) {
-    const reason = `${buffers.length} buffers and ${sizes.length} sizes for ${command.entry}`;
+    const reason = `${buffers.length} buffers and ${sizes.length} sizes for ${name}`;
     throw failure('OC-DEVICE-03', { reason });
   }
   const scratchBytes = Math.ceil(entry.scratchBytes / scratchAlignment) * scratchAlignment;
+  return { module, run, scratchBytes };
+}
+
+/** Checks a launch and writes its arguments; `threads` have scratch of their own. */
+function prepare(around: Surroundings, command: Launch, threads: number): Prepared {
+  const { linear } = around;
+  const { module, run, scratchBytes } = entryOf(linear, command);
   const scratch = around.scratch.reach(scratchBytes * threads);
-  new BigInt64Array(linear.memory.buffer, sizesBlock, sizes.length).set(sizes.map(BigInt));
+  linear.writeSizes(sizesBlock, command.sizes);
   return { module, run, scratch, scratchBytes };
 }
 
@@ -86,14 +94,18 @@ function place({ linear }: Surroundings, { buffers }: Launch): void {
   linear.writeAddresses(bufferBlock, addresses);
 }
 
-const tasksOf = ({ grid }: Launch): number => grid.reduce((product, extent) => product * extent, 1);
+export const tasksOf = ({ grid }: Launch): number =>
+  grid.reduce((product, extent) => product * extent, 1);
 
-/** All tasks at once on the calling thread: for kernels of few microseconds. */
-export function launchNow(around: Surroundings, command: Launch): void {
-  const { run, scratch } = prepare(around, command, 1);
-  place(around, command);
-  run(bufferBlock, sizesBlock, scratch, 0n, BigInt(tasksOf(command)));
-}
+/** Whether workers take part. */
+const isShared = ({ pool }: Surroundings, command: Launch): boolean =>
+  pool !== undefined && command.microseconds >= sharedMicroseconds && tasksOf(command) > 1;
+
+/** Whether a launch is one slice of the calling thread, on memory of the device alone. */
+export const isQuick = (around: Surroundings, command: Launch): boolean =>
+  command.microseconds < firstMicroseconds &&
+  !isShared(around, command) &&
+  command.buffers.every(({ memory }) => around.linear.holds(memory));
 
 export function* launch(around: Surroundings, command: Launch, check: Check): Job {
   const { pool, linear } = around;
@@ -104,7 +116,7 @@ export function* launch(around: Surroundings, command: Launch, check: Check): Jo
     yield* throughWindows(around, command, arrays, check);
     return;
   }
-  const shares = pool !== undefined && microseconds >= sharedMicroseconds && end > 1;
+  const shares = pool !== undefined && isShared(around, command);
   const prepared = prepare(around, command, shares ? pool.threads : 1);
   place(around, command);
   if (shares) yield* together(pool, prepared, command, check);

@@ -172,6 +172,11 @@ export class LinearMemory {
     else new Uint32Array(buffer, at, addresses.length).set(addresses);
   }
 
+  /** Writes sizes where a kernel reads them. */
+  writeSizes(at: number, sizes: readonly number[]): void {
+    new BigInt64Array(this.memory.buffer, at, sizes.length).set(sizes.map(BigInt));
+  }
+
   /** A block and how many of its first bytes may be other than zero; undefined where none fits. */
   allocate(bytes: number): { readonly handle: WasmMemory; readonly dirty: number } | undefined {
     const address = this.heap.allocate(bytes);
@@ -222,6 +227,12 @@ export class LinearMemory {
 
   locateArgument(argument: MemoryArgument): number {
     return this.locate(argument.memory, argument.offset, argument.bytes);
+  }
+
+  /** Whether a handle is of memory that lies here. */
+  holds(handle: Memory): boolean {
+    if (!(handle instanceof WasmMemory)) return false;
+    return handle.owner === this && handle.address !== undefined;
   }
 
   own(handle: Memory): WasmMemory {

@@ -1,0 +1,161 @@
+/**
+ * Recordings. Launches of few microseconds in a row are one: their arguments lie in the linear memory from then on, so
+ * that a replay does nothing but call kernels.
+ */
+import type { Command, Recording } from '@open-claw/core/device/contract';
+import { isFailure } from '@open-claw/core/device/contract';
+import { estimate, type Launch } from './commands.js';
+import { entryOf, isQuick, type Surroundings, tasksOf } from './launch.js';
+import type { EntryFunction, WasmMemory, WasmModule } from './memory.js';
+import type { Job } from './queue.js';
+
+/** A launch that is ready to be called. */
+interface Call {
+  readonly module: WasmModule;
+  readonly run: EntryFunction;
+  /** Addresses of its arguments. */
+  readonly buffers: number;
+  readonly sizes: number;
+  readonly tasks: bigint;
+  readonly microseconds: number;
+}
+
+/** Estimated microseconds between two looks at the clock. */
+const sliceMicroseconds = 100;
+const bytesOfSize = 8;
+
+export class Batch {
+  readonly commands: readonly Launch[];
+  /** An estimate for all of them. */
+  readonly microseconds: number;
+  private readonly around: Surroundings;
+  private readonly calls: readonly Call[];
+  /** What kernels touch, and where it lay. */
+  private readonly places: ReadonlyMap<WasmMemory, number>;
+  private readonly scratchBytes: number;
+  private readonly block: WasmMemory;
+
+  /** Throws OC-DEVICE-01 and OC-DEVICE-03 as launches do. */
+  constructor(around: Surroundings, commands: readonly Launch[]) {
+    const { linear } = around;
+    const bytesOfAddress = linear.isWide ? 8 : 4;
+    const blocks = commands.map(({ buffers, sizes }) => ({
+      buffers: Math.ceil((buffers.length * bytesOfAddress) / bytesOfSize) * bytesOfSize,
+      sizes: sizes.length * bytesOfSize,
+    }));
+    const bytes = blocks.reduce((sum, block) => sum + block.buffers + block.sizes, 0);
+    const found = linear.allocate(Math.max(bytes, bytesOfSize));
+    if (found === undefined) throw linear.outOfMemory(bytes);
+    this.around = around;
+    this.commands = commands;
+    this.microseconds = commands.reduce((sum, command) => sum + command.microseconds, 0);
+    this.block = found.handle;
+    let address = linear.locate(this.block, 0, bytes);
+    const places = new Map<WasmMemory, number>();
+    let scratchBytes = 0;
+    this.calls = commands.map((command, i) => {
+      const { module, run, scratchBytes: own } = entryOf(linear, command);
+      scratchBytes = Math.max(scratchBytes, own);
+      for (const argument of command.buffers) {
+        const memory = linear.own(argument.memory);
+        places.set(memory, linear.locate(memory, 0, 0));
+      }
+      const [buffers, sizes] = [address, address + (blocks[i]?.buffers ?? 0)];
+      address = sizes + (blocks[i]?.sizes ?? 0);
+      linear.writeAddresses(
+        buffers,
+        command.buffers.map((each) => linear.locateArgument(each)),
+      );
+      linear.writeSizes(sizes, command.sizes);
+      const { microseconds } = command;
+      return { module, run, buffers, sizes, tasks: BigInt(tasksOf(command)), microseconds };
+    });
+    this.places = places;
+    this.scratchBytes = scratchBytes;
+  }
+
+  /** Whether all that it needs is valid and lies where it lay. */
+  get isReady(): boolean {
+    if (this.block.address === undefined) return false;
+    for (const [memory, address] of this.places) {
+      if (memory.address !== address || memory.poison.length > 0) return false;
+    }
+    return this.calls.every(({ module }) => module.functions !== undefined);
+  }
+
+  /** Calls the kernels one after the other; `began` is told the number of each. */
+  *run(check: () => void, began: (at: number) => void): Job {
+    const scratch = this.around.scratch.reach(this.scratchBytes);
+    let since = 0;
+    for (const [at, { run, buffers, sizes, tasks, microseconds }] of this.calls.entries()) {
+      began(at);
+      if (since > sliceMicroseconds) {
+        since = 0;
+        yield;
+        check();
+      }
+      since += microseconds;
+      run(buffers, sizes, scratch, 0n, tasks);
+    }
+  }
+
+  /** A time for each launch, by what each was thought to take. */
+  sharesOf(total: number): readonly number[] {
+    const estimates = this.calls.map(({ microseconds }) => Math.max(microseconds, 1));
+    const sum = estimates.reduce((a, b) => a + b, 0);
+    return estimates.map((estimate) => (total * estimate) / sum);
+  }
+
+  release(): void {
+    this.around.linear.release(this.block);
+  }
+}
+
+/** Commands with quick launches in a row made one. Throws as Batch does. */
+function joined(around: Surroundings, commands: readonly Command[]): readonly (Command | Batch)[] {
+  const made: (Command | Batch)[] = [];
+  let quick: Launch[] = [];
+  const close = (): void => {
+    if (quick.length > 0) made.push(new Batch(around, quick));
+    quick = [];
+  };
+  for (const command of commands) {
+    if (command.kind === 'launch' && isQuick(around, command)) {
+      quick.push(command);
+      continue;
+    }
+    close();
+    made.push(command);
+  }
+  close();
+  return made;
+}
+
+/** Commands without replays, with quick launches joined where they can be prepared. */
+export class WasmRecording implements Recording {
+  readonly commands: number;
+  readonly owner: object;
+  readonly items: readonly (Command | Batch)[];
+  readonly microseconds: number;
+
+  constructor(around: Surroundings, commands: readonly Command[]) {
+    this.owner = around.linear;
+    this.commands = commands.length;
+    this.microseconds = commands.reduce((sum, command) => sum + estimate(command), 0);
+    this.items = itemsOf(around, commands);
+  }
+
+  release(): void {
+    for (const item of this.items) if (item instanceof Batch) item.release();
+  }
+}
+
+/** What is wrong with a launch is said when it runs. */
+function itemsOf(around: Surroundings, commands: readonly Command[]): readonly (Command | Batch)[] {
+  try {
+    return joined(around, commands);
+  } catch (error) {
+    if (isFailure(error)) return commands;
+    throw error;
+  }
+}
