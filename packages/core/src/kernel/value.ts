@@ -248,8 +248,7 @@ export class ValueLowering {
         return builder.convert(this.index(node.attributes.value), computeType(node.dtype));
       case 'iota': {
         const position = this.index(index[node.attributes.axis] as Expression);
-        const word = wordOf(target);
-        return lowerCast(builder, target, word, node.dtype, false, builder.convert(position, word));
+        return lowerCast(builder, target, builder.indexType, node.dtype, false, position);
       }
       case 'select': {
         const [condition, a, b] = node.inputs as [Node, Node, Node];

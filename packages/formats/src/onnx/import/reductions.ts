@@ -1,6 +1,6 @@
 /** Reductions, prefix operations, and the places of extreme values. */
 import type { OperatorCall } from './context.js';
-import { build, isFloat, isInteger, type Node, type Size } from './core.js';
+import { build, isInteger, type Node, type Size } from './core.js';
 import { throughBytes } from './lookups.js';
 import type { OperatorTable } from './registry.js';
 import { axesOf } from './shapes.js';
@@ -85,17 +85,9 @@ function argument(call: OperatorCall): Node {
   const x = call.tensor(0);
   const axis = call.axis(call.int('axis', 0), x.shape.length);
   const keep = call.int('keepdims', 1) !== 0;
-  const kind = call.operator === 'ArgMax' ? 'maximum' : 'minimum';
-  const best = build.reduce(kind, x, [axis], { keep: true });
-  const same = build.equal(x, best);
-  const hit = isFloat(x.dtype) ? build.or(same, build.isNaN(x)) : same;
-  const extent = x.shape[axis] as Size;
-  const line = x.shape.map((_, i): Size => (i === axis ? extent : 1));
-  const at = build.iota({ dtype: 'i64', shape: line }, axis);
-  if (call.int('select_last_index', 0) !== 0) {
-    return build.maximumOver(build.select(hit, at, -1n), [axis], { keep });
-  }
-  return build.minimumOver(build.select(hit, at, build.size(extent)), [axis], { keep });
+  const selectLast = call.int('select_last_index', 0) !== 0;
+  const find = call.operator === 'ArgMax' ? build.argMax : build.argMin;
+  return find(x, axis, { keep, selectLast });
 }
 
 function cumulate(kind: 'sum' | 'product') {
