@@ -1,6 +1,6 @@
 /**
- * Recordings. Launches of few microseconds in a row are one: their arguments lie in the linear memory from then on, so
- * that a replay does nothing but call kernels.
+ * Recordings. Launches of few microseconds in a row are one: their arguments lie in the linear
+ * memory from then on, so that a replay does nothing but call kernels.
  */
 import type { Command, Recording } from '@open-claw/core/device/contract';
 import { isFailure } from '@open-claw/core/device/contract';

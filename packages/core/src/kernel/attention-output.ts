@@ -7,8 +7,7 @@ import type { KernelBuilder, Value } from './builder.js';
 import { lowerCast } from './elementwise.js';
 import { laneName, storeAt } from './fused.js';
 import { writeTiles } from './nest.js';
-import type { TileAxis } from './tile-limits.js';
-import { linearInLanes } from './value.js';
+import { linearInLanes, type TileAxis } from './tile-limits.js';
 import { flatten } from './view-index.js';
 
 export interface ResultRows {

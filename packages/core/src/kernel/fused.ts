@@ -13,9 +13,8 @@ import { computeType, literalOf, toMemory } from './elementwise.js';
 import { KernelFrame } from './frame.js';
 import type { Bindings } from './nest.js';
 import type { Statement } from './tile.js';
-import type { TileAxis } from './tile-limits.js';
-import { limitsOf } from './tile-limits.js';
-import { linearInLanes, type Place, ValueLowering } from './value.js';
+import { limitsOf, linearInLanes, type TileAxis } from './tile-limits.js';
+import { type Place, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 
 /** Name of the variable that stands for the lane of a vector. */

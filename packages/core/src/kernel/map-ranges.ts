@@ -14,7 +14,7 @@ export type Range = readonly [start: number, end: number];
 /** More ranges than this are more code than masks. */
 const mostRanges = 8;
 
-/** Undefined where there is one range, where sizes are not known, or ranges are short of vectors. */
+/** Undefined where there is one range, where sizes are not known, or where vectors hold little. */
 export function rangesOf(
   { name, extent }: Axis,
   { changes, dropped }: PlannedAxes,

@@ -10,7 +10,8 @@ import type { Axis } from './axes.js';
 import type { KernelBuilder } from './builder.js';
 import type { Root } from './fused.js';
 import type { ReductionPlan } from './reduction-plan.js';
-import { linearInLanes, type Place } from './value.js';
+import { linearInLanes } from './tile-limits.js';
+import type { Place } from './value.js';
 import { flatten } from './view-index.js';
 
 /** Buffers by node. */

@@ -29,8 +29,8 @@ import type { Reduce, ReductionPlan } from './reduction-plan.js';
 import { type Strips, stripsFor, stripsOf } from './reduction-strips.js';
 import { type StreamedRoot, streamingOf } from './streaming.js';
 import type { Access, GridAxis } from './tile.js';
-import { limitsOf } from './tile-limits.js';
-import { linearInLanes, type Place, ValueLowering } from './value.js';
+import { limitsOf, linearInLanes } from './tile-limits.js';
+import { type Place, ValueLowering } from './value.js';
 import { flatten, reshapeIndex } from './view-index.js';
 
 /** A reduction kernel in progress; `lanes` are those of the target or half of them. */

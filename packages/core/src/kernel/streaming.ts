@@ -12,7 +12,8 @@ import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { KernelStep } from '../schedule/step.js';
 import type { Root } from './fused.js';
-import { linearInLanes, type Place } from './value.js';
+import { linearInLanes } from './tile-limits.js';
+import type { Place } from './value.js';
 import { flatten } from './view-index.js';
 
 /** Bytes of a line: what memory moves at once, on CPUs of today. */

@@ -1,5 +1,5 @@
 /** How the axes of a tile bound its accesses to memory, and how they order them. */
-import { type Expression, equal } from '../base/expression.js';
+import { type Expression, equal, linearIn, variablesOf } from '../base/expression.js';
 import type { Limit } from './tile.js';
 
 /** One axis of a tile: the variable that stands for its lane inside addresses. */
@@ -61,4 +61,22 @@ export function loadLimits(
       return shared ? { name: axis.name, count: axis.count } : axis;
     }),
   );
+}
+
+/** Base and one stride per tile axis, where the address is linear in all lanes. */
+export function linearInLanes(
+  address: Expression,
+  tile: readonly TileAxis[],
+): { readonly base: Expression; readonly strides: readonly Expression[] } | undefined {
+  let base = address;
+  const strides: Expression[] = [];
+  for (const { name } of tile) {
+    const linear = linearIn(base, name);
+    if (linear === undefined) return undefined;
+    strides.push(linear.coefficient);
+    base = linear.rest;
+  }
+  const names = tile.map((axis) => axis.name);
+  const mixed = strides.some((stride) => names.some((name) => variablesOf(stride).has(name)));
+  return mixed ? undefined : { base, strides };
 }

@@ -13,8 +13,7 @@ import type { KernelBuilder, Variable } from './builder.js';
 import { type ContractSite, placeIn, storeContracted } from './contract-store.js';
 import type { UnitChoice } from './contract-unit.js';
 import { laneName } from './fused.js';
-import type { TileAxis } from './tile-limits.js';
-import { linearInLanes } from './value.js';
+import { linearInLanes, type TileAxis } from './tile-limits.js';
 import { flatten } from './view-index.js';
 
 const rowName = 'row';

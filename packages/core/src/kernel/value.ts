@@ -10,7 +10,6 @@ import {
   equal,
   floorDivide,
   keyOf,
-  linearIn,
   modulo,
   multiply,
   product,
@@ -18,7 +17,6 @@ import {
   provablyLess,
   type Size,
   subtract,
-  variablesOf,
 } from '../base/expression.js';
 import { readElement } from '../base/host-tensor.js';
 import type { Target } from '../base/target.js';
@@ -40,7 +38,7 @@ import {
 import { emitIndex } from './index-arithmetic.js';
 import { failReasons } from './lowered.js';
 import type { Access } from './tile.js';
-import { isTurned, loadLimits, type Squares, type TileAxis } from './tile-limits.js';
+import { isTurned, linearInLanes, loadLimits, type Squares, type TileAxis } from './tile-limits.js';
 import { madeTogether } from './together.js';
 import { flatten, viewIndex } from './view-index.js';
 
@@ -385,24 +383,6 @@ export class ValueLowering {
     const safe = builder.select(outside, zero, wide);
     return builder.convert(safe, builder.indexType);
   }
-}
-
-/** Base and one stride per tile axis, where the address is linear in all lanes. */
-export function linearInLanes(
-  address: Expression,
-  tile: readonly TileAxis[],
-): { readonly base: Expression; readonly strides: readonly Expression[] } | undefined {
-  let base = address;
-  const strides: Expression[] = [];
-  for (const { name } of tile) {
-    const linear = linearIn(base, name);
-    if (linear === undefined) return undefined;
-    strides.push(linear.coefficient);
-    base = linear.rest;
-  }
-  const names = tile.map((axis) => axis.name);
-  const mixed = strides.some((stride) => names.some((name) => variablesOf(stride).has(name)));
-  return mixed ? undefined : { base, strides };
 }
 
 /** The widest integer that the target computes: every size and index that it can meet fits. */
