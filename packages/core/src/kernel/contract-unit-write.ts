@@ -3,6 +3,7 @@
  * the right operand's panels over them (unit-walk.ts), and takes the plain code where the range of
  * what was packed says that the unit would not be right.
  */
+import { bytesOf } from '../base/dtype.js';
 import {
   add,
   ceilDivide,
@@ -249,7 +250,10 @@ class UnitWriter {
       { axis: groups.rows.at(-1)?.name, value: row },
       { axis: sizes.depth.name, value: add(first, variable(laneName, count)) },
     ];
-    const values = new ValueLowering({ ...placeIn(site, [axis], bounds), ahead: bytesAhead });
+    // A part of the depth of one row is followed by that of the next one.
+    const isPart = choice.blockSteps < sizes.steps;
+    const ahead = isPart ? extent * bytesOf(plan.left.node.dtype) : bytesAhead;
+    const values = new ValueLowering({ ...placeIn(site, [axis], bounds), ahead });
     const value = values.value(plan.left.node, plan.left.index);
     const mask = values.tailMask();
     const zero = b.literal(value.type.dtype, 0);
