@@ -1,27 +1,7 @@
 /*
- * The fixed part of the CPU device: memory, modules, and a thread pool that runs a packed list of
- * commands. Compiled once with the same compiler as the kernels; called through plain functions.
+ * The fixed part of the CPU device, second half: a thread pool that runs a packed list of commands.
+ * Compiled once with the same compiler as the kernels; called through plain functions.
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#if defined(__x86_64__) && defined(__linux__)
-#include <cpuid.h>
-#endif
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-#include <time.h>
-
-#define EXPORT __attribute__((visibility("default")))
 #define MAX_THREADS 1024
 
 typedef void (*entry_function)(void *const *buffers, const int64_t *sizes, char *scratch,
@@ -29,116 +9,6 @@ typedef void (*entry_function)(void *const *buffers, const int64_t *sizes, char 
 
 /* Why a run ended early; the caller maps these to errors. */
 enum { DONE = 0, ABORTED = 1, TIMED_OUT = 2, NO_SCRATCH = 3, BAD_COMMAND = 4 };
-
-EXPORT int64_t claw_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* ---- memory ---- */
-
-static const size_t huge_page = (size_t)2 << 20;
-
-/* Zeroed and aligned to 64 bytes; large blocks come as zero pages that huge pages may back. */
-EXPORT void *claw_allocate(int64_t bytes) {
-  size_t size = bytes > 0 ? (size_t)bytes : 1;
-  if (size < huge_page) {
-    void *p = NULL;
-    if (posix_memalign(&p, 64, (size + 63) & ~(size_t)63) != 0) return NULL;
-    return memset(p, 0, size);
-  }
-  size_t rounded = (size + huge_page - 1) & ~(huge_page - 1);
-  char *raw = mmap(NULL, rounded + huge_page, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (raw == MAP_FAILED) return NULL;
-  char *p = (char *)(((uintptr_t)raw + huge_page - 1) & ~(uintptr_t)(huge_page - 1));
-  if (p > raw) munmap(raw, (size_t)(p - raw));
-  size_t tail = (size_t)(raw + rounded + huge_page - (p + rounded));
-  if (tail > 0) munmap(p + rounded, tail);
-#ifdef MADV_HUGEPAGE
-  madvise(p, rounded, MADV_HUGEPAGE);
-#endif
-  return p;
-}
-
-/* The caller's memory, which is about to be written for the first time: fewer, larger faults. */
-EXPORT void claw_large_pages(void *p, int64_t bytes) {
-#ifdef MADV_HUGEPAGE
-  uintptr_t begin = ((uintptr_t)p + huge_page - 1) & ~(uintptr_t)(huge_page - 1);
-  uintptr_t end = ((uintptr_t)p + (size_t)bytes) & ~(uintptr_t)(huge_page - 1);
-  if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
-#endif
-}
-
-/* The caller's memory, which comes again and again: what is mapped by small pages is moved to large
- * ones, as far as the system can. */
-EXPORT void claw_collapse(void *p, int64_t bytes) {
-#if defined(__linux__)
-  const int collapse = 25; /* MADV_COLLAPSE, which older headers lack */
-  uintptr_t begin = ((uintptr_t)p + huge_page - 1) & ~(uintptr_t)(huge_page - 1);
-  uintptr_t end = ((uintptr_t)p + (size_t)bytes) & ~(uintptr_t)(huge_page - 1);
-  for (uintptr_t at = begin; at < end; at += huge_page) {
-    if (madvise((void *)at, huge_page, collapse) != 0) return;
-  }
-#else
-  (void)p, (void)bytes;
-#endif
-}
-
-EXPORT void claw_free(void *p, int64_t bytes) {
-  size_t size = bytes > 0 ? (size_t)bytes : 1;
-  if (size < huge_page) free(p);
-  else munmap(p, (size + huge_page - 1) & ~(huge_page - 1));
-}
-
-EXPORT void claw_copy(void *to, const void *from, int64_t bytes) {
-  memmove(to, from, (size_t)bytes);
-}
-
-/* ---- modules ---- */
-
-EXPORT void *claw_open(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
-EXPORT const char *claw_open_error(void) { return dlerror(); }
-EXPORT void *claw_symbol(void *module, const char *name) { return dlsym(module, name); }
-EXPORT void claw_close(void *module) { dlclose(module); }
-
-/* ---- instruction sets: bits 1 avx2 with fma, 2 avx512 (f, bw, dq, vl), 4 amx, 8 neon ---- */
-
-/*
- * Whether this process may use tile registers: bf16 and int8 products, state that the system saves,
- * and its permission, asked for once; it covers threads that start later.
- */
-static int amx_allowed(void) {
-#if defined(__x86_64__) && defined(__linux__) && \
-    ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11))
-  unsigned a, b, c, d;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-  const unsigned tile = 1u << 24, bf16 = 1u << 22, int8 = 1u << 25;
-  if ((d & (tile | bf16 | int8)) != (tile | bf16 | int8)) return 0;
-  const int request_permission = 0x1023, tile_data = 18;
-  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-#else
-  return 0;
-#endif
-}
-
-EXPORT int claw_features(void) {
-  int bits = 0;
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) bits |= 1;
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    bits |= 2;
-    if (__builtin_cpu_supports("avx512vnni")) bits |= 16;
-    if (amx_allowed()) bits |= 4;
-  }
-#elif defined(__aarch64__)
-  bits |= 8;
-#endif
-  return bits;
-}
 
 /* ---- thread pool ---- */
 
@@ -151,8 +21,16 @@ struct job {
   int64_t scratch_bytes;
   int64_t deadline;
   const atomic_int *stop;
-  atomic_int_fast64_t next;
+  int threads;
   atomic_int reason;
+};
+
+/*
+ * The next chunk of a thread's part of a job. In every job a thread begins with the same part, so
+ * that what it wrote is in its core's caches; then it helps the others.
+ */
+struct part {
+  _Alignas(64) atomic_int_fast64_t next;
 };
 
 static struct {
@@ -160,9 +38,9 @@ static struct {
   pthread_mutex_t mutex;  /* guards sleeping */
   pthread_cond_t wake;
   struct job job;
+  struct part parts[MAX_THREADS + 1];
   atomic_int open;      /* workers may take chunks of the job */
   atomic_int inside;    /* workers that look at the job now */
-  atomic_int seats;     /* workers that may still join */
   atomic_uint generation;
   atomic_int sleepers;
   int workers;
@@ -195,18 +73,22 @@ static char *scratch_of(int64_t bytes) {
   return scratch;
 }
 
-static void run_chunks(struct job *job) {
-  char *own = NULL;
-  if (job->scratch_bytes > 0 && (own = scratch_of(job->scratch_bytes)) == NULL) {
-    atomic_store(&job->reason, NO_SCRATCH);
-    return;
-  }
-  /* Chunks of `grain` tasks or one less: a short last one would leave its thread idle. */
-  const int64_t chunks = (job->tasks + job->grain - 1) / job->grain;
+/* Chunks of `grain` tasks or one less: a short last one would leave its thread idle. */
+static int64_t chunks_of(const struct job *job) {
+  return (job->tasks + job->grain - 1) / job->grain;
+}
+
+/* The first chunk of a thread's part, which is the end of the part before. */
+static int64_t first_of(const struct job *job, int thread) {
+  return chunks_of(job) * thread / job->threads;
+}
+
+static void run_part(struct job *job, struct part *part, int64_t end, char *own) {
+  const int64_t chunks = chunks_of(job);
   const int64_t size = job->tasks / chunks, longer = job->tasks % chunks;
   while (atomic_load_explicit(&job->reason, memory_order_relaxed) == DONE) {
-    int64_t chunk = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-    if (chunk >= chunks) return;
+    int64_t chunk = atomic_fetch_add_explicit(&part->next, 1, memory_order_relaxed);
+    if (chunk >= end) return;
     int64_t begin = chunk * size + (chunk < longer ? chunk : longer);
     job->entry(job->buffers, job->sizes, own, begin, begin + size + (chunk < longer));
     if (job->stop != NULL && atomic_load_explicit(job->stop, memory_order_relaxed) != 0) {
@@ -214,6 +96,18 @@ static void run_chunks(struct job *job) {
     } else if (job->deadline != 0 && claw_now() > job->deadline) {
       atomic_store(&job->reason, TIMED_OUT);
     }
+  }
+}
+
+static void run_chunks(struct job *job, struct part *parts, int thread) {
+  char *own = NULL;
+  if (job->scratch_bytes > 0 && (own = scratch_of(job->scratch_bytes)) == NULL) {
+    atomic_store(&job->reason, NO_SCRATCH);
+    return;
+  }
+  for (int i = 0; i < job->threads; i++) {
+    const int at = (thread + i) % job->threads;
+    run_part(job, &parts[at], first_of(job, at + 1), own);
   }
 }
 
@@ -251,13 +145,17 @@ static void clear_this_core(void) {
   }
 }
 #else
-static char seats[MAX_THREADS];
+static struct seat {
+  char unused;
+} seats[MAX_THREADS];
 #define falls_asleep(seat) (void)(seat)
 #define is_awake(seat) (void)(seat)
 #define clear_this_core() (void)0
 #endif
 
-static void *work(void *seat) {
+static void *work(void *own) {
+  struct seat *seat = own;
+  const int number = 1 + (int)(seat - seats); /* the launcher is 0 */
   unsigned seen = 0;
   for (;;) {
     int64_t started = claw_now();
@@ -276,7 +174,9 @@ static void *work(void *seat) {
     seen = now;
     /* Announced before looking: the launcher closes the job first and then waits for `inside`. */
     atomic_fetch_add(&pool.inside, 1);
-    if (atomic_load(&pool.open) && atomic_fetch_sub(&pool.seats, 1) > 0) run_chunks(&pool.job);
+    if (atomic_load(&pool.open) && number < pool.job.threads) {
+      run_chunks(&pool.job, pool.parts, number);
+    }
     atomic_fetch_sub(&pool.inside, 1);
   }
   return NULL;
@@ -299,17 +199,17 @@ EXPORT int claw_threads(int threads) {
   return have;
 }
 
-static void fill_job(struct job *job, const struct job *from) {
-  memcpy(job, from, offsetof(struct job, next));
-  atomic_store(&job->next, 0);
+static void fill_job(struct job *job, const struct job *from, int threads, struct part *parts) {
+  memcpy(job, from, offsetof(struct job, threads));
+  job->threads = threads;
   atomic_store(&job->reason, DONE);
+  for (int i = 0; i < threads; i++) atomic_store(&parts[i].next, first_of(job, i));
 }
 
 static int run_parallel(const struct job *wanted, int threads) {
   pthread_mutex_lock(&pool.launch);
-  fill_job(&pool.job, wanted);
-  int helpers = threads - 1 < pool.workers ? threads - 1 : pool.workers;
-  atomic_store(&pool.seats, helpers);
+  const int most = pool.workers + 1;
+  fill_job(&pool.job, wanted, threads < most ? threads : most, pool.parts);
   atomic_store(&pool.open, 1);
   atomic_fetch_add(&pool.generation, 1);
   if (atomic_load(&pool.sleepers) > 0) {
@@ -318,7 +218,7 @@ static int run_parallel(const struct job *wanted, int threads) {
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.mutex);
   }
-  run_chunks(&pool.job);
+  run_chunks(&pool.job, pool.parts, 0);
   atomic_store(&pool.open, 0);
   for (int spins = 0; atomic_load(&pool.inside) > 0; spins++) {
     if (spins < 10000) relax();
@@ -331,8 +231,9 @@ static int run_parallel(const struct job *wanted, int threads) {
 
 static int run_alone(const struct job *wanted) {
   struct job job;
-  fill_job(&job, wanted);
-  run_chunks(&job);
+  struct part all;
+  fill_job(&job, wanted, 1, &all);
+  run_chunks(&job, &all, 0);
   return atomic_load(&job.reason);
 }
 

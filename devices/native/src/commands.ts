@@ -51,8 +51,8 @@ const bytesPerMicrosecond = 5000;
 const shortestChunk = 5;
 /** Stops are looked at between chunks. */
 const longestChunk = 1000;
-/** Chunks per thread, so that an unlucky thread does not hold up the others. */
-const chunksPerThread = 4;
+/** Chunks per thread, so that one that starts late or is interrupted leaves its part to others. */
+const chunksPerThread = 16;
 
 /** Tasks that a thread takes at once. */
 export function grainOf(tasks: number, microseconds: number, threads: number): number {

@@ -103,6 +103,23 @@ describe.skipIf(missing)('CPU device', () => {
     expect(nanoseconds).toHaveLength(2);
   });
 
+  it('runs each task once on devices with fewer and with more threads than another', async () => {
+    const binary = await plugin.compile(plugin.language.emit([counting], target), target);
+    for (const threads of [1, 4, 3]) {
+      const own = await nativeDevice({ cache: folder, row: 'generic', threads }).open('native');
+      const loaded = await own.load(binary);
+      for (const tasks of [1, 2, 3, 5, 998]) {
+        const memory = await own.allocate(4 * tasks);
+        const command = { ...launch(memory, 50, tasks, 5000), module: loaded };
+        for (let i = 0; i < 5; i++) own.submit([command as Command, command as Command]);
+        const into = new Int32Array(tasks);
+        await own.read(memory, 0, new Uint8Array(into.buffer));
+        expect(into.every((x) => x === 500)).toBe(true);
+      }
+      await own.close();
+    }
+  });
+
   it('lets timers fire while long work runs', async () => {
     const memory = await device.allocate(4 * 64);
     let done = false;

@@ -48,14 +48,17 @@ export interface Runtime {
 /** As the process ends the library may be unloaded: not from under threads that sleep in it. */
 const stayLoaded = process.platform === 'linux' ? ['-Wl,-z,nodelete'] : [];
 const runtimeFlags = [...commonFlags, '-pthread', '-fvisibility=hidden', ...stayLoaded];
-const sourceFile = new URL('../runtime/runtime.c', import.meta.url);
+/** Compiled as one text, in this order. */
+const sourceFiles = ['machine.c', 'runtime.c'].map(
+  (name) => new URL(`../runtime/${name}`, import.meta.url),
+);
 
 /** The shared library of the runtime, by the first compiler that can make it. */
 export async function buildRuntime(
   cache: Cache,
   wanted?: string,
 ): Promise<{ readonly compiler: Compiler; readonly made: Uint8Array }> {
-  const text = `${readFileSync(sourceFile, 'utf8')}\n`;
+  const text = sourceFiles.map((file) => `${readFileSync(file, 'utf8')}\n`).join('');
   return findCompiler(
     async (compiler) => {
       const flags = [...runtimeFlags, '-ldl'];
