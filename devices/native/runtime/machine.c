@@ -1,6 +1,6 @@
 /*
  * The fixed part of the CPU device, first half: memory, modules, and which instructions there are.
- * Compiled as one text with runtime.c, which comes after it.
+ * Compiled as one text with runtime.c and addon.c, which come after it.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,9 +21,7 @@
 #endif
 #include <time.h>
 
-#define EXPORT __attribute__((visibility("default")))
-
-EXPORT int64_t claw_now(void) {
+static int64_t claw_now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
@@ -34,7 +32,7 @@ EXPORT int64_t claw_now(void) {
 static const size_t huge_page = (size_t)2 << 20;
 
 /* Zeroed and aligned to 64 bytes; large blocks come as zero pages that huge pages may back. */
-EXPORT void *claw_allocate(int64_t bytes) {
+static void *claw_allocate(int64_t bytes) {
   size_t size = bytes > 0 ? (size_t)bytes : 1;
   if (size < huge_page) {
     void *p = NULL;
@@ -56,7 +54,7 @@ EXPORT void *claw_allocate(int64_t bytes) {
 }
 
 /* The caller's memory, which is about to be written for the first time: fewer, larger faults. */
-EXPORT void claw_large_pages(void *p, int64_t bytes) {
+static void claw_large_pages(void *p, int64_t bytes) {
 #ifdef MADV_HUGEPAGE
   uintptr_t begin = ((uintptr_t)p + huge_page - 1) & ~(uintptr_t)(huge_page - 1);
   uintptr_t end = ((uintptr_t)p + (size_t)bytes) & ~(uintptr_t)(huge_page - 1);
@@ -66,7 +64,7 @@ EXPORT void claw_large_pages(void *p, int64_t bytes) {
 
 /* The caller's memory, which comes again and again: what is mapped by small pages is moved to large
  * ones, as far as the system can. */
-EXPORT void claw_collapse(void *p, int64_t bytes) {
+static void claw_collapse(void *p, int64_t bytes) {
 #if defined(__linux__)
   const int collapse = 25; /* MADV_COLLAPSE, which older headers lack */
   uintptr_t begin = ((uintptr_t)p + huge_page - 1) & ~(uintptr_t)(huge_page - 1);
@@ -79,22 +77,22 @@ EXPORT void claw_collapse(void *p, int64_t bytes) {
 #endif
 }
 
-EXPORT void claw_free(void *p, int64_t bytes) {
+static void claw_free(void *p, int64_t bytes) {
   size_t size = bytes > 0 ? (size_t)bytes : 1;
   if (size < huge_page) free(p);
   else munmap(p, (size + huge_page - 1) & ~(huge_page - 1));
 }
 
-EXPORT void claw_copy(void *to, const void *from, int64_t bytes) {
+static void claw_copy(void *to, const void *from, int64_t bytes) {
   memmove(to, from, (size_t)bytes);
 }
 
 /* ---- modules ---- */
 
-EXPORT void *claw_open(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
-EXPORT const char *claw_open_error(void) { return dlerror(); }
-EXPORT void *claw_symbol(void *module, const char *name) { return dlsym(module, name); }
-EXPORT void claw_close(void *module) { dlclose(module); }
+static void *claw_open(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
+static const char *claw_open_error(void) { return dlerror(); }
+static void *claw_symbol(void *module, const char *name) { return dlsym(module, name); }
+static void claw_close(void *module) { dlclose(module); }
 
 /* ---- instruction sets: bits 1 avx2 with fma, 2 avx512 (f, bw, dq, vl), 4 amx, 8 neon ---- */
 
@@ -116,7 +114,7 @@ static int amx_allowed(void) {
 #endif
 }
 
-EXPORT int claw_features(void) {
+static int claw_features(void) {
   int bits = 0;
 #if defined(__x86_64__)
   __builtin_cpu_init();

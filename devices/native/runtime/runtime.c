@@ -1,6 +1,6 @@
 /*
  * The fixed part of the CPU device, second half: a thread pool that runs a packed list of commands.
- * Compiled once with the same compiler as the kernels; called through plain functions.
+ * Compiled once with the same compiler as the kernels; JavaScript calls it through addon.c.
  */
 #define MAX_THREADS 1024
 
@@ -183,7 +183,7 @@ static void *work(void *own) {
 }
 
 /* Workers beside the calling thread: `threads` − 1, as far as the system gives them. */
-EXPORT int claw_threads(int threads) {
+static int claw_threads(int threads) {
   pthread_mutex_lock(&pool.launch);
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
@@ -292,7 +292,7 @@ static int fill(const int64_t *c, const atomic_int *stop, int64_t deadline) {
  * Runs `count` commands in order. Gives 0, or reason + 8 · index of the command that did not end.
  * `limit` is in nanoseconds from the call, 0 for none; `times` takes nanoseconds per command.
  */
-EXPORT int64_t claw_run(const int64_t *words, int64_t count, const void *stop, int64_t limit,
+static int64_t claw_run(const int64_t *words, int64_t count, const void *stop, int64_t limit,
                         int threads, int64_t *times) {
   int64_t deadline = limit > 0 ? claw_now() + limit : 0;
   int64_t before = claw_now();

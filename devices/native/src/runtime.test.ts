@@ -7,17 +7,20 @@ import { expect, it } from 'vitest';
 import { openCache } from './cache.js';
 import { buildRuntime } from './runtime.js';
 
-/** Starts threads of the runtime's library, unloads it, and says whether it is still mapped. */
+/**
+ * Starts threads of the runtime's library in a worker, whose end unloads it, and says whether it is
+ * still mapped.
+ */
 const script = `
   const [library] = process.argv.slice(1);
-  const koffi = require('koffi');
   const { readFileSync } = require('node:fs');
-  const loaded = koffi.load(library);
-  loaded.func('int claw_threads(int threads)')(2);
-  loaded.unload();
-  setTimeout(() => {
+  const { Worker } = require('node:worker_threads');
+  const text = 'const module = { exports: {} };' +
+    'process.dlopen(module, ' + JSON.stringify(library) + ');' +
+    'module.exports.threads(2);';
+  new Worker(text, { eval: true }).on('exit', () => setTimeout(() => {
     process.stdout.write(String(readFileSync('/proc/self/maps', 'utf8').includes(library)));
-  }, 50);
+  }, 50));
 `;
 
 it.skipIf(process.platform !== 'linux')('stays below its sleeping threads', async (context) => {

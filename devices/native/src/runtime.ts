@@ -47,9 +47,12 @@ export interface Runtime {
 
 /** As the process ends the library may be unloaded: not from under threads that sleep in it. */
 const stayLoaded = process.platform === 'linux' ? ['-Wl,-z,nodelete'] : [];
-const runtimeFlags = [...commonFlags, '-pthread', '-fvisibility=hidden', ...stayLoaded];
+/** What it calls of Node-API is in the program that loads it. */
+const fromLoader = process.platform === 'darwin' ? ['-Wl,-undefined,dynamic_lookup'] : [];
+const hidden = '-fvisibility=hidden';
+const runtimeFlags = [...commonFlags, '-pthread', hidden, ...stayLoaded, ...fromLoader, '-ldl'];
 /** Compiled as one text, in this order. */
-const sourceFiles = ['machine.c', 'runtime.c'].map(
+const sourceFiles = ['machine.c', 'runtime.c', 'addon.c'].map(
   (name) => new URL(`../runtime/${name}`, import.meta.url),
 );
 
@@ -58,11 +61,10 @@ export async function buildRuntime(
   cache: Cache,
   wanted?: string,
 ): Promise<{ readonly compiler: Compiler; readonly made: Uint8Array }> {
-  const text = sourceFiles.map((file) => `${readFileSync(file, 'utf8')}\n`).join('');
+  const text = sourceFiles.map((file) => readFileSync(file, 'utf8')).join('\n');
   return findCompiler(
     async (compiler) => {
-      const flags = [...runtimeFlags, '-ldl'];
-      const [library] = await buildAll(compiler, [text], flags, cache);
+      const [library] = await buildAll(compiler, [text], runtimeFlags, cache);
       if (library === undefined) throw internal('no library was built');
       return library;
     },
@@ -82,7 +84,7 @@ export async function openRuntime(
 ): Promise<Runtime> {
   try {
     const { compiler, made } = await buildRuntime(cache, wanted);
-    return await bind(compiler, cache.fileOf(made));
+    return bind(compiler, cache.fileOf(made));
   } catch (error) {
     const isMissing = isFailure(error) && error.code === 'OC-NATIVE-03';
     if (prebuilt === undefined || !isMissing) throw error;
@@ -90,72 +92,48 @@ export async function openRuntime(
   }
 }
 
-const pointer = (at: Address | Uint8Array): bigint | Uint8Array =>
-  typeof at === 'number' ? BigInt(at) : at;
+/** The functions of addon.c. */
+type Addon = Pick<
+  Runtime,
+  'allocate' | 'free' | 'addressOf' | 'copy' | 'copyAside' | 'open' | 'symbol' | 'close' | 'threads'
+> & {
+  features(): number;
+  largePages(bytes: Uint8Array, length: number): void;
+  collapseAside(bytes: Uint8Array, length: number): Promise<void>;
+  run(...values: RunValues): number;
+  runAside(...values: RunValues): Promise<number>;
+};
 
-async function bind(compiler: Compiler | undefined, path: string): Promise<Runtime> {
-  const koffi = await import('koffi').catch((error: unknown) => {
-    const reason = `the package koffi cannot be loaded (${String(error)})`;
-    throw failure('OC-NATIVE-03', { reason }, { kind: 'unavailable', cause: error });
-  });
-  const library = koffi.load(path);
-  const run = library.func(
-    'int64_t claw_run(void *words, int64_t count, void *stop, int64_t limit, int threads, ' +
-      'void *times)',
-  );
-  const copy = library.func('void claw_copy(void *to, void *from, int64_t bytes)');
-  const allocate = library.func('uint64_t claw_allocate(int64_t bytes)');
-  const largePages = library.func('void claw_large_pages(void *p, int64_t bytes)');
-  const collapse = library.func('void claw_collapse(void *p, int64_t bytes)');
-  const free = library.func('void claw_free(void *p, int64_t bytes)');
-  const open = library.func('uint64_t claw_open(const char *path)');
-  const openError = library.func('const char *claw_open_error()');
-  const symbol = library.func('uint64_t claw_symbol(void *module, const char *name)');
-  const close = library.func('void claw_close(void *module)');
-  const threads = library.func('int claw_threads(int threads)');
-  const features = library.func('int claw_features()');
-  const values = (r: Run): readonly unknown[] => [
-    r.words,
-    r.count,
-    r.stop,
-    r.limit,
-    r.threads,
-    r.times,
-  ];
+type RunValues = [Run['words'], number, Run['stop'], number, number, Run['times']];
+
+function bind(compiler: Compiler | undefined, path: string): Runtime {
+  const addon = addonAt(path);
+  const values = (r: Run): RunValues => [r.words, r.count, r.stop, r.limit, r.threads, r.times];
   return {
+    ...addon,
     compiler,
-    features: features(),
-    allocate: (bytes) => Number(allocate(bytes)),
-    free: (address, bytes) => free(BigInt(address), bytes),
-    addressOf: (bytes) => Number(koffi.address(bytes)),
-    largePages: (bytes) => largePages(bytes, bytes.byteLength),
-    collapseAside: (bytes) =>
-      aside((done) => collapse.async(bytes, bytes.byteLength, done), [bytes]),
-    copy: (to, from, bytes) => copy(pointer(to), pointer(from), bytes),
-    copyAside: (to, from, bytes) =>
-      aside((done) => copy.async(pointer(to), pointer(from), bytes, done), [to, from]),
-    open: (path) => {
-      const module = Number(open(path));
-      if (module === 0) throw failure('OC-DEVICE-03', { reason: String(openError()) });
-      return module;
+    features: addon.features(),
+    largePages: (bytes) => addon.largePages(bytes, bytes.byteLength),
+    collapseAside: (bytes) => addon.collapseAside(bytes, bytes.byteLength),
+    open(path) {
+      try {
+        return addon.open(path);
+      } catch (error) {
+        throw failure('OC-DEVICE-03', { reason: String(error) });
+      }
     },
-    symbol: (module, name) => Number(symbol(BigInt(module), name)),
-    close: (module) => close(BigInt(module)),
-    threads: (count) => threads(count),
-    run: (r) => Number(run(...values(r))),
-    runAside: async (r) => Number(await aside((done) => run.async(...values(r), done), r)),
+    run: (r) => addon.run(...values(r)),
+    runAside: (r) => addon.runAside(...values(r)),
   };
 }
 
-type Done = (error: unknown, result: unknown) => void;
-
-/** A call on another thread as a promise that keeps its arguments alive until it ends. */
-function aside(start: (done: Done) => void, held: unknown): Promise<void> {
-  return new Promise((resolve, reject) => {
-    start((error, result) => {
-      void held;
-      if (error === null || error === undefined) resolve(result as never);
-      else reject(error as Error);
-    });
-  });
+function addonAt(path: string): Addon {
+  const module = { exports: {} as Addon };
+  try {
+    process.dlopen(module, path);
+  } catch (cause) {
+    const reason = `the runtime cannot be loaded (${String(cause)})`;
+    throw failure('OC-NATIVE-03', { reason }, { kind: 'unavailable', cause });
+  }
+  return module.exports;
 }

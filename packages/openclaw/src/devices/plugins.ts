@@ -65,7 +65,7 @@ function useWasm(threads: number | undefined): void {
   });
 }
 
-/** The CPU device is optional: its package needs a prebuilt library for the platform. */
+/** The CPU device is optional: an installation may leave its package out. */
 async function useNative(threads: number | undefined): Promise<void> {
   if (isKnown('native') && threads === undefined) return;
   try {
