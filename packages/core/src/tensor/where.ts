@@ -7,16 +7,20 @@ const place =
 const placesOf = (stack: string): string[] =>
   stack.split('\n').flatMap((line) => place.exec(line.trim())?.[1] ?? []);
 
-/** Folders of core and of nn, found from the place of this very line. */
-const ownFolders = ((): readonly string[] => {
-  const here = placesOf(new Error().stack ?? '')[0] ?? '';
-  const core = here.replace(/[\\/](?:src|dist)[\\/]tensor[\\/][^\\/]*$/, '');
+/** Folders of core and of nn, from a place in this module or in the file it is rolled into. */
+function foldersAround(here: string): readonly string[] {
+  const core = here.replace(/[\\/](?:(?:src|dist)[\\/]tensor|rolled)[\\/][^\\/]*$/, '');
   if (core === here) return [];
   return [core, core.replace(/core$/, 'nn')].flatMap((folder) => [`${folder}/`, `${folder}\\`]);
-})();
+}
 
-const isOwn = (frame: string): boolean =>
-  !frame.includes('.test.') && ownFolders.some((folder) => frame.startsWith(folder));
+let ownFolders: readonly string[] | undefined;
+
+/** Asked first when something failed: the place of a line costs more than a start has to spare. */
+function isOwn(frame: string): boolean {
+  ownFolders ??= foldersAround(placesOf(new Error().stack ?? '')[0] ?? '');
+  return !frame.includes('.test.') && ownFolders.some((folder) => frame.startsWith(folder));
+}
 
 const longestStack = 64;
 
