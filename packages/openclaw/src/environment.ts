@@ -12,10 +12,11 @@ export function languageOf(env: Readonly<Record<string, string | undefined>>): T
 }
 
 /** Once per process would do; it is cheap and changes nothing the second time. */
-export function applyEnvironment(): void {
-  setLanguage(languageOf(process.env));
+export async function applyEnvironment(): Promise<void> {
   const level = process.env['CLAW_DEBUG'] ?? '0';
-  if (!levels.includes(level)) return;
-  debug.level = Number(level) as DebugLevel;
-  debug.write = (line) => void process.stderr.write(`${line}\n`);
+  if (levels.includes(level)) {
+    debug.level = Number(level) as DebugLevel;
+    debug.write = (line) => void process.stderr.write(`${line}\n`);
+  }
+  await setLanguage(languageOf(process.env));
 }

@@ -3,7 +3,6 @@
  * keyed by code, so that a missing translation does not compile.
  */
 import { messagesEnglish } from './messages.en.js';
-import { messagesChinese } from './messages.zh.js';
 
 /** What a message table gives for a code. `{name}` marks are filled from the details. */
 export interface Message {
@@ -34,10 +33,21 @@ export interface FailureOptions {
 export type Language = 'en' | 'zh';
 
 let language: Language = 'en';
+let wanted: Language = 'en';
+let messages: Readonly<Record<ErrorCode, Message>> = messagesEnglish;
 
-/** Chooses the language of error texts; the front door calls it once from LANG. */
-export function setLanguage(next: Language): void {
+/**
+ * Chooses the language of error texts; the front door calls it once from LANG. Texts other than
+ * English are loaded by the first who wants them: errors made before it resolves stay as they were.
+ */
+export async function setLanguage(next: Language): Promise<void> {
+  wanted = next;
+  const table =
+    next === 'zh' ? (await import('./messages.zh.js')).messagesChinese : messagesEnglish;
+  // Another may have been chosen meanwhile.
+  if (wanted !== next) return;
   language = next;
+  messages = table;
 }
 
 const longestDetail = 200;
@@ -69,8 +79,7 @@ export class OpenClawError extends Error {
   readonly details: Details;
 
   constructor(code: ErrorCode, details: Details, options: FailureOptions) {
-    const table: Record<string, Message> = language === 'zh' ? messagesChinese : messagesEnglish;
-    const text = table[code] as Message;
+    const text = messages[code];
     const what = fill(text.what, details);
     const fix = fill(text.fix, details);
     const where = options.where === undefined ? '' : quoteText(options.where);

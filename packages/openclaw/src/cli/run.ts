@@ -27,9 +27,9 @@ export async function runCommandLine(
   words: readonly string[],
   io: RunCommandLine,
 ): Promise<number> {
-  applyEnvironment();
+  await applyEnvironment();
   const language = languageOf(io.env);
-  setLanguage(language);
+  await setLanguage(language);
   const texts = textsOf(language);
   const context: Context = { ...io, texts };
   let exit = 0;

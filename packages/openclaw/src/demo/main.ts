@@ -118,7 +118,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 1);
 });
 
-applyEnvironment();
+await applyEnvironment();
 try {
   process.exitCode = await demonstrate(demoTexts(languageOf(process.env)));
 } catch (error) {

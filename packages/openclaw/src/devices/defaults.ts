@@ -4,7 +4,7 @@ import { applyEnvironment } from '../environment.js';
 import { usePlanFiles } from './plans.js';
 import { usePlugins, wantedIds } from './plugins.js';
 
-applyEnvironment();
+await applyEnvironment();
 usePlanFiles();
 await usePlugins({});
 setDevice(wantedIds({})[0]);

@@ -30,7 +30,7 @@ export async function loadModel(
   source: ModelSource,
   options: LoadModelOptions & DeviceOptions & TuningOptions = {},
 ): Promise<Model> {
-  applyEnvironment();
+  await applyEnvironment();
   reach('read', options);
   const bundle = await bundleBytes(source);
   if (bundle !== undefined) {
