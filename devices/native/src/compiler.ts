@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import {
   accessSync,
   constants,
+  existsSync,
   readdirSync,
   readFileSync,
   realpathSync,
@@ -67,6 +68,8 @@ const foldersOnPath = (): readonly string[] =>
   (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder.startsWith('/'));
 
 function isRunnable(path: string): boolean {
+  // Most folders have none, and an error would cost more than the question.
+  if (!existsSync(path)) return false;
   try {
     accessSync(path, constants.X_OK);
     return true;

@@ -57,7 +57,7 @@ export class NativeDevice implements Device {
   private allocated = 0;
   private closed = false;
   private pending = 0;
-  private yielded = 0;
+  private yielded = performance.now();
   private tail: Promise<void> = Promise.resolve();
   private failed: OpenClawError | undefined;
   private times: BigInt64Array[] = [];

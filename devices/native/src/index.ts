@@ -91,7 +91,10 @@ export function nativeDevice(options: NativeOptions = {}): DevicePlugin {
         return [
           {
             id: 'native',
-            model: modelName(),
+            // Read by people only, and a look at every core.
+            get model() {
+              return modelName();
+            },
             driver: runtime.compiler?.name ?? 'prebuilt',
             target: targetOf(row),
             freeBytes: freeBytes(),

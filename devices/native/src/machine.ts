@@ -11,7 +11,7 @@ function memoryBytes(): number {
 }
 
 /** Bytes that can be had now without swapping. */
-export const freeBytes = (): number => Math.min(freemem(), memoryBytes());
+export const freeBytes = (): number => Math.min(freemem(), thisMachine().memoryBytes);
 
 export const modelName = (): string => cpus()[0]?.model.trim() || process.arch;
 
@@ -20,18 +20,16 @@ const cacheFolder = '/sys/devices/system/cpu/cpu0/cache';
 /** Data-cache bytes of one core, nearest first; empty where the system does not say. */
 function cacheBytes(): readonly number[] {
   try {
-    const found = readdirSync(cacheFolder)
-      .filter((name) => name.startsWith('index'))
-      .map((name) => {
-        const read = (field: string) =>
-          readFileSync(join(cacheFolder, name, field), 'latin1').trim();
-        if (read('type') === 'Instruction') return { level: 0, bytes: 0 };
-        const size = read('size');
-        const unit = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[size.at(-1) ?? ''] ?? 1;
-        return { level: Number(read('level')), bytes: Number.parseInt(size, 10) * unit };
-      })
-      .filter(({ bytes }) => bytes > 0);
-    return found.sort((a, b) => a.level - b.level).map(({ bytes }) => bytes);
+    // The system numbers them from the nearest on.
+    const names = readdirSync(cacheFolder).filter((name) => name.startsWith('index'));
+    return names.sort().flatMap((name) => {
+      const read = (field: string) => readFileSync(join(cacheFolder, name, field), 'latin1').trim();
+      if (read('type') === 'Instruction') return [];
+      const size = read('size');
+      const unit = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[size.at(-1) ?? ''] ?? 1;
+      const bytes = Number.parseInt(size, 10) * unit;
+      return bytes > 0 ? [bytes] : [];
+    });
   } catch {
     return [];
   }
