@@ -6,14 +6,25 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { rolldown } from 'rolldown';
 import { repository } from './lib.mjs';
 
-/** Names and structure stay, for stack traces and profiles; white space and comments go. */
-const minify = { compress: false, mangle: false, codegen: true };
+/**
+ * Names of functions and structure stay, for stack traces and profiles; the other names inside of
+ * functions, white space and comments go.
+ */
+const keepNames = { function: true, class: true };
+const minify = { compress: false, mangle: { toplevel: false, keepNames }, codegen: true };
 
-/** @param {string} id other packages and Node's own modules stay imports */
-const isOther = (id) => !/^(\.|\/|[A-Za-z]:)/.test(id);
+/** What the names of these packages begin with. */
+const family = '@open-claw/';
+
+/** What the module is called that is all of the doors of a file; the file's name follows. */
+const joined = 'doors:';
+
+/** @param {string} id other packages and Node's own modules stay imports; see otherDoors too */
+const isOther = (id) => !/^(\.|\/|[A-Za-z]:)/.test(id) && !/^(doors:|@open-claw\/)/.test(id);
 
 /** What core calls its build until it is rolled; see base/build.ts. */
 const unrolled = 'unrolled-code';
@@ -26,33 +37,105 @@ const plain = (code) =>
   code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /**
- * Doors that a start of a program goes through: what they need at once becomes one file.
- * @type {Readonly<Record<string, readonly string[]>>}
+ * Files that a start of a program goes through: each holds all that it needs at once.
+ * @type {Readonly<Record<string, string>>}
  */
-const fronts = {
-  core: ['face', 'device/contract', 'device/c-later'],
-  formats: ['arrays'],
-  openclaw: ['index'],
-};
+const fronts = { core: 'front', formats: 'arrays', openclaw: 'index' };
 
 /** Small modules that most other files need too. */
 const shared = /\/(kernel\/dead-code|codegen\/expression-text)\.js$|rolldown\/runtime/;
 
+/** @typedef {{ readonly types: string, readonly default: string }} Door */
+/** @typedef {ReadonlyMap<string, readonly string[]>} Files modules of doors by the file's name */
+
+/** @param {string} folder @returns {Readonly<Record<string, Door>>} */
+const doorsOf = (folder) =>
+  JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).exports ?? {};
+
+/** @param {string} folder @param {Door} door */
+const moduleOf = (folder, door) => join(folder, door.types.replace(/\.d\.ts$/, '.js'));
+
+/** @param {string} folder @returns {Files} */
+function filesOf(folder) {
+  /** @type {Map<string, string[]>} */
+  const files = new Map();
+  for (const door of Object.values(doorsOf(folder))) {
+    const name = door.default.replace(/^\.\/rolled\/|\.js$/g, '');
+    files.set(name, [...(files.get(name) ?? []), moduleOf(folder, door)]);
+  }
+  return files;
+}
+
+/** The module that is all of the doors of a file. @param {Files} files */
+const joinDoors = (files) => ({
+  name: 'join-doors',
+  /** @param {string} id */
+  resolveId: (id) => (id.startsWith(joined) ? id : null),
+  /** @param {string} id */
+  load(id) {
+    const modules = id.startsWith(joined) ? files.get(id.slice(joined.length)) : undefined;
+    return modules?.map((path) => `export * from ${JSON.stringify(path)};`).join('\n');
+  },
+});
+
 /**
- * The modules that these need at once, or ever.
- * @param {readonly string[]} input
+ * Where a door of another of these packages is.
+ * @param {string} path what follows `@open-claw/` in an import
+ */
+function findDoor(path) {
+  const [name = '', ...rest] = path.split('/');
+  const folder = ['packages', 'devices']
+    .map((group) => join(repository, group, name.replace(/^device-/, '')))
+    .find((each) => existsSync(join(each, 'package.json')));
+  const doors = folder === undefined ? {} : doorsOf(folder);
+  const door = doors[['.', ...rest].join('/')];
+  if (folder === undefined || door === undefined) throw new Error(`no door @open-claw/${path}`);
+  return { name, folder, doors, door };
+}
+
+/**
+ * Doors that share a file are imported by the name of the first, which is then looked for once; and
+ * since it gives the names of all, who passes on all of one says its names.
+ */
+const otherDoors = {
+  name: 'other-doors',
+  /** @param {string} id */
+  resolveId(id) {
+    if (!id.startsWith(family)) return null;
+    const { name, doors, door } = findDoor(id.slice(family.length));
+    const first = Object.keys(doors).find((each) => doors[each]?.default === door.default) ?? '.';
+    return { id: family + [name, ...first.split('/').slice(1)].join('/'), external: true };
+  },
+  /** @param {string} code */
+  async transform(code) {
+    let named = code;
+    for (const [text, path = ''] of code.matchAll(/^export \* from '@open-claw\/([^']+)';$/gm)) {
+      const { folder, door } = findDoor(path);
+      const names = Object.keys(await import(pathToFileURL(moduleOf(folder, door)).href));
+      named = named.replace(text, `export { ${names.join(', ')} } from '${family}${path}';`);
+    }
+    return named;
+  },
+};
+
+/**
+ * The modules that an entry needs at once.
+ * @param {Readonly<Record<string, string>>} input
+ * @param {readonly import('rolldown').Plugin[]} plugins
  * @returns {Promise<ReadonlySet<string>>}
  */
-async function reachedFrom(input, ever = false) {
-  if (input.length === 0) return new Set();
-  const bundle = await rolldown({ input: [...input], external: isOther, platform: 'node' });
+async function reachedFrom(input, plugins) {
+  const bundle = await rolldown({
+    input,
+    plugins: [...plugins],
+    external: isOther,
+    platform: 'node',
+  });
   const { output } = await bundle.generate({ format: 'esm' });
   await bundle.close();
   const chunks = new Map(output.flatMap((c) => (c.type === 'chunk' ? [[c.fileName, c]] : [])));
   const found = new Set();
-  const waiting = output.flatMap((c) =>
-    c.type === 'chunk' && (c.isEntry || ever) ? [c.fileName] : [],
-  );
+  const waiting = output.flatMap((c) => (c.type === 'chunk' && c.isEntry ? [c.fileName] : []));
   for (const name of waiting) {
     const { moduleIds, imports } = chunks.get(name) ?? { moduleIds: [], imports: [] };
     for (const id of moduleIds) found.add(id);
@@ -61,26 +144,31 @@ async function reachedFrom(input, ever = false) {
   return found;
 }
 
-/** @param {string} folder */
-async function roll(folder) {
-  const { exports: doors = {} } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-  const types = Object.values(doors).map((door) => String(door.types));
-  const names = types.map((path) => path.replace(/^\.\/dist\/|\.d\.ts$/g, ''));
-  const input = Object.fromEntries(names.map((name) => [name, join(folder, 'dist', `${name}.js`)]));
+/**
+ * Rolls some files of a package.
+ * @param {string} folder
+ * @param {Files} files
+ */
+async function rollFiles(folder, files) {
+  const input = Object.fromEntries(
+    [...files].map(([name, [only = '', ...more]]) => [
+      name,
+      more.length === 0 ? only : joined + name,
+    ]),
+  );
+  const plugins = [joinDoors(files), otherDoors];
+  const name = fronts[basename(folder)] ?? '';
+  const front =
+    name in input ? await reachedFrom({ [name]: input[name] ?? '' }, plugins) : new Set();
   const bundle = await rolldown({
     input,
+    plugins,
     external: isOther,
     platform: 'node',
     preserveEntrySignatures: 'allow-extension',
   });
-  const dir = join(folder, 'rolled');
-  const wanted = (fronts[basename(folder)] ?? []).flatMap((name) => input[name] ?? []);
-  const browser = input['browser'] === undefined ? [] : [input['browser']];
-  // What a browser loads must not come with modules of Node.
-  const others = await reachedFrom(browser, true);
-  const front = new Set([...(await reachedFrom(wanted))].filter((id) => !others.has(id)));
   const { output } = await bundle.write({
-    dir,
+    dir: join(folder, 'rolled'),
     format: 'esm',
     minify,
     entryFileNames: '[name].js',
@@ -90,6 +178,21 @@ async function roll(folder) {
     },
   });
   await bundle.close();
+  return output;
+}
+
+/** @param {string} folder */
+async function roll(folder) {
+  const dir = join(folder, 'rolled');
+  const files = [...filesOf(folder)];
+  // What a browser loads comes with no module of Node, and what Node loads in no more files for it.
+  const parts = [true, false].map((isIt) =>
+    files.filter(([name]) => (name === 'browser') === isIt),
+  );
+  const output = [];
+  for (const part of parts) {
+    if (part.length > 0) output.push(...(await rollFiles(folder, new Map(part))));
+  }
   const chunks = output.filter((each) => each.type === 'chunk');
   const hash = createHash('sha256');
   for (const { code } of chunks) hash.update(code);
