@@ -3,6 +3,7 @@ import {
   add,
   type Expression,
   floorDivide,
+  lessThan,
   minimum,
   modulo,
   multiply,
@@ -51,6 +52,10 @@ function program(
   };
 }
 
+/** The same with tiles of four rows. */
+const rows = (of: TileProgram): TileProgram =>
+  JSON.parse(JSON.stringify(of).replaceAll('"shape":[8]', '"shape":[4,8]'));
+
 const loop = (index: string, start: Expression, end: Expression, step: number) =>
   ((body) => [{ kind: 'for', index, start, end, step, body }]) as (
     body: readonly Statement[],
@@ -84,6 +89,32 @@ describe('windows', () => {
     expect(windowsOf(program(at, at, rounds(whole)))).toEqual([128, 64]);
     // The last tile may reach beyond the end.
     expect(windowsOf(program(at, at, rounds(add(full, -3))))).toEqual([0, 0]);
+  });
+
+  it('end where a guard says that a tile is whole', () => {
+    // Rows of eight in groups of four, of which a task has ten.
+    const left = add(10, multiply(i, -4));
+    const at = { address: add(multiply(g, 80), multiply(i, 32)), strides: [8, 1] };
+    const whole = (condition: Expression) => (body: readonly Statement[]) =>
+      loop('i', 0, 3, 1)([{ kind: 'if', condition, then: body, else: [] }]);
+    const windows = (condition: Expression) =>
+      windowsOf(rows(program(at, at, whole(condition)))).slice(0, 1);
+    expect(windows(lessThan(3, left))).toEqual([320]);
+    expect(windows(multiply(n, lessThan(3, left)))).toEqual([320]);
+    expect(windows(floorDivide(variable('left'), 4))).toEqual([0]);
+    expect(windows(lessThan(1, left))).toEqual([0]);
+    const named = (body: readonly Statement[]): readonly Statement[] => [
+      {
+        kind: 'let',
+        id: 5,
+        type: { dtype: 'i32', shape: [] },
+        operation: { kind: 'scalar', expression: left },
+      },
+      { kind: 'name', name: 'left', value: 5 },
+      { kind: 'if', condition: floorDivide(variable('left'), 4), then: body, else: [] },
+    ];
+    const around = (body: readonly Statement[]) => loop('i', 0, 3, 1)(named(body));
+    expect(windowsOf(rows(program(at, at, around)))).toEqual([320, 160]);
   });
 
   it('hold the greatest of a power, not of its base', () => {

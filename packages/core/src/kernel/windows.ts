@@ -8,6 +8,7 @@ import {
   divisorOf,
   type Expression,
   equal,
+  fromAtom,
   fromTerm,
   linearIn,
   makeTerm,
@@ -30,12 +31,20 @@ interface Name {
   readonly bounds: { readonly low: Expression; readonly high: Expression } | undefined;
 }
 
-/** The first and the last element of an access, under the names that it stands below. */
-interface Span {
+/** What holds where a statement stands: names that are bound, and what guards say. */
+interface Scope {
+  readonly names: Name[];
+  /** Not negative there. */
+  readonly facts: readonly Expression[];
+}
+
+/** The first and the last element of an access, and what holds there. */
+interface Span extends Scope {
   readonly low: Expression;
   readonly high: Expression;
-  readonly names: readonly Name[];
 }
+
+type Condition = Extract<Statement, { kind: 'if' }>['condition'];
 
 interface Touched {
   readonly spans: Span[];
@@ -56,7 +65,7 @@ function findWindows({ grid, body, buffers }: TileProgram): readonly Expression[
   const touched = new Map(
     buffers.map(({ name }): [string, Touched] => [name, { spans: [], isShared: false }]),
   );
-  new Survey(touched).walk(body, []);
+  new Survey(touched).walk(body, { names: [], facts: [] });
   return buffers.map(({ name, memory }) => {
     const elements = windowOf(touched.get(name) as Touched, grid);
     return multiply(bytesOfMemory[memory], elements);
@@ -78,8 +87,8 @@ function windowOf({ spans, isShared }: Touched, grid: readonly GridAxis[]): Expr
   if (window === undefined || window === 0 || !provablyAtLeast(window, 0)) return 0;
   const start = multiply(window, taskOf(grid));
   const last = add(start, window, -1);
-  const isInside = spans.every(({ low, high, names }) => {
-    const proof = new Proof(names, grid);
+  const isInside = spans.every(({ low, high, ...scope }) => {
+    const proof = new Proof(scope, grid);
     return proof.isPositive(subtract(low, start)) && proof.isPositive(subtract(last, high));
   });
   return isInside ? window : 0;
@@ -102,16 +111,17 @@ class Survey {
     this.touched = touched;
   }
 
-  /** Names that the statements bind are added to `names`. */
-  walk(body: readonly Statement[], names: Name[]): void {
-    for (const s of body) this.statement(s, names);
+  /** Names that the statements bind are added to the scope. */
+  walk(body: readonly Statement[], scope: Scope): void {
+    for (const s of body) this.statement(s, scope);
   }
 
-  private statement(s: Statement, names: Name[]): void {
+  private statement(s: Statement, scope: Scope): void {
+    const { names, facts } = scope;
     switch (s.kind) {
       case 'let':
         this.types.set(s.id, s.type);
-        this.operation(s.id, s.type, s.operation, names);
+        this.operation(s.id, s.type, s.operation, scope);
         return;
       case 'name': {
         const exact = this.scalars.get(s.value);
@@ -120,7 +130,7 @@ class Survey {
         return;
       }
       case 'store':
-        this.access(s.access, this.types.get(s.value)?.shape ?? [], names);
+        this.access(s.access, this.types.get(s.value)?.shape ?? [], scope);
         return;
       case 'scatter':
       case 'atomic':
@@ -130,26 +140,27 @@ class Survey {
         const isWhole =
           typeof s.step === 'number' && divides(s.step, exactly(subtract(s.end, s.start), names));
         const high = subtract(s.end, isWhole ? s.step : 1);
-        this.walk(s.body, [...names, { name: s.index, bounds: { low: s.start, high } }]);
+        const index = { name: s.index, bounds: { low: s.start, high } };
+        this.walk(s.body, { names: [...names, index], facts });
         return;
       }
       case 'while': {
-        const inner = [...names];
+        const inner = { names: [...names], facts };
         this.walk(s.head, inner);
         this.walk(s.body, inner);
         return;
       }
       case 'if':
-        this.walk(s.then, [...names]);
-        this.walk(s.else, [...names]);
+        this.walk(s.then, { names: [...names], facts: [...facts, ...factsOf(s.condition, names)] });
+        this.walk(s.else, { names: [...names], facts });
         return;
       default:
     }
   }
 
-  private operation(id: number, type: TileType, o: Operation, names: readonly Name[]): void {
+  private operation(id: number, type: TileType, o: Operation, scope: Scope): void {
     if (o.kind === 'scalar') this.scalars.set(id, o.expression);
-    if (o.kind === 'load') this.access(o.access, type.shape, names);
+    if (o.kind === 'load') this.access(o.access, type.shape, scope);
     if (o.kind === 'gather') this.share(o.buffer);
   }
 
@@ -158,7 +169,7 @@ class Survey {
     if (touched !== undefined) touched.isShared = true;
   }
 
-  private access(access: Access, shape: readonly number[], names: readonly Name[]): void {
+  private access(access: Access, shape: readonly number[], scope: Scope): void {
     const { buffer, address, strides, limits = [] } = access;
     const touched = this.touched.get(buffer);
     if (touched === undefined || touched.isShared) return;
@@ -169,7 +180,7 @@ class Survey {
       return multiply(stride, subtract(high, 1));
     });
     const high = add(address, ...ends);
-    if (isForward) touched.spans.push({ low: address, high, names });
+    if (isForward) touched.spans.push({ ...scope, low: address, high });
     else touched.isShared = true;
   }
 }
@@ -180,6 +191,23 @@ const exactly = (e: Expression, names: readonly Name[]): Expression =>
     const value = bounds !== undefined && equal(bounds.low, bounds.high) ? bounds.low : undefined;
     return substitute(whole, (each) => (each === name ? value : undefined));
   }, e);
+
+/** What is not negative where a condition holds. */
+function factsOf(condition: Condition, names: readonly Name[]): readonly Expression[] {
+  if (typeof condition !== 'number' && 'value' in condition) return [];
+  const [term, ...others] = termsOf(condition);
+  if (term === undefined || others.length > 0 || constantOf(condition) !== 0) return [];
+  // A product that is not 0 has no factor that is.
+  const facts = term.atoms.flatMap((atom): Expression[] => {
+    if (atom.kind === 'variable') return atom.minimum < 0 ? [] : [add(fromAtom(atom), -1)];
+    const { kind, left, right } = atom;
+    if (kind === 'lessThan') return [subtract(right, add(left, 1))];
+    return kind === 'floorDivide' && provablyAtLeast(left, 0) ? [subtract(left, right)] : [];
+  });
+  return facts.map((fact) => exactly(fact, names));
+}
+
+const constantOf = (e: Expression): number => (typeof e === 'number' ? e : e.constant);
 
 const divides = (step: number, e: Expression): boolean => divisorOf(e) % step === 0;
 
@@ -199,11 +227,13 @@ type Operator = Exclude<Atom, { readonly kind: 'variable' }>;
 /** Proofs that expressions are not negative whatever the names and tasks are. */
 class Proof {
   private readonly names: readonly Name[];
+  private readonly facts: readonly Expression[];
   private readonly grid: readonly GridAxis[];
   private steps = 0;
 
-  constructor(names: readonly Name[], grid: readonly GridAxis[]) {
+  constructor({ names, facts }: Scope, grid: readonly GridAxis[]) {
     this.names = names;
+    this.facts = facts;
     this.grid = grid;
   }
 
@@ -234,8 +264,20 @@ class Proof {
     const at = (value: Expression): boolean =>
       this.isPositive(add(rest, multiply(coefficient, value)));
     if (equal(bounds.low, bounds.high)) return at(bounds.low);
-    if (provablyAtLeast(coefficient, 0)) return at(bounds.low);
-    return provablyAtLeast(0, coefficient) && at(bounds.high);
+    if (provablyAtLeast(coefficient, 0)) return at(bounds.low) || this.byFact(e, name);
+    return provablyAtLeast(0, coefficient) && (at(bounds.high) || this.byFact(e, name));
+  }
+
+  /** Whether e ≥ 0 because it is some times a fact, and more: both of a name. */
+  private byFact(e: Expression, name: string): boolean {
+    const coefficient = linearIn(e, name)?.coefficient;
+    return this.facts.some((fact) => {
+      const of = linearIn(fact, name)?.coefficient;
+      if (typeof coefficient !== 'number' || typeof of !== 'number' || of === 0) return false;
+      const times = coefficient / of;
+      if (!(times > 0 && Number.isInteger(times))) return false;
+      return this.isPositive(subtract(e, multiply(times, fact)));
+    });
   }
 
   /** An operation on such names; a remainder first, which may complete a quotient. */
@@ -291,7 +333,7 @@ class Proof {
 
 /** e / d where nothing remains of any term. */
 function dividedBy(e: Expression, d: number): Expression | undefined {
-  const constant = typeof e === 'number' ? e : e.constant;
+  const constant = constantOf(e);
   if (constant % d !== 0 || termsOf(e).some(({ coefficient }) => coefficient % d !== 0)) {
     return undefined;
   }
