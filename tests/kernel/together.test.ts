@@ -10,17 +10,17 @@ afterAll(closeDevices);
 const { NaN: none, POSITIVE_INFINITY: infinite } = Number;
 
 async function run(id: string, build: (x: core.Node) => core.Node, x: HostTensor) {
+  return (await runAll(id, (node) => [build(node)], x))[0] as Float32Array;
+}
+
+async function runAll(id: string, build: (x: core.Node) => readonly core.Node[], x: HostTensor) {
   const opened = await openDevice(id);
   const node = core.input('x', { dtype: 'f32', shape: x.shape });
-  const program = compile(
-    core.graphOf([node], [build(node)]),
-    opened.target,
-    opened.plugin.language,
-  );
+  const program = compile(core.graphOf([node], build(node)), opened.target, opened.plugin.language);
   const executable = await load(program, opened);
-  const [y] = await executable.run([x]);
+  const results = await executable.run([x]);
   await executable.dispose();
-  return y?.data as Float32Array;
+  return results.map(({ data }) => data as Float32Array);
 }
 
 const columns = 37;
@@ -32,6 +32,7 @@ const rows = [
   fill((i) => (i === 5 ? 0 : -infinite)),
   fill(() => -infinite),
   fill((i) => (i === 36 ? none : i)),
+  fill((i) => (i === 0 ? none : -i)),
   fill((i) => (i === 0 ? infinite : i)),
   fill((i) => (i % 2 === 0 ? 3e38 : -3e38)),
   fill((i) => -86 - i / 8),
@@ -62,6 +63,20 @@ describe.each(ids)('together on %s', (id) => {
       else if (value === 0) expect(got).toBe(0);
       // What is below normal may be 0; a difference of scores is rounded once.
       else expect(Math.abs(got - value)).toBeLessThanOrEqual(1e-5 * value + 2 ** -126);
+    });
+  });
+
+  it('a maximum that more than shares are made of keeps NaN', async () => {
+    const data = Float32Array.from(rows.flat());
+    const shape = [rows.length, columns];
+    const build = (x: core.Node): readonly core.Node[] => {
+      const top = core.maximumOver(x, [1], { keep: true });
+      return [core.softmax(x), core.exp(core.subtract(x, top))];
+    };
+    const [, weights = []] = await runAll(id, build, { dtype: 'f32', shape, data });
+    rows.forEach((row, i) => {
+      if (!row.some(Number.isNaN)) return;
+      expect([...weights.slice(i * columns, (i + 1) * columns)]).toEqual(row.map(() => none));
     });
   });
 

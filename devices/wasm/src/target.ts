@@ -42,6 +42,7 @@ export const simdTarget: Target = {
   // An engine has what the CPU has; all of them work with the 16 of x86.
   vectorRegisters: 16,
   operandsAhead: true,
+  hintsLoad: true,
   cores: 1,
   // An engine does not tell; nearly every CPU of today has at least this.
   cacheBytes: [32 * kibibyte, 256 * kibibyte],

@@ -78,6 +78,8 @@ export interface Target {
   readonly vectorRegisters: number;
   /** Whether all operands of a step are in registers before the first is used. */
   readonly operandsAhead?: boolean;
+  /** Whether a hint about memory is a load, which holds up what comes behind where it misses. */
+  readonly hintsLoad?: boolean;
   /** Whether an element that multiplies a vector takes an instruction and a register of its own. */
   readonly elementsLoaded?: boolean;
   /** Tasks that run at the same time. */

@@ -28,6 +28,7 @@ import {
 import type { Address } from './wasm-index.js';
 import type { Opcode } from './wasm-opcodes.js';
 import { loadApart } from './wasm-strided.js';
+import { touchAhead } from './wasm-touch.js';
 import {
   elementOf,
   hold,
@@ -173,6 +174,11 @@ function elementCondition(c: Context, region: Region, row: number, column: numbe
   ]);
 }
 
+function askAhead(c: Context, access: Access, { rows, columns, columnStride }: Region): void {
+  if (access.ahead !== undefined && rows === 1 && columnStride === 1)
+    touchAhead(c, access, columns);
+}
+
 /** Load of a tile; `id` tells whether its elements are only used in every lane. */
 export function load(
   c: Context,
@@ -189,6 +195,7 @@ export function load(
     if (value !== undefined) return value;
   }
   const region = regionOf(c, access, loaded);
+  askAhead(c, access, region);
   const whole = wholeCondition(c, region);
   const value =
     whole === undefined
@@ -334,6 +341,7 @@ export function store(c: Context, access: Access, given: Value): void {
   const { memory } = bufferOf(c, access.buffer);
   const value = convert(c, given, naturalType(memory));
   const region = regionOf(c, access, value.type);
+  askAhead(c, access, region);
   const whole = wholeCondition(c, region);
   const fast = eachPiece(c, region).map(([row, column]) =>
     storePiece(c, region, value, row, column),

@@ -463,6 +463,32 @@ describe.each(narrow)('32-bit kernels, %i lanes', (lanes) => {
     expect(y).toEqual(Float32Array.of(1, 2, 3, 4));
   });
 
+  it('asks for nothing beyond the end in a walk', () => {
+    const count = 8192;
+    const x = Float32Array.from({ length: count }, (_, i) => i);
+    const at = (buffer: string) => ({ buffer, address: variable('i'), strides: [1] });
+    for (const ahead of [1024, 2 ** 26]) {
+      const { y } = run({
+        lanes,
+        arrays: { x, y: new Float32Array(count) },
+        body: [
+          {
+            kind: 'for',
+            index: 'i',
+            start: 0,
+            end: count,
+            step: 4,
+            body: [
+              set(0, 'f32', [4], { kind: 'load', access: { ...at('x'), ahead } }),
+              { kind: 'store', access: { ...at('y'), ahead }, value: 0 },
+            ],
+          },
+        ],
+      });
+      expect(y).toEqual(x);
+    }
+  });
+
   it.each(['minimum', 'maximum'] as const)('keeps a NaN of either side of the %s', (name) => {
     const { x, y, z } = run({
       lanes,

@@ -85,8 +85,7 @@ export function taskBlocks(
   const isBeyond = !isOne && all > leftBudget(target);
   const isLine = target.vectorBytes >= lineBytes;
   // Narrower vectors would ask for every line several times: they ask once for many.
-  // In a language without hints they are loads, which wait for what they ask for.
-  const mayAsk = !isLine && target.operandsAhead !== true;
+  const mayAsk = !isLine && target.hintsLoad !== true;
   const isAsked = mayAsk && isBeyond && isPacked && panelBytes >= firstCache(target);
   const isLong = panelBytes > second * panelShare && !isAsked;
   const least = Math.ceil(leastRows / tile.rows);
@@ -101,13 +100,15 @@ export function taskBlocks(
       : Math.min(most, usualTiles);
   const byWork = Math.floor(mostWork / (tile.rows * tile.columns * steps));
   const taskRows = Math.max(1, Math.min(tiles, byWork)) * tile.rows;
-  const asksAhead = !isOne && saysAhead(target, panelBytes);
+  // A panel that is read once comes from memory: there the hardware begins anew at every page.
+  const isStream = isOne && target.hintsLoad === true && all > second;
+  const asksAhead = isOne ? isStream : saysAhead(target, panelBytes);
   const stepsPerRequest = isAsked ? usualStretch : 0;
   const groupBytes = isPacked ? second * groupShare : Math.min(2 * second, placeBytes);
   const group = Math.max(1, Math.floor(groupBytes / panelBytes));
   // Panels that another group follows, or the panels of another product.
   const isLast = outer === 1 && typeof panels === 'number' && panels <= group;
-  const asksLater = asksAhead && !isLast;
+  const asksLater = asksAhead && !isOne && !isLast;
   const common = { rows: taskRows, group, asksAhead, asksLater, stepsPerRequest };
   // A panel that is read once: tasks are as small as they can be.
   if (isOne) return { ...common, panels: 1 };

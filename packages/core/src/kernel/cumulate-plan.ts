@@ -8,7 +8,9 @@ import type { KernelBuilder, Value } from './builder.js';
 import { fromMemory, literalOf, lowerBinary, rawType, toMemory } from './elementwise.js';
 import type { KernelNames } from './frame.js';
 import { identityOf } from './identity.js';
-import type { Limit } from './tile.js';
+import { bytesAheadIn } from './streaming.js';
+import type { Access, Limit } from './tile.js';
+import { aheadOf } from './tile-limits.js';
 
 export interface CumulatePlan {
   readonly step: KernelStep;
@@ -36,6 +38,11 @@ export function combiner(
 export const identity = ({ node }: CumulatePlan, b: KernelBuilder): Value =>
   literalOf(b, node.dtype, identityOf(node.attributes.kind, node.dtype));
 
+/** What tiles say of a long walk along a line. */
+function aheadIn({ node, target, inner }: CumulatePlan): Pick<Access, 'ahead'> {
+  return inner === 1 ? aheadOf(bytesAheadIn(target, node), node.dtype, [1]) : {};
+}
+
 /** A tile of the input; lanes beyond the tail change nothing. */
 export function loadTile(
   plan: CumulatePlan,
@@ -46,7 +53,7 @@ export function loadTile(
   tail: Expression | undefined,
 ): Value {
   const { dtype } = plan.node;
-  const limits = tail === undefined ? {} : { limits: [{ high: tail }] };
+  const limits = tail === undefined ? aheadIn(plan) : { limits: [{ high: tail }] };
   const access = { buffer: from, address, strides: [1], ...limits };
   const value = fromMemory(b, dtype, b.load({ dtype: rawType(dtype), shape }, access));
   if (tail === undefined) return value;
@@ -63,7 +70,7 @@ export function storeTile(
   limit: Limit | undefined,
   streaming: Expression = 0,
 ): void {
-  const limits = limit === undefined ? {} : { limits: [limit] };
+  const limits = limit === undefined ? aheadIn(plan) : { limits: [limit] };
   const access = { buffer: to, address, strides: [1], ...limits };
   b.store(access, toMemory(b, plan.node.dtype, value), streaming);
 }

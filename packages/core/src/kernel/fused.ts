@@ -13,7 +13,7 @@ import { computeType, literalOf, toMemory } from './elementwise.js';
 import { KernelFrame } from './frame.js';
 import type { Bindings } from './nest.js';
 import type { Statement } from './tile.js';
-import { limitsOf, linearInLanes, type TileAxis } from './tile-limits.js';
+import { aheadOf, limitsOf, linearInLanes, type TileAxis } from './tile-limits.js';
 import { type Place, ValueLowering } from './value.js';
 import { flatten } from './view-index.js';
 
@@ -131,7 +131,10 @@ export function storeAt(
     return;
   }
   const { base, strides } = linear;
-  builder.store({ buffer, address: base, strides, ...limitsOf(tile) }, wide, streaming);
+  // Elsewhere a large output goes past the caches.
+  const ahead = place.target.hintsLoad === true ? aheadOf(place.ahead, node.dtype, strides) : {};
+  const access = { buffer, address: base, strides, ...ahead, ...limitsOf(tile) };
+  builder.store(access, wide, streaming);
 }
 
 /** Whether a tile of a 64-bit type occurs, so that vectors hold half as many lanes. */

@@ -28,7 +28,7 @@ import type { LoweredKernel } from './lowered.js';
 import { rangesOf, writeRange } from './map-ranges.js';
 import { turnedAxis, writeTurnedMap } from './map-turned.js';
 import { Bindings, elementsPerTask, rowsPerTask, writeTasks, writeTiles } from './nest.js';
-import { bytesAhead, headOf, streamingOf } from './streaming.js';
+import { bytesAhead, bytesAheadIn, headOf, streamingOf } from './streaming.js';
 import type { GridAxis } from './tile.js';
 import { type Place, ValueLowering } from './value.js';
 import { reshapeIndex } from './view-index.js';
@@ -93,8 +93,10 @@ function writeMap(
     );
   const writeTile = (tail: Expression | undefined, width = tile): void => {
     // What is too large for the caches comes from memory.
-    const isStreamed = tail === undefined && streaming.some((each) => each !== 0);
-    const place = { ...placeOf(tail, width), ...(isStreamed ? { ahead: bytesAhead } : {}) };
+    const isStreamed = streaming.some((each) => each !== 0);
+    const large = step.outputs.find((node) => bytesAheadIn(target, node) !== undefined);
+    const asks = tail === undefined && (isStreamed || large !== undefined);
+    const place = { ...placeOf(tail, width), ...(asks ? { ahead: bytesAhead } : {}) };
     const values = new ValueLowering(place);
     // All loads first: a store may write over what another output reads.
     const made = roots.map(({ node, index }) => values.value(node, index));

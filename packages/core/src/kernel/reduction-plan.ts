@@ -2,6 +2,7 @@
 import { internal } from '../base/errors.js';
 import { type Expression, equal, keyOf, product, type Size } from '../base/expression.js';
 import type { Node, NodeOf } from '../graph/node.js';
+import { maximumOfShares } from '../graph/recognise-softmax.js';
 import type { KernelStep } from '../schedule/step.js';
 import { type IterationSpace, type Root, spaceIndex } from './fused.js';
 import { reshapeIndex } from './view-index.js';
@@ -37,11 +38,38 @@ export function stagesOf(step: KernelStep): Reduce[][] {
   return stages;
 }
 
+/** What stands between the maximum of a softmax and its shares. */
+const towardsShares: ReadonlySet<string> = new Set(['expand', 'reshape', 'subtract', 'exp']);
+
+/**
+ * Maxima of which nothing is used but the shares of a softmax: where an element is NaN, the sum of
+ * the weights is, and so are all shares; the maximum may pass it over.
+ */
+export function maximaOfShares(step: KernelStep): ReadonlySet<Node> {
+  const inside = insideOf(step);
+  const users = new Map<Node, Node[]>();
+  for (const node of inside) {
+    for (const input of node.inputs) users.set(input, [...(users.get(input) ?? []), node]);
+  }
+  const endsInShares = (node: Node): boolean =>
+    !step.outputs.includes(node) &&
+    (users.get(node) ?? []).every((user) => {
+      if (maximumOfShares(user) !== undefined) return true;
+      const isSum = user.op === 'reduce' && (user as Reduce).attributes.kind === 'sum';
+      return (isSum || towardsShares.has(user.op)) && endsInShares(user);
+    });
+  const isMaximum = (node: Node): boolean =>
+    node.op === 'reduce' && (node as Reduce).attributes.kind === 'maximum';
+  return new Set(inside.filter((node) => isMaximum(node) && endsInShares(node)));
+}
+
 /** A reduction step taken apart: its space, stages, and what is stored per row or in full. */
 export interface ReductionPlan {
   readonly step: KernelStep;
   readonly space: IterationSpace;
   readonly stages: readonly (readonly Reduce[])[];
+  /** See `maximaOfShares`. */
+  readonly overNaN: ReadonlySet<Node>;
   readonly rowShape: readonly Size[];
   readonly rowIndex: readonly Expression[];
   readonly fullIndex: readonly Expression[];
@@ -72,5 +100,6 @@ export function planReduction(step: KernelStep): ReductionPlan {
       reduce.attributes.axes.length === space.reduced.length;
     if (!same) throw internal('reductions over different rows in one step');
   }
-  return { step, space, stages, rowShape, rowIndex, fullIndex, rowRoots, fullRoots };
+  const overNaN = maximaOfShares(step);
+  return { step, space, stages, overNaN, rowShape, rowIndex, fullIndex, rowRoots, fullRoots };
 }

@@ -311,6 +311,10 @@ export class ReductionWriter {
       builder.assign(accumulator, builder.binary(tileReductions[kind], old, value));
       return;
     }
+    if (this.plan.overNaN.has(reduce) && accumulate === 'f32' && !this.threads) {
+      builder.assign(accumulator, builder.select(builder.less(old, value), value, old));
+      return;
+    }
     const name = kind === 'sum' ? 'add' : kind === 'product' ? 'multiply' : kind;
     const { target } = this.frame;
     builder.assign(accumulator, lowerBinary(builder, target, name, accumulate, old, value, noFail));

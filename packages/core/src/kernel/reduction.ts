@@ -14,7 +14,7 @@ import { operandOf } from './reduction-kept.js';
 import type { Parts } from './reduction-parts.js';
 import { planReduction, type Reduce, type ReductionPlan } from './reduction-plan.js';
 import { hasShortRows, touchRows } from './reduction-touch.js';
-import { headOf } from './streaming.js';
+import { bytesAhead, bytesAheadIn, headOf } from './streaming.js';
 import type { GridAxis } from './tile.js';
 import { type Place, ValueLowering } from './value.js';
 
@@ -123,15 +123,17 @@ class RowsWriter extends AcrossWriter {
     }
     const lanes = this.reducedAxes.length === 0 ? 1 : tile;
     const accumulators = stage.map((reduce) => this.accumulator(reduce, lanes));
+    const computes = this.computes(stage, isSecond);
+    const hints = this.hints();
     this.walk(tile, (tail) => {
-      const place = this.place(lanes, tail);
+      const place = { ...this.place(lanes, tail), ...(tail === undefined ? hints : {}) };
       const values = new ValueLowering(place);
       stage.forEach((reduce, i) => {
         this.keep(reduce, values, lanes);
         const value = this.operand(reduce, place, values, lanes);
         this.accumulate(reduce, accumulators[i] as Variable, value);
       });
-      if (this.computes(stage, isSecond)) this.touchSoon(place);
+      if (computes) this.touchSoon(place);
     });
     stage.forEach((reduce, i) => {
       const partial = builder.read(accumulators[i] as Variable);
@@ -147,11 +149,22 @@ class RowsWriter extends AcrossWriter {
     return isSecond && hasShortRows(this.plan, this.reducedAxes, this.frame.target);
   }
 
+  /** Of a walk that waits for memory: where another asks for rows, it finds them in the cache. */
+  private hints(): Pick<Place, 'ahead'> {
+    const { frame, plan } = this;
+    if (plan.stages.some((stage, i) => this.computes(stage, i === 1))) return {};
+    const isLarge = (node: Node): boolean => bytesAheadIn(frame.target, node) !== undefined;
+    return plan.step.inputs.some(isLarge) ? { ahead: bytesAhead } : {};
+  }
+
   private touchSoon(place: Place): void {
     const { builder, frame, plan, reducedAxes, outputs, streaming } = this;
-    touchRows(builder, frame.target, plan, reducedAxes[0]?.extent ?? 0, place, {
-      input: (node) => frame.input(node),
-      output: (node) => (streaming.get(node.id) === 0 ? outputs.get(node.id) : undefined),
-    });
+    const [axis] = reducedAxes;
+    const memory = {
+      input: (node: Node) => frame.input(node),
+      output: (node: Node) => (streaming.get(node.id) === 0 ? outputs.get(node.id) : undefined),
+    };
+    const position = axis && this.bindings.get(axis.name);
+    touchRows(builder, frame.target, plan, axis?.extent ?? 0, place, memory, position);
   }
 }

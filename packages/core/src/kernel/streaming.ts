@@ -25,6 +25,17 @@ export const lineBytes = 64;
  */
 export const bytesAhead = 2048;
 
+/**
+ * The same for a walk through a node where hints are loads, which only pages are asked for with;
+ * undefined elsewhere, and where the caches hold the node.
+ */
+export function bytesAheadIn(target: Target, { shape, dtype }: Node): number | undefined {
+  if (target.hintsLoad !== true) return undefined;
+  const isLarge =
+    upperBound(multiply(product(shape), bytesOf(dtype))) > (target.cacheBytes[1] ?? 0);
+  return isLarge ? bytesAhead : undefined;
+}
+
 /** Elements of a walk below which its edges, which are not whole lines, are too much of it. */
 export const shortestWalk = 512;
 

@@ -1,6 +1,7 @@
 /** How the axes of a tile bound its accesses to memory, and how they order them. */
+import { bytesOf, type DType } from '../base/dtype.js';
 import { type Expression, equal, linearIn, variablesOf } from '../base/expression.js';
-import type { Limit } from './tile.js';
+import type { Access, Limit } from './tile.js';
 
 /** One axis of a tile: the variable that stands for its lane inside addresses. */
 export interface TileAxis {
@@ -79,4 +80,14 @@ export function linearInLanes(
   const names = tile.map((axis) => axis.name);
   const mixed = strides.some((stride) => names.some((name) => variablesOf(stride).has(name)));
   return mixed ? undefined : { base, strides };
+}
+
+/** What an access says of a long walk, bytes ahead, where its tile is a run of elements. */
+export function aheadOf(
+  bytes: number | undefined,
+  dtype: DType,
+  strides: readonly Expression[],
+): Pick<Access, 'ahead'> {
+  const isRun = bytes !== undefined && equal(strides.at(-1) ?? 0, 1);
+  return isRun ? { ahead: bytes / bytesOf(dtype) } : {};
 }

@@ -2,7 +2,7 @@
  * Values of graph nodes at an index, as tile operations: views become index arithmetic, padding
  * becomes masks, everything elementwise becomes operations on a tile. This is where fusion is.
  */
-import { bytesOf, type DType } from '../base/dtype.js';
+import type { DType } from '../base/dtype.js';
 import { internal } from '../base/errors.js';
 import {
   add,
@@ -38,7 +38,14 @@ import {
 import { emitIndex } from './index-arithmetic.js';
 import { failReasons } from './lowered.js';
 import type { Access } from './tile.js';
-import { isTurned, linearInLanes, loadLimits, type Squares, type TileAxis } from './tile-limits.js';
+import {
+  aheadOf,
+  isTurned,
+  linearInLanes,
+  loadLimits,
+  type Squares,
+  type TileAxis,
+} from './tile-limits.js';
 import { madeTogether } from './together.js';
 import { flatten, viewIndex } from './view-index.js';
 
@@ -181,13 +188,12 @@ export class ValueLowering {
       const type = { dtype: memory, shape: shape.toReversed() };
       return fromMemory(builder, node.dtype, builder.transpose(builder.load(type, access)));
     }
-    const { ahead } = this.place;
-    const isAlong = ahead !== undefined && !uniform && equal(linear.strides.at(-1) ?? 0, 1);
+    const ahead = uniform ? {} : aheadOf(this.place.ahead, node.dtype, linear.strides);
     const access: Access = {
       buffer,
       address: linear.base,
       strides: uniform ? [] : linear.strides,
-      ...(isAlong ? { ahead: ahead / bytesOf(node.dtype) } : {}),
+      ...ahead,
       ...(uniform ? {} : loadLimits(tile, linear.strides)),
       ...(mask === undefined ? {} : { mask: mask.id }),
     };
