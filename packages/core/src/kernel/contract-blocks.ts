@@ -101,8 +101,10 @@ export function taskBlocks(
   const byWork = Math.floor(mostWork / (tile.rows * tile.columns * steps));
   const taskRows = Math.max(1, Math.min(tiles, byWork)) * tile.rows;
   // A panel that is read once comes from memory: there the hardware begins anew at every page.
-  const isStream = isOne && target.hintsLoad === true && all > second;
-  const asksAhead = isOne ? isStream : saysAhead(target, panelBytes);
+  const isStream = isOne && target.hintsLoad === true;
+  // One row waits for nothing else than its panel, and the hardware sees that coming.
+  const says = tile.rows > 1 && saysAhead(target, panelBytes);
+  const asksAhead = isStream ? all > second : says;
   const stepsPerRequest = isAsked ? usualStretch : 0;
   const groupBytes = isPacked ? second * groupShare : Math.min(2 * second, placeBytes);
   const group = Math.max(1, Math.floor(groupBytes / panelBytes));
