@@ -52,6 +52,12 @@ const tilesOfRow = (target: Target): readonly { vectors: number; height: number 
 /** Sums that run at once so that two units of four steps are always busy. */
 export const busySums = 9;
 
+/**
+ * Rows of a tile of one vector at most: sums enough, and no more lines of the left operand than one
+ * set of the nearest cache has room for, where rows lie a page apart.
+ */
+const mostRowsOfVector = 12;
+
 /** What a step of a tile costs by its sums: loads, one per vector and one per row, and waiting. */
 export function costOfTile(target: Target, vectors: number, height: number): number {
   const waits = target.operandsAhead === true && vectors * height < busySums ? 1 / 12 : 0;
@@ -85,7 +91,8 @@ export function registerTile(
           })),
         ]
       : scalar.map((vectors) => {
-          const most = Math.floor(accumulatorsOf(target, vectors) / vectors);
+          const fitting = Math.floor(accumulatorsOf(target, vectors) / vectors);
+          const most = vectors === 1 && lanes > 1 ? Math.min(fitting, mostRowsOfVector) : fitting;
           return { vectors, height: evenHeight(rows, most, leastHeight(target, most)) };
         });
   let best: RegisterTile | undefined;
