@@ -40,7 +40,7 @@ import { computeType, memoryType } from './elementwise.js';
 import type { KernelNames } from './frame.js';
 import { type LeftOperand, writeLeftPack } from './left-pack.js';
 import { type Choices, type LoweredKernel, withCost } from './lowered.js';
-import { registerTile, tileWithin } from './register-tile.js';
+import { inPlace, registerTile, tileWithin } from './register-tile.js';
 import { lineBytes } from './streaming.js';
 import { writeUnitPack } from './unit-pack.js';
 
@@ -122,12 +122,14 @@ export function lowerContract(
   const packsRight = pays && target.vectorBytes > 0;
   const packsLeft = packsLeftOperand(step, target, plan, rows);
   const groups = mergeGroups(plan, { ...plain, packsLeft, packsRight });
-  const tile = registerTile(
+  const inner = (groups.rows.at(-1) ?? one).extent;
+  const whole = registerTile(
     target,
     computeType(plan.node.attributes.accumulate),
-    (groups.rows.at(-1) ?? one).extent,
+    inner,
     (groups.columns.at(-1) ?? one).extent,
   );
+  const tile = packsLeft ? whole : inPlace(whole, inner);
   const left = packsLeft
     ? writeLeftPack(leftOperand(plan, groups), target, names, tile.rows)
     : undefined;

@@ -52,12 +52,6 @@ const tilesOfRow = (target: Target): readonly { vectors: number; height: number 
 /** Sums that run at once so that two units of four steps are always busy. */
 export const busySums = 9;
 
-/**
- * Rows of a tile of one vector at most: sums enough, and no more lines of the left operand than one
- * set of the nearest cache has room for, where rows lie a page apart.
- */
-const mostRowsOfVector = 12;
-
 /** What a step of a tile costs by its sums: loads, one per vector and one per row, and waiting. */
 export function costOfTile(target: Target, vectors: number, height: number): number {
   const waits = target.operandsAhead === true && vectors * height < busySums ? 1 / 12 : 0;
@@ -91,8 +85,7 @@ export function registerTile(
           })),
         ]
       : scalar.map((vectors) => {
-          const fitting = Math.floor(accumulatorsOf(target, vectors) / vectors);
-          const most = vectors === 1 && lanes > 1 ? Math.min(fitting, mostRowsOfVector) : fitting;
+          const most = Math.floor(accumulatorsOf(target, vectors) / vectors);
           return { vectors, height: evenHeight(rows, most, leastHeight(target, most)) };
         });
   let best: RegisterTile | undefined;
@@ -108,6 +101,18 @@ export function registerTile(
     }
   }
   return best as RegisterTile;
+}
+
+/** Rows of a tile of one vector at most: sums enough, and see `inPlace`. */
+const mostRowsOfVector = 12;
+
+/**
+ * The tile for a left operand that is read where it lies: where there is one vector, it has no more
+ * rows than one set of the nearest cache has lines for, as where rows lie a page apart.
+ */
+export function inPlace(tile: RegisterTile, rows: Expression): RegisterTile {
+  const isHigh = tile.lanes > 1 && tile.columns === tile.lanes && tile.rows > mostRowsOfVector;
+  return isHigh ? { ...tile, rows: evenHeight(rows, mostRowsOfVector) } : tile;
 }
 
 /** Whether one tile holds all rows: then a panel is read once, and no cache would keep it. */
