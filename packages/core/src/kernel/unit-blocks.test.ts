@@ -42,13 +42,6 @@ describe('parts of the depth', () => {
 });
 
 describe('blocks of a product on a matrix unit', () => {
-  it('pack a long left operand once, and ask for panels that many rows use', () => {
-    const long = unitBlocks({ rows: 256, columns: 512, steps: 64, outer: 1, cores: 2 }, tile);
-    expect(long).toMatchObject({ taskRows: 128, taskPanels: 16, asksAhead: false });
-    const wide = unitBlocks({ rows: 256, columns: 1536, steps: 16, outer: 1, cores: 2 }, tile);
-    expect(wide).toMatchObject({ taskRows: 256, taskPanels: 24, asksAhead: true });
-  });
-
   it.each([
     [256, 2048, 16],
     [256, 512, 64],

@@ -61,29 +61,22 @@ const firstBudget = 32 * 1024;
 /** Bytes of panels that stay in the second cache beside such a block, for the same. */
 const panelBudget = 512 * 1024;
 const passingPanelBudget = 1024 * 1024;
-/** Rows that a panel lasts for so long that the next one is asked for by and by, for the same. */
-const leastRows = 192;
-const leastPassingRows = 96;
+/** Rows over which a panel lasts long enough for asking for the next one by and by. */
+const leastRows = 96;
 /** Columns of a task: a block of sums is read and written once per block of the depth. */
 const mostColumns = 2048;
 
-/** Cycles, measured on tiles of 16 × 16 out of the second cache. */
-interface UnitCycles {
-  /** Of a product of tiles. */
-  readonly product: number;
-  /** Of an element of the left operand that is packed. */
-  readonly pack: number;
-  /** Of a byte of a panel that comes from beyond the second cache. */
-  readonly panel: number;
-  /** Of a sum that waits for the next block of the depth. */
-  readonly sum: number;
-}
-
-/** Where tiles are multiplied often, so that panels come meanwhile … */
-const usualCycles: UnitCycles = { product: 28, pack: 1.7, panel: 0.05, sum: 1.3 };
-/** … and where the caches have enough to do with those that pass by. */
-const passingCycles: UnitCycles = { product: 28, pack: 1, panel: 0.15, sum: 3 };
-/** The share of a task by which the last ones end apart. */
+/** Cycles, measured on tiles of 16 × 16: of a product of tiles out of the second cache … */
+const productCycles = 28;
+/** … of an element of the left operand that is packed … */
+const packCycles = 1;
+/** … of a byte of a panel that comes from beyond the second cache … */
+const panelCycles = 0.15;
+/** … of a sum that waits for the next block of the depth, where tiles are multiplied often … */
+const sumCycles = 0.5;
+/** … and where the caches have enough to do with those that pass by … */
+const passingSumCycles = 3;
+/** … and the share of a task by which the last ones end apart. */
 const unevenShare = 0.1;
 
 const up = (a: number, b: number): number => Math.ceil(a / b);
@@ -99,7 +92,7 @@ export function unitBlocks(work: UnitWork, tile: UnitTile): UnitBlocks {
   const isPassing = products === 1;
   const mostSteps = (isPassing ? mostPassingBytes : mostBlockBytes) / rowBytes;
   const budget = isPassing ? passingBudget : leftBudget;
-  const of = isPassing ? passingCycles : usualCycles;
+  const waitCycles = isPassing ? passingSumCycles : sumCycles;
   const leastSteps = Math.min(steps, leastBlockBytes / rowBytes);
   let best: Blocks = { blockSteps: mostSteps, taskRows: tall, taskPanels: 1 };
   let bestCycles = Number.POSITIVE_INFINITY;
@@ -113,10 +106,10 @@ export function unitBlocks(work: UnitWork, tile: UnitTile): UnitBlocks {
       const taskPanels = up(across, columnBlocks);
       if (taskPanels * wide <= mostColumns) {
         const tasks = outer * rowBlocks * columnBlocks;
-        const multiply = rows * columns * steps * unit.k * products * of.product;
-        const pack = columnBlocks * rows * steps * unit.k * of.pack;
-        const read = rowBlocks * columns * steps * rowBytes * parts * of.panel;
-        const wait = (depthBlocks - 1) * rows * columns * of.sum;
+        const multiply = rows * columns * steps * unit.k * products * productCycles;
+        const pack = columnBlocks * rows * steps * unit.k * packCycles;
+        const read = rowBlocks * columns * steps * rowBytes * parts * panelCycles;
+        const wait = (depthBlocks - 1) * rows * columns * waitCycles;
         const all = outer * (multiply / (unit.m * unit.n * unit.k) + pack + read + wait);
         const turns = up(tasks, cores) + (cores > 1 ? unevenShare : 0);
         const cycles = (all / tasks) * turns;
@@ -144,7 +137,7 @@ function walkOf(
   const panelBytes = columnTiles * tileBytes;
   const allPanels = panelBytes * length * taskPanels;
   const panelsInside = allPanels <= (products > 1 ? panelBudget : passingPanelBudget);
-  const asksAhead = !panelsInside && taskRows >= (products > 1 ? leastRows : leastPassingRows);
+  const asksAhead = !panelsInside && taskRows >= leastRows;
   // Where each tile is multiplied often, the second cache gives enough.
   if (products > 1) return { panelsInside, asksAhead, passesBy: false, chunkSteps: blockSteps };
   const kept = panelsInside ? rowTiles * tileBytes : panelBytes;
