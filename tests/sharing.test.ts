@@ -54,7 +54,8 @@ describe.each(ids)('arrays of the caller on %s', (id) => {
     const [y] = await executable.run([x], { into: [into] });
     expect(y?.data).toBe(into.data);
     expect([...(into.data as Float32Array)]).toEqual(expected(x));
-    const shares = opened.device.wrap !== undefined;
+    const { wrap, lend } = opened.device;
+    const shares = wrap !== undefined || lend !== undefined;
     expect(moved() - before).toBe(shares ? 0 : 8 * count);
     // A result that nobody gave an array for is written into a new one.
     const [z] = await executable.run([x]);
