@@ -171,6 +171,30 @@ describe.skipIf(missing)('CPU device', () => {
     expect([...(await counts(memory))]).toEqual([15]);
   });
 
+  it('calls a recording at once, and refuses one of memory that is freed', async () => {
+    // Nothing that other tests spoiled lies on it.
+    const device = await plugin.open('native');
+    const binary = await plugin.compile(plugin.language.emit([counting], target), target);
+    const module = await device.load(binary);
+    const memory = await device.allocate(4);
+    const other = await device.allocate(4);
+    const recording = await device.record?.(
+      [3, 4].map((n) => ({ ...launch(memory, n, 1), module })),
+    );
+    if (recording === undefined) throw new Error('no recording');
+    const word = new Uint8Array(4);
+    const place = { memory, offset: 0, bytes: 4, access: 'write' } as const;
+    expect(device.call?.(recording, [], [])).toBe(true);
+    device.free(other);
+    expect(device.call?.(recording, [place], [word])).toBe(true);
+    expect(new Int32Array(word.buffer)[0]).toBe(14);
+    device.free(memory);
+    expect(() => device.call?.(recording, [], [])).toThrow('OC-DEVICE-03');
+    device.submit([{ kind: 'replay', recording }]);
+    await expect(device.sync()).rejects.toMatchObject({ code: 'OC-DEVICE-03' });
+    await device.close();
+  });
+
   it('refuses what does not exist, does not fit or is gone', async () => {
     const memory = await device.allocate(8);
     await expect(device.read(memory, 4, new Uint8Array(8))).rejects.toMatchObject({

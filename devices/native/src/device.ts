@@ -29,7 +29,14 @@ import {
   packCommands,
   packPieces,
 } from './commands.js';
-import { NativeMemory, NativeModule, NativeRecording, plainCommands } from './handles.js';
+import {
+  addressIn,
+  entryIn,
+  NativeMemory,
+  NativeModule,
+  NativeRecording,
+  plainCommands,
+} from './handles.js';
 import { LargePages, mayShrink } from './large-pages.js';
 import { lineArray } from './line-array.js';
 import { freeBytes } from './machine.js';
@@ -55,6 +62,8 @@ export class NativeDevice implements Device {
   private readonly live = new Set<NativeMemory | NativeModule>();
   private readonly handles: Handles;
   private allocated = 0;
+  /** Memories and modules freed so far. */
+  private frees = 0;
   private closed = false;
   private pending = 0;
   private yielded = performance.now();
@@ -67,8 +76,8 @@ export class NativeDevice implements Device {
   constructor(options: DeviceOptions) {
     this.options = options;
     this.handles = {
-      addressOf: (memory, offset, bytes) => this.addressOf(memory, offset, bytes),
-      entryOf: (module, name) => this.entryOf(module, name),
+      addressOf: (memory, offset, bytes) => addressIn(this, memory, offset, bytes),
+      entryOf: (module, name) => entryIn(this, module, name),
     };
   }
 
@@ -113,14 +122,14 @@ export class NativeDevice implements Device {
 
   async write(to: Memory, offset: number, bytes: Uint8Array): Promise<void> {
     this.checkOpen();
-    const address = this.addressOf(to, offset, bytes.byteLength);
+    const address = this.handles.addressOf(to, offset, bytes.byteLength);
     const range = { memory: to, offset, bytes: bytes.byteLength };
     await this.transfer(address, bytes, bytes.byteLength, () => this.validity.restore(range));
   }
 
   async read(from: Memory, offset: number, into: Uint8Array): Promise<void> {
     this.checkOpen();
-    const address = this.addressOf(from, offset, into.byteLength);
+    const address = this.handles.addressOf(from, offset, into.byteLength);
     let problem: Error | undefined;
     const range = { memory: from, offset, bytes: into.byteLength };
     await this.transfer(into, address, into.byteLength, () => {
@@ -216,18 +225,20 @@ export class NativeDevice implements Device {
   async record(commands: readonly Command[]): Promise<Recording> {
     this.checkOpen();
     const packed = packCommands(commands, this.handles, this.options.threads);
-    return new NativeRecording(this, packed, commands);
+    const run = runOf(packed, neverStopped, this.options.threads);
+    return new NativeRecording(this, packed, commands, run, this.frees);
   }
 
   call(of: Recording, places: readonly MemoryArgument[], data: readonly Uint8Array[]): boolean {
     const own = this.recordingOf(of);
     if (this.closed || this.pending > 0 || !this.validity.isWhole) return false;
     if (!isShort([own.packed])) return false;
-    const { runtime, threads } = this.options;
     const { addressOf } = this.handles;
-    const code = callNow(own, places, data, { runtime, threads, stop: neverStopped, addressOf });
-    if (code === 0) learnPace(own.packed, own.times);
-    if (code === 0) return true;
+    const code = callNow(own, places, data, { runtime: this.options.runtime, addressOf });
+    if (code === 0) {
+      learnPace(own.packed, own.run.times);
+      return true;
+    }
     const error = reasonOf(code % 8, Math.floor(code / 8), {});
     this.spoil(own.list, error);
     throw error;
@@ -256,8 +267,11 @@ export class NativeDevice implements Device {
   }
 
   private recordingOf(recording: Recording): NativeRecording {
-    if (recording instanceof NativeRecording && recording.owner === this) return recording;
-    throw failure('OC-DEVICE-03', { reason: 'a recording of another device' });
+    if (!(recording instanceof NativeRecording && recording.owner === this)) {
+      throw failure('OC-DEVICE-03', { reason: 'a recording of another device' });
+    }
+    if (recording.isWhole(this.frees)) return recording;
+    throw failure('OC-DEVICE-03', { reason: 'a recording of what is freed' });
   }
 
   /** Takes the result of a run; false where it failed. */
@@ -364,26 +378,9 @@ export class NativeDevice implements Device {
     if (this.closed) throw failure('OC-DEVICE-03', { reason: 'the device is closed' });
   }
 
-  private addressOf(memory: Memory, offset: number, bytes: number): Address {
-    if (!(memory instanceof NativeMemory) || memory.owner !== this || memory.address === 0) {
-      throw failure('OC-DEVICE-03', { reason: 'memory that is freed or of another device' });
-    }
-    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= memory.bytes)) {
-      const reason = `bytes ${offset} to ${offset + bytes} of a memory of ${memory.bytes}`;
-      throw failure('OC-DEVICE-03', { reason });
-    }
-    return memory.address + offset;
-  }
-
-  private entryOf(module: Module, name: string): EntryPoint {
-    const owned = module instanceof NativeModule && module.owner === this;
-    const point = owned && module.handles.length > 0 ? module.points.get(name) : undefined;
-    if (point !== undefined) return point;
-    throw failure('OC-DEVICE-03', { reason: `no kernel ${name} in a module of this device` });
-  }
-
   private release(handle: Memory | Module): void {
     const { runtime } = this.options;
+    this.frees++;
     if (handle instanceof NativeMemory && this.live.delete(handle)) {
       if (handle.held === undefined) {
         runtime.free(handle.address, handle.bytes);

@@ -47,17 +47,19 @@ const rateFor = (pace: Pace, estimate: number): number | undefined =>
 export function isShort(lists: readonly Paced[]): boolean {
   let estimated = 0;
   let measured = 0;
-  let isMeasured = lists.some(({ launches }) => launches.length > 0);
+  let count = 0;
+  let isMeasured = true;
   for (const { launches, microseconds } of lists) {
     estimated += microseconds;
     measured += microseconds;
+    count += launches.length;
     for (const { pace, estimate } of launches) {
       const rate = rateFor(pace, estimate);
       if (rate === undefined) isMeasured = false;
       else measured += estimate * (rate - 1);
     }
   }
-  return isMeasured ? measured < longestMeasured : estimated < longestEstimate;
+  return count > 0 && isMeasured ? measured < longestMeasured : estimated < longestEstimate;
 }
 
 /** Takes the nanoseconds of a list's commands after a run that ended well. */

@@ -122,7 +122,7 @@ function bind(compiler: Compiler | undefined, path: string): Runtime {
         throw failure('OC-DEVICE-03', { reason: String(error) });
       }
     },
-    run: (r) => addon.run(...values(r)),
+    run: (r) => addon.run(r.words, r.count, r.stop, r.limit, r.threads, r.times),
     runAside: (r) => addon.runAside(...values(r)),
   };
 }

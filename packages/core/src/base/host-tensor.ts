@@ -25,31 +25,28 @@ export interface HostTensor {
 /** One element as a host value: bigint for i64 and u64, 0 or 1 for bool, else a number. */
 export type HostValue = number | bigint | string;
 
+type TypedArray = Exclude<HostArray, readonly string[]>;
+type TypedArrayClass = new (length: number) => TypedArray;
+
+const arrayClasses: Readonly<Record<string, TypedArrayClass>> = {
+  f64: Float64Array,
+  f32: Float32Array,
+  i64: BigInt64Array,
+  u64: BigUint64Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  i16: Int16Array,
+  u16: Uint16Array,
+  i8: Int8Array,
+};
+
+/** The class of arrays in the storage form of `dtype`. */
+const arrayClassOf = (dtype: DType): TypedArrayClass =>
+  arrayClasses[dtypeFacts[dtype].storage] ?? Uint8Array;
+
 /** A zeroed array of the storage type of `dtype`. */
-export function allocateArray(dtype: DType, length: number): Exclude<HostArray, readonly string[]> {
-  switch (dtypeFacts[dtype].storage) {
-    case 'f64':
-      return new Float64Array(length);
-    case 'f32':
-      return new Float32Array(length);
-    case 'i64':
-      return new BigInt64Array(length);
-    case 'u64':
-      return new BigUint64Array(length);
-    case 'i32':
-      return new Int32Array(length);
-    case 'u32':
-      return new Uint32Array(length);
-    case 'i16':
-      return new Int16Array(length);
-    case 'u16':
-      return new Uint16Array(length);
-    case 'i8':
-      return new Int8Array(length);
-    default:
-      return new Uint8Array(length);
-  }
-}
+export const allocateArray = (dtype: DType, length: number): TypedArray =>
+  new (arrayClassOf(dtype))(length);
 
 /** A typed array of `dtype` over bytes that begin at a multiple of the element's size. */
 export function arrayOver(
@@ -68,11 +65,13 @@ export function arrayOver(
 /** Whether an array is of the storage type of `dtype`; anything may come from plain scripts. */
 export function isStorageOf(dtype: DType, data: unknown): boolean {
   if (dtype === 'string') return Array.isArray(data);
-  return data instanceof allocateArray(dtype, 0).constructor;
+  return data instanceof arrayClassOf(dtype);
 }
 
 export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
+  let count = 1;
+  for (let axis = 0; axis < shape.length; axis++) count *= shape[axis] as number;
+  return count;
 }
 
 /** Reads element `index` (flat, row-major) as a value. */

@@ -94,6 +94,10 @@ export class Pool {
       this.spare.set(memory.bytes, [memory]);
       return;
     }
+    if (list.length === 0) {
+      list.push(memory);
+      return;
+    }
     const birth = this.birthOf(memory);
     const at = list.findLastIndex((other) => this.birthOf(other) > birth);
     list.splice(at + 1, 0, memory);

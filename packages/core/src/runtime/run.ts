@@ -11,7 +11,6 @@ import type { Parameter, Program, Result } from '../codegen/program.js';
 import type { Node } from '../graph/node.js';
 import { bindInputs } from './bind.js';
 import { Constants } from './constants.js';
-import type { Device } from './contract.js';
 import type { Outcome } from './frame.js';
 import { streamedBuffers, type Wrapped, wrapArrays } from './given.js';
 import { KeptArrays } from './kept-arrays.js';
@@ -22,6 +21,7 @@ import { Repeat } from './repeat.js';
 import { type ResidentOptions, ResidentRunner, releaseDonated } from './resident.js';
 import { type RunLimits, Session, type StepTime, tensorBytes } from './session.js';
 import { Shortcut } from './shortcut.js';
+import { type Turns, turnsOf } from './turns.js';
 
 export interface RunOptions extends RunLimits {
   /**
@@ -77,23 +77,6 @@ export interface LoadedExecutable extends Executable {
 
 const none: readonly undefined[] = [];
 
-/** The last piece of work of each device; none where it has ended. */
-const tails = new WeakMap<Device, Promise<unknown>>();
-
-/**
- * Work of all programs on a device, one after the other: a failure that the device reports at the
- * next read belongs to the program that is running.
- */
-function inTurn<T>(device: Device, work: () => Promise<T>): Promise<T> {
-  const result = (tails.get(device) ?? Promise.resolve()).then(work);
-  const ended = (): void => {
-    if (tails.get(device) === tail) tails.delete(device);
-  };
-  const tail = result.then(ended, ended);
-  tails.set(device, tail);
-  return result;
-}
-
 /** Compiles the source for the device, loads it, and writes the constants. */
 export async function load(
   program: Program,
@@ -109,7 +92,7 @@ export async function load(
   if (options.now !== undefined) session.now = options.now;
   const constants = new Constants(session);
   try {
-    await inTurn(device, () => constants.prepare(program.main));
+    await turnsOf(device).take(() => constants.prepare(program.main));
   } catch (error) {
     await session.recover();
     constants.release();
@@ -124,6 +107,7 @@ class DeviceExecutable implements LoadedExecutable {
   private readonly program: Program;
   private readonly constants: Constants;
   private readonly runner: ProcedureRunner;
+  private readonly turns: Turns;
   /** Where the device can use arrays of the host. */
   private readonly arrays: KeptArrays | undefined;
   private resident: ResidentRunner | undefined;
@@ -137,6 +121,7 @@ class DeviceExecutable implements LoadedExecutable {
     this.constants = constants;
     this.runner = new ProcedureRunner(session, program.main, constants.places);
     const { device } = session.opened;
+    this.turns = turnsOf(device);
     if (device.wrap !== undefined) this.arrays = new KeptArrays(device);
     else if (device.lend !== undefined) {
       this.arrays = new KeptArrays(device, streamedBuffers(program.main));
@@ -190,8 +175,7 @@ class DeviceExecutable implements LoadedExecutable {
 
   /** Whether nothing else waits for the device, and timers had a turn. */
   private get isFree(): boolean {
-    const { session, isReleased } = this;
-    return !isReleased && !tails.has(session.opened.device) && session.isRested;
+    return !this.isReleased && this.turns.isFree && this.session.isRested;
   }
 
   private async runAndLearn(
@@ -245,7 +229,7 @@ class DeviceExecutable implements LoadedExecutable {
   async dispose(): Promise<void> {
     if (this.isReleased) return;
     this.isReleased = true;
-    await inTurn(this.session.opened.device, async () => {
+    await this.turns.take(async () => {
       this.forgetRepeat();
       this.resident?.release();
       this.arrays?.release();
@@ -257,7 +241,7 @@ class DeviceExecutable implements LoadedExecutable {
 
   private queue<T>(work: () => Promise<T>): Promise<T> {
     if (this.isReleased) return Promise.reject(failure('OC-RUN-08'));
-    return inTurn(this.session.opened.device, work);
+    return this.turns.take(work);
   }
 
   private async runNow(inputs: readonly HostTensor[], options: RunOptions): Promise<HostTensor[]> {

@@ -4,7 +4,6 @@ import type { DType } from '../base/dtype.js';
 import { bytesOf } from '../base/dtype.js';
 import { elementCount, type HostTensor } from '../base/host-tensor.js';
 import type { Node } from '../graph/node.js';
-import type { Device } from '../runtime/contract.js';
 import type { Resident } from '../runtime/pool.js';
 import type { OpenDevice } from '../runtime/registry.js';
 import { readResident, releaseResident, uploadResident } from '../runtime/resident.js';
@@ -18,7 +17,8 @@ interface Copy {
   value: Resident | undefined;
 }
 
-type Residents = Map<Device, Copy>;
+/** One of each device, mostly one. */
+type Residents = Copy[];
 
 /** A value that is still held, for the leak report. */
 export interface Leak {
@@ -32,11 +32,10 @@ const live = new Map<number, () => Leak>();
 let nextId = 1;
 
 function releaseAll(residents: Residents): void {
-  for (const { resident, value } of residents.values()) {
+  for (const { resident, value } of residents.splice(0)) {
     if (value === undefined) resident.then(releaseNow).catch(() => {});
     else releaseNow(value);
   }
-  residents.clear();
 }
 
 function releaseNow(value: Resident): void {
@@ -65,7 +64,6 @@ const leastWeight = 2 ** 17;
  * engine does not see that memory, and would let garbage there grow without end.
  */
 function weightOf(bytes: number): ArrayBuffer | undefined {
-  if (bytes < leastWeight) return undefined;
   try {
     return new ArrayBuffer(bytes);
   } catch {
@@ -73,23 +71,17 @@ function weightOf(bytes: number): ArrayBuffer | undefined {
   }
 }
 
-/** Weights of values, for as long as the values are reachable. */
-const weights = new WeakMap<Storage, ArrayBuffer>();
-
 /** Weights of released values: making one may start a collection. */
 const spareWeights: ArrayBuffer[] = [];
 const mostSpare = 16;
 
-function weigh(storage: Storage, bytes: number): void {
-  const at = spareWeights.findIndex(({ byteLength }) => byteLength === bytes);
-  const weight = at < 0 ? weightOf(bytes) : spareWeights.splice(at, 1)[0];
-  if (weight !== undefined) weights.set(storage, weight);
+function takeWeight(bytes: number): ArrayBuffer | undefined {
+  if (bytes < leastWeight) return undefined;
+  const at = spareWeights.findLastIndex(({ byteLength }) => byteLength === bytes);
+  return at < 0 ? weightOf(bytes) : spareWeights.splice(at, 1)[0];
 }
 
-function unweigh(storage: Storage): void {
-  const weight = weights.get(storage);
-  weights.delete(storage);
-  if (weight === undefined) return;
+function giveWeight(weight: ArrayBuffer): void {
   if (spareWeights.push(weight) > mostSpare) spareWeights.shift();
 }
 
@@ -99,7 +91,9 @@ export class Storage {
   /** Where the user wants it; absent: wherever it is used. */
   readonly device: string | undefined;
   private host: HostTensor | undefined;
-  private readonly residents: Residents = new Map();
+  private readonly residents: Residents = [];
+  /** For as long as the value is reachable; see weightOf. */
+  private weight: ArrayBuffer | undefined;
   private readonly id = nextId++;
   /** Runs that read it now. */
   private pins = 0;
@@ -111,13 +105,12 @@ export class Storage {
     this.shape = value.shape;
     this.device = device;
     if ('memory' in value) {
-      const { opened } = value;
-      this.residents.set(opened.device, { opened, resident: Promise.resolve(value), value });
+      this.residents.push({ opened: value.opened, resident: Promise.resolve(value), value });
     } else this.host = value;
     net.register(this, { id: this.id, residents: this.residents }, this);
     const { dtype, shape } = value;
     const bytes = bytesOf(dtype) * elementCount(shape);
-    if ('memory' in value) weigh(this, bytes);
+    if ('memory' in value) this.weight = takeWeight(bytes);
     if (debug.level === 0) return;
     live.set(this.id, () => ({ where: where(), dtype, shape, bytes }));
   }
@@ -128,24 +121,37 @@ export class Storage {
 
   /** The value in the memory of a device; copied there at the first use. */
   on(opened: OpenDevice): Promise<Resident> {
-    const { device } = opened;
-    const known = this.residents.get(device);
+    const known = this.copyOn(opened);
     if (known !== undefined) return known.resident;
     const resident = this.toHost().then((tensor) => uploadResident(opened, tensor));
     const copy: Copy = { opened, resident, value: undefined };
-    this.residents.set(device, copy);
+    this.residents.push(copy);
     resident.then(
       (value) => {
         copy.value = value;
       },
-      () => this.residents.delete(device),
+      () => this.drop(copy),
     );
     return resident;
   }
 
+  private copyOn({ device }: OpenDevice): Copy | undefined {
+    const { residents } = this;
+    for (let i = 0; i < residents.length; i++) {
+      const copy = residents[i] as Copy;
+      if (copy.opened.device === device) return copy;
+    }
+    return undefined;
+  }
+
+  private drop(copy: Copy | undefined): void {
+    const at = copy === undefined ? -1 : this.residents.indexOf(copy);
+    if (at >= 0) this.residents.splice(at, 1);
+  }
+
   /** As `on`, where the value lies there already and was not released; else undefined. */
-  onNow({ device }: OpenDevice): Resident | undefined {
-    return this.isOver ? undefined : this.residents.get(device)?.value;
+  onNow(opened: OpenDevice): Resident | undefined {
+    return this.isOver ? undefined : this.copyOn(opened)?.value;
   }
 
   /** Whether a run reads it now. */
@@ -154,8 +160,8 @@ export class Storage {
   }
 
   /** Takes note that its memory on a device is another's now, and releases the rest. */
-  leave({ device }: OpenDevice): void {
-    this.residents.delete(device);
+  leave(opened: OpenDevice): void {
+    this.drop(this.copyOn(opened));
     this.release();
   }
 
@@ -163,7 +169,7 @@ export class Storage {
   async toHost(): Promise<HostTensor> {
     if (this.isOver) throw misuse('OC-TENSOR-01');
     if (this.host !== undefined) return this.host;
-    const [copy] = this.residents.values();
+    const [copy] = this.residents;
     return readResident(await (copy as Copy).resident);
   }
 
@@ -196,8 +202,8 @@ export class Storage {
 
   /** The device that the value would have to be copied from to lie on `opened`. */
   awayFrom(opened: OpenDevice): OpenDevice | undefined {
-    if (this.host !== undefined || this.residents.has(opened.device)) return undefined;
-    const [other] = this.residents.values();
+    if (this.host !== undefined || this.copyOn(opened) !== undefined) return undefined;
+    const [other] = this.residents;
     return other?.opened;
   }
 
@@ -209,7 +215,7 @@ export class Storage {
     if (this.pins > 0 || this.isOver) return undefined;
     const taken = this.hold(async () => {
       const resident = await this.on(opened);
-      this.residents.delete(opened.device);
+      this.drop(this.copyOn(opened));
       return resident;
     });
     this.release();
@@ -227,7 +233,8 @@ export class Storage {
     if (this.pins > 0) return;
     net.unregister(this);
     this.host = undefined;
-    unweigh(this);
+    if (this.weight !== undefined) giveWeight(this.weight);
+    this.weight = undefined;
     releaseAll(this.residents);
   }
 }

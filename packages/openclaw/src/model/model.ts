@@ -18,13 +18,20 @@ import {
   importModel,
   type ModelProto,
   type OnnxValue,
-  type Slot,
   specializeModel,
 } from '@open-claw/formats';
 import { type Backend, type BackendFacts, factsOf, withWiderAddresses } from '../devices/choose.js';
 import { givenInputs, type ModelPort, outputPorts, portOf, type Sizes } from './ports.js';
 import { factsForSizes, fits, type Prepared, prepare } from './prepared.js';
-import { byName, checkOutputs, knownTensor, StandIns, tensorsIn } from './tensors.js';
+import {
+  byName,
+  checkOutputs,
+  inputNameAt,
+  intoOf,
+  knownTensor,
+  StandIns,
+  tensorsIn,
+} from './tensors.js';
 import {
   type InputValue,
   isAnyOfKind,
@@ -153,10 +160,12 @@ export class Model {
    */
   async run(inputs: ModelInputs, options: ModelRunOptions = {}): Promise<ModelOutputs> {
     const { target } = this;
-    return this.runOnce(inputs, options).catch(async (error: unknown) => {
+    try {
+      return await this.runOnce(inputs, options);
+    } catch (error) {
       await this.widened(error, target);
       return this.runOnce(inputs, options);
-    });
+    }
   }
 
   /** Moves to a row of the device whose addresses reach further. Throws the error where none is. */
@@ -172,17 +181,15 @@ export class Model {
   }
 
   private async runOnce(inputs: ModelInputs, options: ModelRunOptions): Promise<ModelOutputs> {
-    const call = this.callLike(inputs, isOfKind) ?? (await this.callFor(inputs));
-    const { imported, executable } = call.prepared;
-    const { tensors } = call;
+    const { prepared, tensors } = this.callLike(inputs, isOfKind) ?? (await this.callFor(inputs));
+    const { imported, executable } = prepared;
+    const limits = limitsOf(options);
     const into = intoOf(imported, options.into);
-    const { signal, timeLimit } = options;
-    const results = await executable.run(tensors, {
-      ...(signal === undefined ? {} : { signal }),
-      ...(timeLimit === undefined ? {} : { timeLimit }),
-      ...(into === undefined ? {} : { into }),
-    });
-    return byName(imported, results, (tensor) => tensor);
+    const results = await executable.run(
+      tensors,
+      into === undefined ? limits : { ...limits, into },
+    );
+    return byName(imported, results, itself);
   }
 
   /**
@@ -192,26 +199,22 @@ export class Model {
    * that was released, and OC-REFUSED-01 where an output is text.
    */
   async apply(inputs: ModelInputs, options: ModelApplyOptions = {}): Promise<ModelTensors> {
-    const { donate = [], signal, timeLimit } = options;
-    const given = donate.length === 0 ? [] : this.tensorsOf(donate, inputs);
-    const call = this.callLike(inputs, isAnyOfKind) ?? (await this.callOn(inputs));
-    const { imported, loaded } = call.prepared;
+    const { donate = none } = options;
+    const given = donate.length === 0 ? none : this.tensorsOf(donate, inputs);
+    const { prepared, tensors } = this.callLike(inputs, isAnyOfKind) ?? (await this.callOn(inputs));
+    const { imported, loaded } = prepared;
     checkOutputs(imported);
-    const { device } = this.backend;
     try {
-      const results = await runOnTensors(loaded, call.tensors, {
-        ...(signal === undefined ? {} : { signal }),
-        ...(timeLimit === undefined ? {} : { timeLimit }),
-        donate: call.tensors.flatMap((tensor, i) =>
-          isLazyTensor(tensor) && given.includes(tensor) ? [i] : [],
-        ),
+      const results = await runOnTensors(loaded, tensors, {
+        ...limitsOf(options),
+        donate: given.length === 0 ? none : placesOf(given, tensors),
         onCopy: (i, from) => {
           const node = inputNameAt(imported, i);
-          const reason = `it lies on ${from} and is copied to ${device}`;
+          const reason = `it lies on ${from} and is copied to ${this.backend.device}`;
           this.copies.set(node, { op: 'input', node, reason });
         },
       });
-      return byName(imported, results, knownTensor(device));
+      return byName(imported, results, (tensor) => knownTensor(this.backend.device)(tensor));
     } finally {
       // Those too that a program was made for: they are no inputs of the run.
       for (const tensor of given) tensor.dispose();
@@ -268,12 +271,14 @@ export class Model {
     if (last === undefined || this.isReleased || !this.prepared.includes(last.prepared)) {
       return undefined;
     }
+    const { names, kinds } = last;
     // Plain scripts may give nothing at all.
-    if (Object.keys(inputs ?? {}).length !== last.names.length) return undefined;
+    if (Object.keys(inputs ?? {}).length !== names.length) return undefined;
     const tensors: T[] = [];
-    for (const [i, name] of last.names.entries()) {
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i] as string;
       const value = Object.hasOwn(inputs, name) ? inputs[name] : undefined;
-      if (!isLike(value, last.kinds[i] as Kind)) return undefined;
+      if (!isLike(value, kinds[i] as Kind)) return undefined;
       tensors.push(value);
     }
     return { prepared: last.prepared, tensors };
@@ -360,6 +365,22 @@ export class Model {
   }
 }
 
+const none: readonly never[] = [];
+const itself = (tensor: HostTensor): HostTensor => tensor;
+
+/** The limits alone, where there are any. */
+function limitsOf({ signal, timeLimit }: Pick<RunOptions, 'signal' | 'timeLimit'>): RunOptions {
+  if (signal === undefined) return timeLimit === undefined ? {} : { timeLimit };
+  return timeLimit === undefined ? { signal } : { signal, timeLimit };
+}
+
+/** Where tensors are given, by number. */
+const placesOf = (
+  tensors: readonly Tensor[],
+  given: readonly (Tensor | HostTensor)[],
+): readonly number[] =>
+  given.flatMap((value, i) => (isLazyTensor(value) && tensors.includes(value) ? [i] : []));
+
 /** Whether all that is refused is refused for want of values that a run brings. */
 const canWait = ({ refusals }: ImportedModel): boolean =>
   refusals.every(({ needs }) => needs.length > 0);
@@ -375,26 +396,4 @@ export function importOptionsOf(
     ...(fileName === undefined ? {} : { fileName }),
     ...(inputs.size === 0 ? {} : { inputs }),
   };
-}
-
-function intoOf(
-  { graph, outputs }: ImportedModel,
-  given: ModelOutputs | undefined,
-): readonly (HostTensor | undefined)[] | undefined {
-  if (given === undefined) return undefined;
-  const into: (HostTensor | undefined)[] = graph.outputs.map(() => undefined);
-  for (const { name, slot } of outputs) {
-    if (slot.kind === 'tensor' && Object.hasOwn(given, name)) into[slot.index] = given[name];
-  }
-  return into;
-}
-
-/** The name of the input that a parameter is, or is part of. */
-function inputNameAt({ inputs }: ImportedModel, index: number): string {
-  const holds = (slot: Slot): boolean => {
-    if (slot.kind === 'tensor') return slot.index === index;
-    if (slot.kind === 'sequence') return slot.items.some(holds);
-    return slot.kind === 'optional' && slot.value !== null && holds(slot.value);
-  };
-  return inputs.find(({ slot }) => holds(slot))?.name ?? '';
 }

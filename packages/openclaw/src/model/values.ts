@@ -61,7 +61,9 @@ export function isAnyOfKind(
   if (!isLazyTensor(value)) return isOfKind(value, kind);
   if (value.dtype !== kind.dtype) return false;
   const { shape } = value;
-  return shape.length === kind.shape.length && shape.every((size, i) => size === kind.shape[i]);
+  if (shape.length !== kind.shape.length) return false;
+  for (let i = 0; i < shape.length; i++) if (shape[i] !== kind.shape[i]) return false;
+  return true;
 }
 
 /** Bits that no byte of 0 or 1 has, in a word of four. */
