@@ -42,7 +42,9 @@ const input: OpRule<'input'> = {
   arity: 0,
   infer: (_, { type }) => {
     // A kernel would leave out what lies beyond the extent of a loop index.
-    const names = type.shape.flatMap((size) => [...variablesOf(size).values()]);
+    const names = type.shape.flatMap((size) =>
+      typeof size === 'number' ? [] : [...variablesOf(size).values()],
+    );
     const index = names.find(({ extent }) => extent !== undefined);
     if (index !== undefined) throw shapeError('input', `${index.name} is a loop index, not a size`);
     return one(type.dtype, type.shape);

@@ -34,6 +34,7 @@ export interface OpenDevice {
 const known = new Map<string, DevicePlugin | (() => Promise<DevicePlugin>)>();
 /** By plug-in and id: who holds a device whose plug-in was replaced since goes on with it. */
 const open = new Map<DevicePlugin, Map<string, Promise<OpenDevice>>>();
+const opened = new WeakMap<Promise<OpenDevice>, OpenDevice>();
 /** Lost devices that are given back; their ids open again when that is done. */
 const closing = new Map<string, Promise<void>>();
 
@@ -171,10 +172,19 @@ export async function openDevice(id: string): Promise<OpenDevice> {
 }
 
 /** The open device of this id of a plug-in that is still the one of its name. */
-const sharedDevice = (id: string): Promise<OpenDevice> | undefined =>
-  plugins()
-    .map((plugin) => open.get(plugin)?.get(id))
-    .find((opening) => opening !== undefined);
+function sharedDevice(id: string): Promise<OpenDevice> | undefined {
+  for (const plugin of known.values()) {
+    const opening = typeof plugin === 'function' ? undefined : open.get(plugin)?.get(id);
+    if (opening !== undefined) return opening;
+  }
+  return undefined;
+}
+
+/** What openDevice gives for the id, where it is open already. */
+export function openedDevice(id: string): OpenDevice | undefined {
+  const opening = sharedDevice(id);
+  return opening && opened.get(opening);
+}
 
 async function openFound(
   plugin: DevicePlugin,
@@ -192,7 +202,9 @@ async function openFound(
     if (devices.get(id) === opening) devices.delete(id);
   };
   open.set(plugin, devices.set(id, opening));
-  opening.then(({ device }) => {
+  opening.then((made) => {
+    const { device } = made;
+    opened.set(opening, made);
     void device.lost.then(({ retry }) => {
       forget();
       // What it holds of its driver would fail the next one; one that is stuck would hold us too.

@@ -1,6 +1,11 @@
 /** Where tensors are computed: the device that the user chose, or the first that is there. */
 import { isFailure } from '../base/errors.js';
-import { type OpenDevice, openDevice, preferredDevices } from '../runtime/registry.js';
+import {
+  type OpenDevice,
+  openDevice,
+  openedDevice,
+  preferredDevices,
+} from '../runtime/registry.js';
 import { misuse } from './where.js';
 
 /** The reference as a device: no chip, plain loops. Only by name, never by default. */
@@ -26,6 +31,12 @@ export async function deviceFor(id: string | undefined): Promise<OpenDevice | un
     if (isFailure(error)) first = undefined;
     throw error;
   }
+}
+
+/** The device that `deviceFor` gives, where it is open already and no interpreter. */
+export function deviceNow(id: string | undefined): OpenDevice | undefined {
+  const wanted = id ?? chosen ?? first;
+  return wanted === undefined || wanted === interpreterName ? undefined : openedDevice(wanted);
 }
 
 async function firstDevice(): Promise<string> {

@@ -10,7 +10,7 @@ import { programFor } from '../runtime/plans.js';
 import type { Resident } from '../runtime/pool.js';
 import type { OpenDevice } from '../runtime/registry.js';
 import { type LoadedExecutable, load } from '../runtime/run.js';
-import { deviceFor } from './devices.js';
+import { deviceFor, deviceNow } from './devices.js';
 import { type Storage, storageOf } from './storage.js';
 import { misuse } from './where.js';
 
@@ -123,6 +123,16 @@ export function record(roots: readonly Node[], first: readonly Node[] = []): Rec
   return { graph: keep(graphs, key, graph, () => {}), leaves };
 }
 
+const ready = new WeakMap<Promise<LoadedExecutable>, LoadedExecutable>();
+
+/** What executableOf gives, where it is loaded already. */
+function executableNow(graph: Graph, { device }: OpenDevice): LoadedExecutable | undefined {
+  const table = loaded.get(device);
+  const known = table?.get(graph);
+  if (table === undefined || known === undefined) return undefined;
+  return ready.get(keep(table, graph, known, () => {}));
+}
+
 /** The graph's program on a device, loaded; shared by all that evaluate the same structure. */
 function executableOf(graph: Graph, opened: OpenDevice): Promise<LoadedExecutable> {
   const table = loaded.get(opened.device) ?? new Map<Graph, Promise<LoadedExecutable>>();
@@ -130,7 +140,12 @@ function executableOf(graph: Graph, opened: OpenDevice): Promise<LoadedExecutabl
   const make = async (): Promise<LoadedExecutable> => load(await programFor(graph, opened), opened);
   const known = table.get(graph);
   const executable = known ?? make();
-  if (known === undefined) executable.catch(() => table.delete(graph));
+  if (known === undefined) {
+    executable.then(
+      (made) => ready.set(executable, made),
+      () => table.delete(graph),
+    );
+  }
   return keep(table, graph, executable, (gone) => {
     gone.then((old) => old.dispose()).catch(() => {});
   });
@@ -138,9 +153,16 @@ function executableOf(graph: Graph, opened: OpenDevice): Promise<LoadedExecutabl
 
 /** The one device that the values ask for. Throws OC-TENSOR-02. */
 function askedDevice(values: readonly Storage[]): string | undefined {
-  const asked = new Set(values.flatMap(({ device }) => (device === undefined ? [] : [device])));
-  if (asked.size > 1) throw misuse('OC-TENSOR-02', { devices: [...asked].join(', ') });
-  return [...asked][0];
+  let asked: string | undefined;
+  for (const { device } of values) {
+    if (device === undefined || device === asked) continue;
+    if (asked !== undefined) {
+      const all = new Set(values.flatMap((value) => value.device ?? []));
+      throw misuse('OC-TENSOR-02', { devices: [...all].join(', ') });
+    }
+    asked = device;
+  }
+  return asked;
 }
 
 export interface Evaluated {
@@ -149,12 +171,34 @@ export interface Evaluated {
   readonly device: string | undefined;
 }
 
+/** As `run`, within this call; undefined where that cannot be, and then nothing has happened. */
+export function runNow(
+  graph: Graph,
+  values: readonly Storage[],
+  preferred?: string,
+): Evaluated | undefined {
+  const device = askedDevice(values);
+  const opened = deviceNow(device ?? preferred);
+  const executable = opened && executableNow(graph, opened);
+  if (opened === undefined || executable === undefined) return undefined;
+  const inputs: Resident[] = [];
+  for (const value of values) {
+    const resident = value.onNow(opened);
+    if (resident === undefined) return undefined;
+    inputs.push(resident);
+  }
+  const results = executable.runResidentNow(inputs);
+  return results && { results, device };
+}
+
 /** Runs a recorded graph on these values; on `preferred` where they ask for no device. */
 export async function run(
   graph: Graph,
   values: readonly Storage[],
   preferred?: string,
 ): Promise<Evaluated> {
+  const now = runNow(graph, values, preferred);
+  if (now !== undefined) return now;
   const device = askedDevice(values);
   if (values.some(({ isReleased }) => isReleased)) throw misuse('OC-TENSOR-01');
   const work = async (): Promise<Evaluated> => {

@@ -1,12 +1,12 @@
 /** Functions recorded once per kind of arguments, then replayed without building a graph. */
 import { input } from '../graph/build.js';
 import type { Graph, Node } from '../graph/node.js';
-import { record, run } from './evaluate.js';
+import { type Evaluated, record, run, runNow } from './evaluate.js';
 import { known, nodeOf, outsideScopes, realizeAll, retain } from './handle.js';
 import { type Storage, storageOf } from './storage.js';
 import { Tensor } from './tensor.js';
 import { mapTree, tensorsOf, treeKey } from './tree.js';
-import { atUserLineLater } from './where.js';
+import { atUserLine, atUserLineLater } from './where.js';
 
 export interface JitOptions {
   /**
@@ -54,25 +54,42 @@ export function jit<A extends readonly unknown[], R>(
   { donate = [] }: JitOptions = {},
 ): (...args: A) => Promise<R> {
   const recordings = new Map<string, Recording<R>>();
-  return (...args) =>
-    atUserLineLater(async () => {
-      const given = tensorsOf(args);
-      await realizeAll(given);
-      const key = treeKey(args);
-      const recording = recordings.get(key) ?? recordCall(fn, args, given);
-      recordings.set(key, recording);
-      const values = [...given.map(nodeOf), ...recording.captured].map(
-        (node) => storageOf(node) as Storage,
-      );
-      const { results, device } = await run(recording.graph, values);
-      // One handle per result, shared where the function gave the same tensor twice.
-      const made = results.map((value) => new Tensor(known(value, device)));
-      let at = 0;
-      const result = mapTree(
-        recording.tree,
-        () => made[recording.places[at++] as number] as Tensor,
-      );
-      for (const place of donate) for (const tensor of tensorsOf(args[place])) tensor.dispose();
-      return result;
-    });
+  const finish = ({ tree, places }: Recording<R>, { results, device }: Evaluated, args: A): R => {
+    // One handle per result, shared where the function gave the same tensor twice.
+    const made = results.map((value) => new Tensor(known(value, device)));
+    let at = 0;
+    const result = mapTree(tree, () => made[places[at++] as number] as Tensor);
+    for (const place of donate) for (const tensor of tensorsOf(args[place])) tensor.dispose();
+    return result;
+  };
+  /** Of a recording; undefined where one is not known yet. */
+  const valuesFor = (given: readonly Tensor[], { captured }: Recording<R>) => {
+    const values: Storage[] = [];
+    for (const tensor of given) {
+      const storage = storageOf(nodeOf(tensor));
+      if (storage === undefined) return undefined;
+      values.push(storage);
+    }
+    for (const node of captured) values.push(storageOf(node) as Storage);
+    return values;
+  };
+  const callNow = (args: A): { readonly result: R } | undefined => {
+    const recording = recordings.size > 0 ? recordings.get(treeKey(args)) : undefined;
+    const values = recording && valuesFor(tensorsOf(args), recording);
+    const evaluated = recording && values && runNow(recording.graph, values);
+    return evaluated && { result: finish(recording, evaluated, args) };
+  };
+  const callLater = async (args: A): Promise<R> => {
+    const given = tensorsOf(args);
+    await realizeAll(given);
+    const key = treeKey(args);
+    const recording = recordings.get(key) ?? recordCall(fn, args, given);
+    recordings.set(key, recording);
+    const values = valuesFor(given, recording) as Storage[];
+    return finish(recording, await run(recording.graph, values), args);
+  };
+  return async (...args) => {
+    const now = atUserLine(() => callNow(args));
+    return now === undefined ? atUserLineLater(() => callLater(args)) : now.result;
+  };
 }

@@ -12,10 +12,14 @@ import { misuse } from './where.js';
 /** The value in the memory of one device. */
 interface Copy {
   readonly opened: OpenDevice;
-  readonly resident: Promise<Resident>;
+  /** Absent where the value was there from the start. */
+  readonly coming?: Promise<Resident>;
   /** Once it is there. */
   value: Resident | undefined;
 }
+
+const residentOf = async ({ coming, value }: Copy): Promise<Resident> =>
+  value ?? (coming as Promise<Resident>);
 
 /** One of each device, mostly one. */
 type Residents = Copy[];
@@ -32,10 +36,11 @@ const live = new Map<number, () => Leak>();
 let nextId = 1;
 
 function releaseAll(residents: Residents): void {
-  for (const { resident, value } of residents.splice(0)) {
-    if (value === undefined) resident.then(releaseNow).catch(() => {});
+  for (const { coming, value } of residents) {
+    if (value === undefined) coming?.then(releaseNow).catch(() => {});
     else releaseNow(value);
   }
+  residents.length = 0;
 }
 
 function releaseNow(value: Resident): void {
@@ -105,7 +110,7 @@ export class Storage {
     this.shape = value.shape;
     this.device = device;
     if ('memory' in value) {
-      this.residents.push({ opened: value.opened, resident: Promise.resolve(value), value });
+      this.residents.push({ opened: value.opened, value });
     } else this.host = value;
     net.register(this, { id: this.id, residents: this.residents }, this);
     const { dtype, shape } = value;
@@ -122,17 +127,17 @@ export class Storage {
   /** The value in the memory of a device; copied there at the first use. */
   on(opened: OpenDevice): Promise<Resident> {
     const known = this.copyOn(opened);
-    if (known !== undefined) return known.resident;
-    const resident = this.toHost().then((tensor) => uploadResident(opened, tensor));
-    const copy: Copy = { opened, resident, value: undefined };
+    if (known !== undefined) return residentOf(known);
+    const coming = this.toHost().then((tensor) => uploadResident(opened, tensor));
+    const copy: Copy = { opened, coming, value: undefined };
     this.residents.push(copy);
-    resident.then(
+    coming.then(
       (value) => {
         copy.value = value;
       },
       () => this.drop(copy),
     );
-    return resident;
+    return coming;
   }
 
   private copyOn({ device }: OpenDevice): Copy | undefined {
@@ -170,7 +175,7 @@ export class Storage {
     if (this.isOver) throw misuse('OC-TENSOR-01');
     if (this.host !== undefined) return this.host;
     const [copy] = this.residents;
-    return readResident(await (copy as Copy).resident);
+    return readResident(await residentOf(copy as Copy));
   }
 
   /** As `toHost`, in an array that belongs to the caller. */

@@ -27,11 +27,14 @@ function mapUnknown(tree: unknown, change: (leaf: Tensor) => Tensor): unknown {
 /** All tensors of a tree, in the order of its members. */
 export function tensorsOf(tree: unknown): Tensor[] {
   const found: Tensor[] = [];
-  mapUnknown(tree, (leaf) => {
-    found.push(leaf);
-    return leaf;
-  });
+  collect(tree, found);
   return found;
+}
+
+function collect(tree: unknown, into: Tensor[]): void {
+  if (isTensor(tree)) into.push(tree);
+  else if (Array.isArray(tree)) for (const member of tree) collect(member, into);
+  else if (isRecord(tree)) for (const member of Object.values(tree)) collect(member, into);
 }
 
 /** Combines trees of the same structure leaf by leaf. */
