@@ -54,13 +54,7 @@ export class NativeRecording implements Recording {
   private readonly handles: readonly (NativeMemory | NativeModule)[];
   private checked: number;
 
-  constructor(
-    owner: object,
-    packed: Packed,
-    list: readonly Command[],
-    run: Run,
-    frees: number,
-  ) {
+  constructor(owner: object, packed: Packed, list: readonly Command[], run: Run, frees: number) {
     this.owner = owner;
     this.packed = packed;
     this.run = run;

@@ -184,6 +184,8 @@ class DeviceExecutable implements LoadedExecutable {
   ): Promise<HostTensor[]> {
     const outputs = await this.runNow(inputs, options);
     if (this.shortcut?.isFor(inputs) !== true) {
+      this.shortcut?.release();
+      this.shortcut = undefined;
       this.shortcut = await Shortcut.for(this.session, this.runner, inputs);
     }
     return outputs;
@@ -230,6 +232,7 @@ class DeviceExecutable implements LoadedExecutable {
     if (this.isReleased) return;
     this.isReleased = true;
     await this.turns.take(async () => {
+      this.shortcut?.release();
       this.forgetRepeat();
       this.resident?.release();
       this.arrays?.release();

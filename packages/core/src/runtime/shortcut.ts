@@ -108,6 +108,10 @@ export class Shortcut {
     const { device } = this.session.opened;
     return device.call?.(this.recording, this.places, data) === true ? results : undefined;
   }
+
+  release(): void {
+    this.session.opened.device.free(this.recording);
+  }
 }
 
 const isShort = ({ data }: HostTensor, longest: number): boolean =>
