@@ -398,6 +398,32 @@ describe('a recording', () => {
     expect(await codeOf(device.sync())).toBe('OC-DEVICE-03');
   });
 
+  it('runs at once where it was seen to be short, and nothing that is freed', async () => {
+    const device = await wasmDevice({ threads: 1 }).open('wasm');
+    const module = await load(device);
+    const a = await argument(device, [1, 2, 3], 'read');
+    const b = await argument(device, [0, 0, 0]);
+    const c = await argument(device, [0, 0, 0], 'write');
+    const other = await argument(device, [0], 'write');
+    const commands: Command[] = [
+      { kind: 'copy', from: a, to: b },
+      call(module, 'double0', [b, c], [3], 5000),
+    ];
+    const recording = (await device.record?.(commands)) as Recording;
+    expect(device.call?.(recording, [], [])).toBe(false);
+    device.submit([{ kind: 'replay', recording }]);
+    await device.sync();
+    const into = new Float32Array(3);
+    const data = [bytesOf([5, 6, 7]), new Uint8Array(into.buffer)];
+    expect(device.call?.(recording, [a, c], data)).toBe(true);
+    expect([...into]).toEqual([10, 12, 14]);
+    device.free(other.memory);
+    expect(device.call?.(recording, [], [])).toBe(true);
+    device.free(b.memory);
+    expect(() => device.call?.(recording, [], [])).toThrow('OC-DEVICE-03');
+    await device.sync();
+  });
+
   it('leaves nothing to read where it trapped, and is of one device', async () => {
     const device = await plugin.open('wasm');
     const module = await load(device);

@@ -6,7 +6,7 @@ import type { Command, Recording } from '@open-claw/core/device/contract';
 import { isFailure } from '@open-claw/core/device/contract';
 import { estimate, type Launch } from './commands.js';
 import { entryOf, isQuick, type Surroundings, tasksOf } from './launch.js';
-import type { EntryFunction, WasmMemory, WasmModule } from './memory.js';
+import { type EntryFunction, type WasmMemory, WasmModule } from './memory.js';
 import type { Job } from './queue.js';
 
 /** A launch that is ready to be called. */
@@ -23,6 +23,8 @@ interface Call {
 /** Estimated microseconds between two looks at the clock. */
 const sliceMicroseconds = 100;
 const bytesOfSize = 8;
+/** Longest time within the caller's own call, as long as a turn of the queue. */
+const shortMilliseconds = 3;
 
 export class Batch {
   readonly commands: readonly Launch[];
@@ -145,6 +147,19 @@ export class WasmRecording implements Recording {
     this.items = itemsOf(around, commands);
   }
 
+  /** Whether all its kernels were seen to take a short time together. */
+  get isShort(): boolean {
+    let milliseconds = 0;
+    for (const item of this.items) {
+      if (item instanceof Batch) milliseconds += item.microseconds / 1000;
+      else if (item.kind === 'launch' && item.module instanceof WasmModule) {
+        const rate = item.module.rates.get(item.entry) ?? Number.POSITIVE_INFINITY;
+        milliseconds += rate * estimate(item);
+      } else milliseconds += estimate(item) / 1000;
+    }
+    return milliseconds < shortMilliseconds;
+  }
+
   release(): void {
     for (const item of this.items) if (item instanceof Batch) item.release();
   }
@@ -158,4 +173,10 @@ function itemsOf(around: Surroundings, commands: readonly Command[]): readonly (
     if (isFailure(error)) return commands;
     throw error;
   }
+}
+
+/** Takes what a launch took. */
+export function learnRate(command: Command, milliseconds: number): void {
+  if (command.kind !== 'launch' || !(command.module instanceof WasmModule)) return;
+  command.module.rates.set(command.entry, milliseconds / estimate(command));
 }

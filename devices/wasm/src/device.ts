@@ -14,11 +14,11 @@ import type {
   Stop,
 } from '@open-claw/core/device/contract';
 import { failure, internal, isFailure, refused } from '@open-claw/core/device/contract';
-import { Batch, WasmRecording } from './batch.js';
+import { Batch, learnRate, WasmRecording } from './batch.js';
 import { consumed, estimate, written } from './commands.js';
 import { moduleOf } from './compile.js';
 import { copyBytes } from './copy.js';
-import { type Check, launch, type Surroundings } from './launch.js';
+import { type Check, checkOf, launch, type Surroundings } from './launch.js';
 import {
   Block,
   bufferBlock,
@@ -152,13 +152,14 @@ export class WasmDevice implements Device {
     return new WasmRecording(this.around, this.plain(commands).flatMap(commandsOf));
   }
 
-  /** Recordings of launches alone that work on valid data, while nothing waits. */
+  /** Short recordings that work on valid data, while nothing waits. */
   call(of: Recording, places: readonly MemoryArgument[], data: readonly Uint8Array[]): boolean {
-    const { items, microseconds } = this.recordingOf(of);
+    const recording = this.recordingOf(of);
     if (this.closed || !this.queue.isIdle || this.failed !== undefined) return false;
-    const [batch, more] = items;
-    if (microseconds >= inlineMicroseconds || more !== undefined) return false;
-    if (!(batch instanceof Batch && batch.isReady)) return false;
+    const [batch, more] = recording.items;
+    const isQuick = recording.microseconds < inlineMicroseconds && more === undefined;
+    if (!(isQuick && batch instanceof Batch)) return this.callLong(recording, places, data);
+    if (!batch.isReady) return false;
     this.move('read', places, data);
     let at = 0;
     const began = (number: number): void => {
@@ -173,6 +174,21 @@ export class WasmDevice implements Device {
       }
       throw reason;
     }
+    this.move('write', places, data);
+    return true;
+  }
+
+  /** All slices at once; workers would share what is longer. */
+  private callLong(
+    recording: WasmRecording,
+    places: readonly MemoryArgument[],
+    data: readonly Uint8Array[],
+  ): boolean {
+    if (this.pool !== undefined || !recording.isShort) return false;
+    if (places.some(({ memory }) => this.linear.own(memory).poison.length > 0)) return false;
+    this.move('read', places, data);
+    for (const _ of this.run(recording.items, () => {}));
+    this.report();
     this.move('write', places, data);
     return true;
   }
@@ -320,6 +336,7 @@ export class WasmDevice implements Device {
         yield* work.measure(isBatch ? part.run(check, began) : this.command(part, check));
         // What a batch works on is valid.
         if (!isBatch) for (const argument of written(part)) this.mark(argument, undefined);
+        if (!isBatch) learnRate(part, work.milliseconds);
       }
     } catch (error) {
       reason = isFailure(error) ? error : commandFailure(nanoseconds.length + at, error);
@@ -374,14 +391,3 @@ const commandsOf = (item: Command | Batch): readonly Command[] =>
 
 const commandFailure = (at: number, error: unknown): Error =>
   failure('OC-DEVICE-02', { command: at, reason: String(error) }, { cause: error });
-
-/** Throws once the signal is aborted or the time is over. */
-function checkOf({ signal, timeLimit }: Stop): Check {
-  const end = performance.now() + (timeLimit ?? Number.POSITIVE_INFINITY);
-  return () => {
-    if (signal?.aborted === true) throw failure('OC-DEVICE-05', {}, { cause: signal.reason });
-    if (performance.now() > end) {
-      throw failure('OC-DEVICE-04', { limit: timeLimit ?? 0 }, { retry: 'smaller' });
-    }
-  };
-}

@@ -2,7 +2,7 @@
  * Runs one kernel in slices of tasks, each a call of the module's function; where it is worth
  * waking them, workers take tasks of the same kernel.
  */
-import { failure } from '@open-claw/core/device/contract';
+import { failure, type Stop } from '@open-claw/core/device/contract';
 import type { Launch } from './commands.js';
 import {
   type Block,
@@ -34,6 +34,17 @@ const scratchAlignment = 64;
 
 /** Runs between slices: throws where the work shall end. */
 export type Check = () => void;
+
+/** Throws once the signal is aborted or the time is over. */
+export function checkOf({ signal, timeLimit }: Stop): Check {
+  const end = performance.now() + (timeLimit ?? Number.POSITIVE_INFINITY);
+  return () => {
+    if (signal?.aborted === true) throw failure('OC-DEVICE-05', {}, { cause: signal.reason });
+    if (performance.now() > end) {
+      throw failure('OC-DEVICE-04', { limit: timeLimit ?? 0 }, { retry: 'smaller' });
+    }
+  };
+}
 
 /** What a device runs kernels with. */
 export interface Surroundings {

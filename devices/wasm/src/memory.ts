@@ -67,6 +67,8 @@ export class WasmModule implements Module {
   readonly owner: LinearMemory;
   /** Undefined once it is freed. */
   functions: Readonly<Record<string, EntryFunction>> | undefined;
+  /** Milliseconds of the last launch of a kernel over its estimate in microseconds, by name. */
+  readonly rates = new Map<string, number>();
   /** Where workers find it; absent where the device has none. */
   readonly place: ModulePlace | undefined;
 
