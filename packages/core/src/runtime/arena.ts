@@ -68,9 +68,8 @@ export class Arena {
       const old = this.slots[slot];
       if (old !== undefined && old.bytes >= bytes) continue;
       if (old !== undefined) {
-        this.session.free(old);
+        for (const gone of this.slots.splice(slot)) this.session.free(gone);
         this.generation++;
-        this.slots.length = slot;
       }
       this.slots[slot] = await this.session.allocate(bytes);
     }
