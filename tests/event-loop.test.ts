@@ -1,7 +1,7 @@
 /** The caller's timers have their turns while programs run; memory stays flat over many runs. */
 import { compile, type Executable, type HostTensor, load, openDevice } from '@open-claw/core';
 import * as core from '@open-claw/core/internal';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { useDevices } from './devices.js';
 import { randomTensor, smallPrograms } from './programs.js';
 
@@ -49,6 +49,25 @@ describe.each(ids)('timers on %s', (id) => {
       while (performance.now() < end) await executable.run([values]);
     });
     expect(turns).toBeGreaterThan(2);
+    await executable.dispose();
+  });
+
+  it('fire between short runs after the clock was set back', async () => {
+    const x = core.input('x', { dtype: 'f32', shape: [4] });
+    const executable = await loadOn(core.graphOf([x], [core.exp(x)]), id);
+    const values = randomTensor(1, [4]);
+    await executable.run([values]);
+    const { now } = Date;
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() - 3_600_000);
+    try {
+      const turns = await turnsDuring(async () => {
+        const end = performance.now() + 100;
+        while (performance.now() < end) await executable.run([values]);
+      });
+      expect(turns).toBeGreaterThan(2);
+    } finally {
+      clock.mockRestore();
+    }
     await executable.dispose();
   });
 });

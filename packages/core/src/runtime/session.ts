@@ -181,12 +181,18 @@ export class Session {
 
   /** Whether a program may run without letting the caller's timers have a turn first. */
   get isRested(): boolean {
-    return this.lost === undefined && Date.now() - this.breathed < longestBreath;
+    return this.lost === undefined && this.hasBreath;
+  }
+
+  /** A clock that was set back says nothing about the last pause. */
+  private get hasBreath(): boolean {
+    const passed = Date.now() - this.breathed;
+    return passed >= 0 && passed < longestBreath;
   }
 
   /** Lets the caller's timers have a turn, now and then: in long loops, and between short runs. */
   async breathe(): Promise<void> {
-    if (Date.now() - this.breathed < longestBreath) return;
+    if (this.hasBreath) return;
     this.flush();
     await this.opened.device.sync();
     this.breathed = Date.now();
