@@ -43,6 +43,20 @@ const numbers = (tensor: HostTensor | undefined): number[] =>
   Array.from((tensor as HostTensor).data as Float32Array);
 
 describe.each(ids)('on %s', (id) => {
+  it('runs where memory is enough for a run, but not for a recording of it', async () => {
+    const opened = await openDevice(id);
+    const x = core.input('x', { dtype: 'f32', shape: [size] });
+    const graph = core.graphOf([x], [core.multiply(x, 2), core.add(x, 1)]);
+    const program = compile(graph, opened.target, opened.plugin.language);
+    const executable = await load(program, opened, { memoryLimit: 10 * size });
+    const input = random(3, [size]);
+    for (let run = 0; run < 3; run++) {
+      const [doubled] = await executable.run([input]);
+      expect(numbers(doubled)).toEqual(numbers(core.interpret(graph, [input])[0]));
+    }
+    await executable.dispose();
+  });
+
   it('sees what the arrays hold at each call, and other arrays', async () => {
     const opened = await openDevice(id);
     const graph = graphOf();

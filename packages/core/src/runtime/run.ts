@@ -186,7 +186,7 @@ class DeviceExecutable implements LoadedExecutable {
     if (this.shortcut?.isFor(inputs) !== true) {
       this.shortcut?.release();
       this.shortcut = undefined;
-      this.shortcut = await Shortcut.for(this.session, this.runner, inputs);
+      this.shortcut = await orNone(Shortcut.for(this.session, this.runner, inputs));
     }
     return outputs;
   }
@@ -276,7 +276,7 @@ class DeviceExecutable implements LoadedExecutable {
       this.arrays?.end(isWhole);
       if (isPlain && this.arrays?.isSteady === true && wrapped.newBytes === 0) {
         const arrays = { ...wrapped, inputs, into };
-        this.repeat = await Repeat.for(session, this.runner, environment, arrays);
+        this.repeat = await orNone(Repeat.for(session, this.runner, environment, arrays));
       }
       return outputs.map((tensor, i) =>
         wrapped.results.has(i) ? tensor : deliver(tensor, i, into[i]),
@@ -351,6 +351,10 @@ class DeviceExecutable implements LoadedExecutable {
     return tensors;
   }
 }
+
+/** A run that has ended well does not fail because there is no memory to repeat it sooner. */
+const orNone = <T>(learned: Promise<T | undefined>): Promise<T | undefined> =>
+  learned.catch(() => undefined);
 
 /** Zeroes arrays; one that was transferred meanwhile has no bytes left. */
 function clear(tensors: readonly HostTensor[]): void {
