@@ -253,6 +253,19 @@ describe.skipIf(unit === undefined || plain === undefined)('on tiles', () => {
     expect(differences.filter((d) => d > 0).length).toBeLessThan(100);
   });
 
+  it('rounds a left operand while it packs parts of an odd depth', async () => {
+    const [a, b] = [f32([70, 4097]), f32([4097, 96])];
+    const [x, y] = [core.input('a', a), core.input('b', b)];
+    const left = core.cast(core.cast(x, 'bf16'), 'f32');
+    const right = core.cast(core.cast(y, 'bf16'), 'f32');
+    const graph = core.graphOf([x, y], [core.matmul(core.cast(x, 'bf16'), core.cast(y, 'bf16'))]);
+    const exact = core.graphOf([x, y], [core.matmul(left, right)]);
+    const [wanted] = core.interpret(exact, [a, b]) as [HostTensor];
+    const own = core.valuesOf(await run(tiles, graph, [a, b]));
+    const errors = core.valuesOf(wanted).map((w, i) => Math.abs(Number(w) - Number(own[i])));
+    expect(Math.max(...errors)).toBeLessThanOrEqual(0.5);
+  });
+
   it.each([
     [70, 300, 90],
     // The depth in parts: panels inside and several blocks, or rows inside.

@@ -10,9 +10,10 @@ const least = -88;
 const series = [1, 1, ...exponentialTail.single];
 
 /**
- * e^x of f32 values x ≤ 0; 0 below ln 2^−126.5, NaN for NaN. Relative error 1 ulp + |x|·2^−25: what
- * rounding x itself, a difference of scores, costs too. Reduction x = k·ln 2 + r with ln 2 rounded
- * once; k comes from the low bits of a sum with 1.5·2^23.
+ * e^x of f32 values x ≤ 0; 0 below ln 2^−126.5, NaN for NaN. Relative error 1 ulp + |x|·2^−25, or
+ * |x|·2^−24 where no multiply-add is fused: what rounding x itself, a difference of scores, costs
+ * too. Reduction x = k·ln 2 + r with ln 2 rounded once; k comes from the low bits of a sum with
+ * 1.5·2^23.
  */
 export function weightOf(b: KernelBuilder, x: Value): Value {
   const m = new Floats(b, 'f32');

@@ -82,12 +82,12 @@ export function linearInLanes(
   return mixed ? undefined : { base, strides };
 }
 
-/** What an access says of a long walk, bytes ahead, where its tile is a run of elements. */
+/** What an access says of a long walk, bytes ahead, where its tile is a run: whole elements. */
 export function aheadOf(
   bytes: number | undefined,
   dtype: DType,
   strides: readonly Expression[],
 ): Pick<Access, 'ahead'> {
   const isRun = bytes !== undefined && equal(strides.at(-1) ?? 0, 1);
-  return isRun ? { ahead: bytes / bytesOf(dtype) } : {};
+  return isRun ? { ahead: Math.floor(bytes / bytesOf(dtype)) } : {};
 }
