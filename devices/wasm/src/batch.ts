@@ -41,6 +41,16 @@ export class Batch {
   constructor(around: Surroundings, commands: readonly Launch[]) {
     const { linear } = around;
     const bytesOfAddress = linear.isWide ? 8 : 4;
+    // All that may be wrong is found before memory is taken.
+    const entries = commands.map((command) => entryOf(linear, command));
+    const addresses = commands.map(({ buffers }) =>
+      buffers.map((argument) => linear.locateArgument(argument)),
+    );
+    const touched = commands.flatMap(({ buffers }) => buffers.map(({ memory }) => memory));
+    this.places = new Map(
+      touched.map((memory) => [linear.own(memory), linear.locate(memory, 0, 0)] as const),
+    );
+    this.scratchBytes = entries.reduce((most, entry) => Math.max(most, entry.scratchBytes), 0);
     const blocks = commands.map(({ buffers, sizes }) => ({
       buffers: Math.ceil((buffers.length * bytesOfAddress) / bytesOfSize) * bytesOfSize,
       sizes: sizes.length * bytesOfSize,
@@ -53,27 +63,15 @@ export class Batch {
     this.microseconds = commands.reduce((sum, command) => sum + command.microseconds, 0);
     this.block = found.handle;
     let address = linear.locate(this.block, 0, bytes);
-    const places = new Map<WasmMemory, number>();
-    let scratchBytes = 0;
     this.calls = commands.map((command, i) => {
-      const { module, run, scratchBytes: own } = entryOf(linear, command);
-      scratchBytes = Math.max(scratchBytes, own);
-      for (const argument of command.buffers) {
-        const memory = linear.own(argument.memory);
-        places.set(memory, linear.locate(memory, 0, 0));
-      }
+      const { module, run } = entries[i] as (typeof entries)[number];
       const [buffers, sizes] = [address, address + (blocks[i]?.buffers ?? 0)];
       address = sizes + (blocks[i]?.sizes ?? 0);
-      linear.writeAddresses(
-        buffers,
-        command.buffers.map((each) => linear.locateArgument(each)),
-      );
+      linear.writeAddresses(buffers, addresses[i] as readonly number[]);
       linear.writeSizes(sizes, command.sizes);
       const { microseconds } = command;
       return { module, run, buffers, sizes, tasks: BigInt(tasksOf(command)), microseconds };
     });
-    this.places = places;
-    this.scratchBytes = scratchBytes;
   }
 
   /** Whether all that it needs is valid and lies where it lay. */
@@ -113,9 +111,8 @@ export class Batch {
   }
 }
 
-/** Commands with quick launches in a row made one. Throws as Batch does. */
-function joined(around: Surroundings, commands: readonly Command[]): readonly (Command | Batch)[] {
-  const made: (Command | Batch)[] = [];
+/** Adds commands to `made`, with quick launches in a row as one. Throws as Batch does. */
+function join(around: Surroundings, commands: readonly Command[], made: (Command | Batch)[]): void {
   let quick: Launch[] = [];
   const close = (): void => {
     if (quick.length > 0) made.push(new Batch(around, quick));
@@ -130,7 +127,6 @@ function joined(around: Surroundings, commands: readonly Command[]): readonly (C
     made.push(command);
   }
   close();
-  return made;
 }
 
 /** Commands without replays, with quick launches joined where they can be prepared. */
@@ -167,9 +163,12 @@ export class WasmRecording implements Recording {
 
 /** What is wrong with a launch is said when it runs. */
 function itemsOf(around: Surroundings, commands: readonly Command[]): readonly (Command | Batch)[] {
+  const made: (Command | Batch)[] = [];
   try {
-    return joined(around, commands);
+    join(around, commands, made);
+    return made;
   } catch (error) {
+    for (const item of made) if (item instanceof Batch) item.release();
     if (isFailure(error)) return commands;
     throw error;
   }
