@@ -206,8 +206,18 @@ static void fill_job(struct job *job, const struct job *from, int threads, struc
   for (int i = 0; i < threads; i++) atomic_store(&parts[i].next, first_of(job, i));
 }
 
-static int run_parallel(const struct job *wanted, int threads) {
-  pthread_mutex_lock(&pool.launch);
+static int run_alone(const struct job *wanted) {
+  struct job job;
+  struct part all;
+  fill_job(&job, wanted, 1, &all);
+  run_chunks(&job, &all, 0);
+  return atomic_load(&job.reason);
+}
+
+/* A caller that may not wait works alone while another environment's launch has the threads. */
+static int run_parallel(const struct job *wanted, int threads, int may_wait) {
+  if (may_wait) pthread_mutex_lock(&pool.launch);
+  else if (pthread_mutex_trylock(&pool.launch) != 0) return run_alone(wanted);
   const int most = pool.workers + 1;
   fill_job(&pool.job, wanted, threads < most ? threads : most, pool.parts);
   atomic_store(&pool.open, 1);
@@ -229,20 +239,13 @@ static int run_parallel(const struct job *wanted, int threads) {
   return reason;
 }
 
-static int run_alone(const struct job *wanted) {
-  struct job job;
-  struct part all;
-  fill_job(&job, wanted, 1, &all);
-  run_chunks(&job, &all, 0);
-  return atomic_load(&job.reason);
-}
-
 /* ---- commands: 64-bit words, each command {kind, words, …} ---- */
 
 enum { LAUNCH = 0, COPY = 1, FILL = 2 };
 
 /* launch: entry, tasks, grain, scratch, buffer count, size count, buffers…, sizes… */
-static int launch(const int64_t *c, const atomic_int *stop, int64_t deadline, int threads) {
+static int launch(const int64_t *c, const atomic_int *stop, int64_t deadline, int threads,
+                  int may_wait) {
   struct job job = {.entry = (entry_function)(uintptr_t)c[2],
                     .tasks = c[3],
                     .grain = c[4] > 0 ? c[4] : 1,
@@ -253,7 +256,7 @@ static int launch(const int64_t *c, const atomic_int *stop, int64_t deadline, in
                     .stop = stop};
   if (job.tasks <= 0) return DONE;
   if (threads <= 1 || job.tasks <= job.grain) return run_alone(&job);
-  return run_parallel(&job, threads);
+  return run_parallel(&job, threads, may_wait);
 }
 
 /* Long copies and fills in pieces, so that they too can be stopped. */
@@ -293,14 +296,14 @@ static int fill(const int64_t *c, const atomic_int *stop, int64_t deadline) {
  * `limit` is in nanoseconds from the call, 0 for none; `times` takes nanoseconds per command.
  */
 static int64_t claw_run(const int64_t *words, int64_t count, const void *stop, int64_t limit,
-                        int threads, int64_t *times) {
+                        int threads, int64_t *times, int may_wait) {
   int64_t deadline = limit > 0 ? claw_now() + limit : 0;
   int64_t before = claw_now();
   for (int64_t i = 0; i < count; i++, words += words[1]) {
     int reason = stopped(stop, deadline);
     if (reason == DONE) {
       switch (words[0]) {
-        case LAUNCH: reason = launch(words, stop, deadline, threads); break;
+        case LAUNCH: reason = launch(words, stop, deadline, threads, may_wait); break;
         case COPY: reason = copy(words, stop, deadline); break;
         case FILL: reason = fill(words, stop, deadline); break;
         default: reason = BAD_COMMAND;

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isFailure } from '@open-claw/core';
-import { expect, it } from 'vitest';
-import { openCache } from './cache.js';
+import { expect, it, type TestContext } from 'vitest';
+import { type Cache, openCache } from './cache.js';
+import { buildAll, type Compiler, commonFlags } from './compiler.js';
 import { buildRuntime } from './runtime.js';
 
 /**
@@ -23,7 +24,11 @@ const script = `
   }, 50));
 `;
 
-it.skipIf(process.platform !== 'linux')('stays below its sleeping threads', async (context) => {
+/** A runtime in a folder of its own, for as long as `work` takes; skips where none can be built. */
+async function withRuntime(
+  context: TestContext,
+  work: (library: string, cache: Cache, compiler: Compiler) => Promise<void> | void,
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'claw-test-'));
   try {
     const cache = openCache(folder);
@@ -32,10 +37,52 @@ it.skipIf(process.platform !== 'linux')('stays below its sleeping threads', asyn
       throw error;
     });
     if (built === undefined) return context.skip('a C compiler (cc, gcc or clang) is needed');
-    const library = cache.fileOf(built.made);
-    const options = { encoding: 'utf8', cwd: import.meta.dirname } as const;
-    expect(execFileSync(process.execPath, ['-e', script, library], options)).toBe('true');
+    await work(cache.fileOf(built.made), cache, built.compiler);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-});
+}
+
+it.skipIf(process.platform !== 'linux')('stays below its sleeping threads', (context) =>
+  withRuntime(context, (library) => {
+    const options = { encoding: 'utf8', cwd: import.meta.dirname } as const;
+    expect(execFileSync(process.execPath, ['-e', script, library], options)).toBe('true');
+  }),
+);
+
+/** One kernel says that it has begun and waits for a word that the other one sets. */
+const kernels = `
+  void wait(void *const *buffers) {
+    volatile int *words = buffers[0];
+    words[1] = 1;
+    while (words[0] == 0);
+  }
+  void set(void *const *buffers) { *(volatile int *)buffers[0] = 1; }
+`;
+
+const together = `
+  const [library, path] = process.argv.slice(1);
+  const module = { exports: {} };
+  process.dlopen(module, library);
+  const runtime = module.exports;
+  runtime.threads(2);
+  const flags = new Int32Array(new SharedArrayBuffer(64));
+  const kernels = runtime.open(path);
+  const words = (name) => {
+    const [entry, at] = [runtime.symbol(kernels, name), runtime.addressOf(flags)].map(BigInt);
+    return BigInt64Array.of(0n, 9n, entry, 2n, 1n, 0n, 1n, 0n, at);
+  };
+  const [wait, set] = [words('wait'), words('set')];
+  const waiting = runtime.runAside(wait, 1, null, 0, 2, null);
+  while (Atomics.load(flags, 1) === 0);
+  const code = runtime.run(set, 1, null, 0, 2, null);
+  waiting.then((other) => process.stdout.write(code + ' ' + other));
+`;
+
+it('runs what must not wait while its threads have another launch', (context) =>
+  withRuntime(context, async (library, cache, compiler) => {
+    const [made] = await buildAll(compiler, [kernels], commonFlags, cache);
+    const path = cache.fileOf(made as Uint8Array);
+    const options = { encoding: 'utf8', timeout: 20_000 } as const;
+    expect(execFileSync(process.execPath, ['-e', together, library, path], options)).toBe('0 0');
+  }));
