@@ -159,6 +159,9 @@ describe.each(ids)('on %s', (id) => {
     const { buffer } = inputs[0]!.data as Float32Array<ArrayBuffer>;
     structuredClone(buffer, { transfer: [buffer] });
     await expect(executable.run(inputs, { into })).rejects.toThrow(/OC-RUN-07/);
+    const { buffer: wanted } = into[0]!.data as Float32Array<ArrayBuffer>;
+    structuredClone(wanted, { transfer: [wanted] });
+    await expect(executable.run(inputsOf(5), { into })).rejects.toThrow(/OC-RUN-09/);
     const fresh = inputsOf(9);
     const results = await executable.run(fresh);
     expect(numbers(results[0])).toEqual(numbers(core.interpret(graph, fresh)[0]));

@@ -131,8 +131,10 @@ function newTensor(
     : { dtype, shape, data: arrayOver(dtype, array) };
 }
 
+/** None of an array that was transferred. */
 function bytesIn(tensor: HostTensor | undefined): Uint8Array[] {
-  return tensor === undefined || !ArrayBuffer.isView(tensor.data) ? [] : [tensorBytes(tensor)];
+  if (tensor === undefined || !ArrayBuffer.isView(tensor.data)) return [];
+  return tensor.data.length === 0 ? [] : [tensorBytes(tensor)];
 }
 
 const overlaps = (a: Uint8Array, b: Uint8Array): boolean =>

@@ -376,10 +376,12 @@ const takes = ({ dtype, shape, data }: HostTensor, of: DType, like: readonly num
 
 function deliver(tensor: HostTensor, index: number, into: HostTensor | undefined): HostTensor {
   if (into === undefined) return tensor;
-  const isSame =
-    into.dtype === tensor.dtype && elementCount(into.shape) === elementCount(tensor.shape);
-  if (!isSame || !ArrayBuffer.isView(into.data)) {
-    const text = ({ dtype, shape }: HostTensor): string => `${dtype}[${shape}]`;
+  const { length } = tensor.data;
+  const isSame = into.dtype === tensor.dtype && elementCount(into.shape) === length;
+  // One that was transferred has no elements left.
+  if (!isSame || !ArrayBuffer.isView(into.data) || into.data.length !== length) {
+    const text = ({ dtype, shape, data }: HostTensor): string =>
+      `${dtype}[${shape}] in ${data.length} elements`;
     throw failure('OC-RUN-09', { index, given: text(into), expected: text(tensor) });
   }
   if (tensor.data !== into.data) tensorBytes(into).set(tensorBytes(tensor));
