@@ -3,23 +3,14 @@
  * wait for it, while one with dear operations, or over a row that the cache has, leaves it idle.
  */
 import { bytesOf } from '../base/dtype.js';
-import {
-  add,
-  type Expression,
-  equal,
-  lessThan,
-  modulo,
-  multiply,
-  product,
-  upperBound,
-} from '../base/expression.js';
+import { add, type Expression, equal, lessThan, modulo } from '../base/expression.js';
 import type { Target } from '../base/target.js';
 import type { Node } from '../graph/node.js';
 import type { Axis } from './axes.js';
 import type { KernelBuilder } from './builder.js';
 import type { Root } from './fused.js';
 import type { ReductionPlan } from './reduction-plan.js';
-import { lineBytes } from './streaming.js';
+import { isBeyondCaches, lineBytes } from './streaming.js';
 import { linearInLanes } from './tile-limits.js';
 import type { Place } from './value.js';
 import { flatten } from './view-index.js';
@@ -71,11 +62,9 @@ export function touchRows(
   const [tile] = place.tile;
   if (tile === undefined || tile.tail !== undefined) return;
   const { step, fullIndex, fullRoots } = plan;
-  const isLarge = (node: Node): boolean =>
-    upperBound(multiply(product(node.shape), bytesOf(node.dtype))) > (target.cacheBytes[1] ?? 0);
   const touched: { readonly buffer: string; readonly address: Expression }[] = [];
   const touch = ({ node, index }: Root, buffer: string | undefined, ahead: Expression): void => {
-    if (buffer === undefined || !isLarge(node)) return;
+    if (buffer === undefined || !isBeyondCaches(target, node)) return;
     const linear = linearInLanes(place.finish(flatten(node.shape, index)), place.tile);
     if (linear === undefined || !equal(linear.strides[0] ?? 0, 1)) return;
     touched.push({ buffer, address: add(linear.base, ahead) });

@@ -25,16 +25,16 @@ export const lineBytes = 64;
  */
 export const bytesAhead = 2048;
 
+/** Whether a node may be larger than the second cache. */
+export const isBeyondCaches = (target: Target, { shape, dtype }: Node): boolean =>
+  upperBound(multiply(product(shape), bytesOf(dtype))) > (target.cacheBytes[1] ?? 0);
+
 /**
- * The same for a walk through a node where hints are loads, which only pages are asked for with;
- * undefined elsewhere, and where the caches hold the node.
+ * `bytesAhead` for a walk through a node where hints are loads, which only pages are asked for
+ * with; undefined elsewhere, and where the caches hold the node.
  */
-export function bytesAheadIn(target: Target, { shape, dtype }: Node): number | undefined {
-  if (target.hintsLoad !== true) return undefined;
-  const isLarge =
-    upperBound(multiply(product(shape), bytesOf(dtype))) > (target.cacheBytes[1] ?? 0);
-  return isLarge ? bytesAhead : undefined;
-}
+export const bytesAheadIn = (target: Target, node: Node): number | undefined =>
+  target.hintsLoad === true && isBeyondCaches(target, node) ? bytesAhead : undefined;
 
 /** Elements of a walk below which its edges, which are not whole lines, are too much of it. */
 export const shortestWalk = 512;
