@@ -25,7 +25,7 @@ import {
   vectorLanes,
 } from './fused.js';
 import type { LoweredKernel } from './lowered.js';
-import { rangesOf, writeRange } from './map-ranges.js';
+import { stretchesOf, writeStretch } from './map-stretches.js';
 import { turnedAxis, writeTurnedMap } from './map-turned.js';
 import { Bindings, elementsPerTask, rowsPerTask, writeTasks, writeTiles } from './nest.js';
 import { bytesAhead, bytesAheadIn, headOf, streamingOf } from './streaming.js';
@@ -142,13 +142,14 @@ function writeMap(
     writeWhole(inner, blocks === 1 ? 0 : start, end);
     grid = blocks === 1 ? [] : [{ name, extent: blocks }];
   } else {
-    const ranges = streaming.every((each) => each === 0)
-      ? rangesOf(inner, merged, lanes)
+    const stretches = streaming.every((each) => each === 0)
+      ? stretchesOf(inner, merged, lanes)
       : undefined;
     grid = writeTasks(builder, outer, rowsPerTask(inner.extent), bindings, () => {
-      if (ranges === undefined) writeWhole(inner, 0, inner.extent);
+      if (stretches === undefined) writeWhole(inner, 0, inner.extent);
       else
-        for (const range of ranges) writeRange(builder, bindings, inner, range, tiles, writeTile);
+        for (const stretch of stretches)
+          writeStretch(builder, bindings, inner, stretch, tiles, writeTile);
     });
   }
   return frame.finish(names, { lanes: threads ? group : lanes, group, grid });

@@ -322,8 +322,10 @@ export class ValueLowering {
       result =
         result === undefined || above === undefined ? value : builder.select(above, value, result);
     }
-    if (result === undefined) throw internal('concat of nothing');
-    return result;
+    const [one] = pieces;
+    if (one === undefined) throw internal('concat of nothing');
+    // Where no piece can be, nothing is read.
+    return result ?? literalOf(builder, one.dtype, 0);
   }
 
   private pad(

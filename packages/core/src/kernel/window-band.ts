@@ -309,7 +309,7 @@ class BandRow {
       );
       return;
     }
-    this.walk(0, extent, (column, count) => {
+    this.walk(extent, (column, count) => {
       const first = add(place.origin, column);
       const end = add(first, count - 1);
       const above = provablyAtLeast(first, 0) ? 1 : lessThan(-1, first);
@@ -343,15 +343,12 @@ class BandRow {
     if (rest > 0) body(Math.min(end - rest, limit - lanes), lanes);
   }
 
-  private walk(
-    start: number,
-    end: number,
-    body: (column: Expression, count: number) => void,
-  ): void {
+  /** Whole vectors, then what is left of one. */
+  private walk(extent: number, body: (column: Expression, count: number) => void): void {
     const { lanes } = this;
-    const rest = (end - start) % lanes;
-    const whole = end - rest;
-    if (whole > start) this.b.for(start, whole, lanes, (column) => body(column, lanes));
+    const rest = extent % lanes;
+    const whole = extent - rest;
+    if (whole > 0) this.b.for(0, whole, lanes, (column) => body(column, lanes));
     if (rest > 0) body(whole, rest);
   }
 

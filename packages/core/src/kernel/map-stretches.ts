@@ -1,5 +1,5 @@
 /**
- * Ranges of a kernel's innermost axis in which no condition changes, as those of concatenations and
+ * Stretches of a kernel's innermost axis in which no condition changes, as those of concatenations and
  * of padding do: in each of them every tile is of one kind, and no mask is made.
  */
 import { add, type Expression, equal, linearIn, multiply, substitute } from '../base/expression.js';
@@ -9,17 +9,17 @@ import type { PlannedAxes } from './fused.js';
 import type { Bindings } from './nest.js';
 
 /** First index, and the one after the last. */
-export type Range = readonly [start: number, end: number];
+export type Stretch = readonly [start: number, end: number];
 
-/** More ranges than this are more code than masks. */
-const mostRanges = 8;
+/** More stretches than this are more code than masks. */
+const mostStretches = 8;
 
-/** Undefined where there is one range, where sizes are not known, or where vectors hold little. */
-export function rangesOf(
+/** Undefined where there is one, where sizes are not known, or where vectors hold little. */
+export function stretchesOf(
   { name, extent }: Axis,
   { changes, dropped }: PlannedAxes,
   lanes: number,
-): readonly Range[] | undefined {
+): readonly Stretch[] | undefined {
   if (typeof extent !== 'number' || lanes === 1) return undefined;
   const points = new Set([0, extent]);
   for (const change of changes) {
@@ -30,21 +30,21 @@ export function rangesOf(
       points.add(-along.rest);
     }
   }
-  if (points.size === 2 || points.size > mostRanges + 1) return undefined;
+  if (points.size === 2 || points.size > mostStretches + 1) return undefined;
   const sorted = [...points].sort((a, b) => a - b);
-  const ranges = sorted.slice(1).map((end, i): Range => [sorted[i] as number, end]);
-  const inVectors = ranges.reduce((sum, [start, end]) => sum + wholeOf(end - start, lanes), 0);
-  return 4 * inVectors >= 3 * extent ? ranges : undefined;
+  const stretches = sorted.slice(1).map((end, i): Stretch => [sorted[i] as number, end]);
+  const inVectors = stretches.reduce((sum, [start, end]) => sum + wholeOf(end - start, lanes), 0);
+  return 4 * inVectors >= 3 * extent ? stretches : undefined;
 }
 
 const wholeOf = (length: number, tile: number): number => length - (length % tile);
 
-/** Walks a range by tiles, then by vectors, then what is left of one. */
-export function writeRange(
+/** Walks a stretch by tiles, then by vectors, then what is left of one. */
+export function writeStretch(
   builder: KernelBuilder,
   bindings: Bindings,
   { name }: Axis,
-  [start, end]: Range,
+  [start, end]: Stretch,
   { tile, lanes }: { readonly tile: number; readonly lanes: number },
   write: (tail: number | undefined, tile: number) => void,
 ): void {
