@@ -124,15 +124,20 @@ static void execute(napi_env env, void *data) {
   call->function(call);
 }
 
+static void release_call(napi_env env, struct call *call) {
+  for (int i = 0; i < MAX_ARGUMENTS; i++) {
+    if (call->held[i] != NULL) napi_delete_reference(env, call->held[i]);
+  }
+  if (call->work != NULL) napi_delete_async_work(env, call->work);
+  free(call);
+}
+
+/* Nothing cancels work but the end of its environment, which waits for no promise. */
 static void complete(napi_env env, napi_status status, void *data) {
   (void)status;
   struct call *call = data;
   napi_resolve_deferred(env, call->deferred, made_of(env, call->result));
-  for (int i = 0; i < MAX_ARGUMENTS; i++) {
-    if (call->held[i] != NULL) napi_delete_reference(env, call->held[i]);
-  }
-  napi_delete_async_work(env, call->work);
-  free(call);
+  release_call(env, call);
 }
 
 static napi_value call_aside(napi_env env, const struct call *now, const char *arguments,
@@ -151,8 +156,12 @@ static napi_value call_aside(napi_env env, const struct call *now, const char *a
   }
   napi_create_promise(env, &call->deferred, &promise);
   napi_create_string_utf8(env, "openclaw", 8, &name);
-  napi_create_async_work(env, NULL, name, execute, complete, call, &call->work);
-  napi_queue_async_work(env, call->work);
+  if (napi_create_async_work(env, NULL, name, execute, complete, call, &call->work) != 0 ||
+      napi_queue_async_work(env, call->work) != 0) {
+    release_call(env, call);
+    napi_throw_error(env, NULL, "the work cannot be given to another thread");
+    return NULL;
+  }
   return promise;
 }
 

@@ -177,5 +177,5 @@ function itemsOf(around: Surroundings, commands: readonly Command[]): readonly (
 /** Takes what a launch took. */
 export function learnRate(command: Command, milliseconds: number): void {
   if (command.kind !== 'launch' || !(command.module instanceof WasmModule)) return;
-  command.module.rates.set(command.entry, milliseconds / estimate(command));
+  command.module.rates.set(command.entry, milliseconds / Math.max(estimate(command), 1));
 }
