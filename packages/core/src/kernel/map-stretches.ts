@@ -1,6 +1,6 @@
 /**
- * Stretches of a kernel's innermost axis in which no condition changes, as those of concatenations and
- * of padding do: in each of them every tile is of one kind, and no mask is made.
+ * Stretches of a kernel's innermost axis in which no condition changes, as those of concatenations
+ * and of padding do: in each of them every tile is of one kind, and no mask is made.
  */
 import { add, type Expression, equal, linearIn, multiply, substitute } from '../base/expression.js';
 import type { Axis } from './axes.js';
