@@ -1,12 +1,8 @@
 /** Where the runtime's threads run: a worker leaves the core of the thread that wakes it. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { isFailure } from '@open-claw/core';
+import { availableParallelism } from 'node:os';
 import { expect, it } from 'vitest';
-import { openCache } from './cache.js';
-import { buildRuntime } from './runtime.js';
+import { withRuntime } from './testing/runtime.js';
 
 /**
  * Lets the one worker fall asleep on this thread's only core, wakes it by a launch, and prints both
@@ -57,21 +53,11 @@ const script = `
 
 const runs = process.platform === 'linux' && availableParallelism() > 1;
 it.runIf(runs)('a worker that sleeps on the core of its waker runs on another', async (context) => {
-  const folder = mkdtempSync(join(tmpdir(), 'claw-test-'));
-  try {
-    const cache = openCache(folder);
-    const built = await buildRuntime(cache).catch((error: unknown) => {
-      if (isFailure(error) && error.code === 'OC-NATIVE-03') return undefined;
-      throw error;
-    });
-    if (built === undefined) return context.skip('a C compiler (cc, gcc or clang) is needed');
-    const library = cache.fileOf(built.made);
+  await withRuntime(context, (library) => {
     const options = { encoding: 'utf8', cwd: import.meta.dirname } as const;
     const text = execFileSync(process.execPath, ['-e', script, library], options);
     const { core, ran, own, after } = JSON.parse(text);
     expect(ran).not.toBe(core);
     expect(after).toBe(own);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 });

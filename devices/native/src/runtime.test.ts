@@ -1,12 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { isFailure } from '@open-claw/core';
-import { expect, it, type TestContext } from 'vitest';
-import { type Cache, openCache } from './cache.js';
-import { buildAll, type Compiler, commonFlags } from './compiler.js';
-import { buildRuntime } from './runtime.js';
+import { expect, it } from 'vitest';
+import { buildAll, commonFlags } from './compiler.js';
+import { withRuntime } from './testing/runtime.js';
 
 /**
  * Starts threads of the runtime's library in a worker, whose end unloads it, and says whether it is
@@ -23,25 +18,6 @@ const script = `
     process.stdout.write(String(readFileSync('/proc/self/maps', 'utf8').includes(library)));
   }, 50));
 `;
-
-/** A runtime in a folder of its own, for as long as `work` takes; skips where none can be built. */
-async function withRuntime(
-  context: TestContext,
-  work: (library: string, cache: Cache, compiler: Compiler) => Promise<void> | void,
-): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'claw-test-'));
-  try {
-    const cache = openCache(folder);
-    const built = await buildRuntime(cache).catch((error: unknown) => {
-      if (isFailure(error) && error.code === 'OC-NATIVE-03') return undefined;
-      throw error;
-    });
-    if (built === undefined) return context.skip('a C compiler (cc, gcc or clang) is needed');
-    await work(cache.fileOf(built.made), cache, built.compiler);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
 
 it.skipIf(process.platform !== 'linux')('stays below its sleeping threads', (context) =>
   withRuntime(context, (library) => {

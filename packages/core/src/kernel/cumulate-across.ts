@@ -23,7 +23,7 @@ import type { LoweredKernel } from './lowered.js';
 import { writeTiles } from './nest.js';
 import { rowsTogether, type Strips, stripsFor, stripsOf } from './reduction-strips.js';
 import { taskAxis } from './sequential.js';
-import type { Access } from './tile.js';
+import type { Access, GridAxis } from './tile.js';
 
 /** Lanes along the lines' neighbours: every lane its own total. */
 export function acrossLines(plan: CumulatePlan): LoweredKernel {
@@ -38,53 +38,70 @@ function stripsOfLines({ target, lanes, outer, length, inner }: CumulatePlan): S
   return strips && stripsFor(strips, target.cores, inner, outer);
 }
 
-/** A tile of lines after the other. */
-function byTiles(plan: CumulatePlan): LoweredKernel {
-  const { step, node, target, names, lanes, outer, length, inner } = plan;
+/** A kernel in progress, and what it does to a tile. */
+interface Across {
+  readonly frame: KernelFrame;
+  /** Tasks by what lies above the lines. */
+  readonly grid: readonly GridAxis[];
+  /** Takes in the tile at a row, counted in the order of the walk, and stores; gives the totals. */
+  takeRow(total: Value, row: Expression, base: Expression, tile: number, tail?: Expression): Value;
+}
+
+function beginAcross(plan: CumulatePlan): Across {
+  const { step, node, target, outer, length, inner } = plan;
   const { exclusive, reverse } = node.attributes;
   const frame = new KernelFrame(step, target);
   const { builder: b } = frame;
   const from = frame.input(node.inputs[0] as Node) as string;
   const to = frame.output(step.outputs[0] as Node);
   const combine = combiner(plan, b);
-  const tile = typeof inner === 'number' && inner < 2 * lanes ? lanes : 2 * lanes;
   const above = taskAxis(b, outer);
+  const start = multiply(above.index, length, inner);
+  return {
+    frame,
+    grid: above.grid,
+    takeRow(total, row, base, tile, tail) {
+      const position = reverse ? subtract(subtract(length, 1), row) : row;
+      const address = add(start, multiply(position, inner), base);
+      const after = combine(total, loadTile(plan, b, from, address, [tile], tail));
+      const limit = tail === undefined ? undefined : { high: tail };
+      storeTile(plan, b, to, address, exclusive ? total : after, limit);
+      return after;
+    },
+  };
+}
+
+/** A tile of lines after the other. */
+function byTiles(plan: CumulatePlan): LoweredKernel {
+  const { names, lanes, length, inner } = plan;
+  const across = beginAcross(plan);
+  const { frame, grid } = across;
+  const { builder: b } = frame;
+  const tile = typeof inner === 'number' && inner < 2 * lanes ? lanes : 2 * lanes;
   const beside = taskAxis(b, ceilDivide(inner, tile));
   const at = multiply(beside.index, tile);
   const end = minimum(add(at, tile), inner);
-  const start = multiply(above.index, length, inner);
   writeTiles(b, at, end, tile, (base, tail) => {
     const total = b.variable(b.broadcast(identity(plan, b), [tile]));
-    b.for(0, length, 1, (i) => {
-      const position = reverse ? subtract(subtract(length, 1), i) : i;
-      const address = add(start, multiply(position, inner), base);
-      const before = b.read(total);
-      const after = combine(before, loadTile(plan, b, from, address, [tile], tail));
-      const limit = tail === undefined ? undefined : { high: tail };
-      storeTile(plan, b, to, address, exclusive ? before : after, limit);
-      b.assign(total, after);
+    b.for(0, length, 1, (row) => {
+      b.assign(total, across.takeRow(b.read(total), row, base, tile, tail));
     });
   });
-  return frame.finish(names, { lanes, group: 1, grid: [...above.grid, ...beside.grid] });
+  return frame.finish(names, { lanes, group: 1, grid: [...grid, ...beside.grid] });
 }
 
 /** A strip of lines: its totals in memory of the task. */
 function byStrips(plan: CumulatePlan, { tile, width }: Strips): LoweredKernel {
-  const { step, node, target, names, lanes, outer, length, inner } = plan;
-  const { exclusive, reverse } = node.attributes;
-  const frame = new KernelFrame(step, target);
+  const { node, names, lanes, length, inner } = plan;
+  const across = beginAcross(plan);
+  const { frame, grid } = across;
   const { builder: b } = frame;
-  const from = frame.input(node.inputs[0] as Node) as string;
-  const to = frame.output(step.outputs[0] as Node);
-  const combine = combiner(plan, b);
   const dtype = computeType(node.dtype);
   // A tile may begin anywhere before the end.
   const totals = frame.scratch(dtype as MemoryType, width + tile);
-  const above = taskAxis(b, outer);
   const strip = taskAxis(b, ceilDivide(inner, width));
   const first = multiply(strip.index, width);
   const last = b.bind(minimum(add(first, width), inner));
-  const start = multiply(above.index, length, inner);
   const totalAt = (base: Expression): Access => {
     return { buffer: totals, address: subtract(base, first), strides: [1] };
   };
@@ -93,21 +110,13 @@ function byStrips(plan: CumulatePlan, { tile, width }: Strips): LoweredKernel {
   });
   const rows = (row: Expression, count: number): void => {
     writeTiles(b, first, last, tile, (base, tail) => {
-      const limit = tail === undefined ? undefined : { high: tail };
       let total: Value = b.load({ dtype, shape: [tile] }, totalAt(base), { volatile: true });
-      for (let i = 0; i < count; i++) {
-        const down = add(row, i);
-        const position = reverse ? subtract(subtract(length, 1), down) : down;
-        const address = add(start, multiply(position, inner), base);
-        const after = combine(total, loadTile(plan, b, from, address, [tile], tail));
-        storeTile(plan, b, to, address, exclusive ? total : after, limit);
-        total = after;
-      }
+      for (let i = 0; i < count; i++) total = across.takeRow(total, add(row, i), base, tile, tail);
       b.store(totalAt(base), total);
     });
   };
   const whole = multiply(floorDivide(length, rowsTogether), rowsTogether);
   b.for(0, whole, rowsTogether, (row) => rows(row, rowsTogether));
   if (!equal(whole, length)) b.for(whole, length, 1, (row) => rows(row, 1));
-  return frame.finish(names, { lanes, group: 1, grid: [...above.grid, ...strip.grid] });
+  return frame.finish(names, { lanes, group: 1, grid: [...grid, ...strip.grid] });
 }
