@@ -26,7 +26,12 @@ export interface HostTensor {
 export type HostValue = number | bigint | string;
 
 type TypedArray = Exclude<HostArray, readonly string[]>;
-type TypedArrayClass = new (length: number) => TypedArray;
+
+interface TypedArrayClass {
+  new (length: number): TypedArray;
+  new (buffer: ArrayBuffer, byteOffset: number, length: number): TypedArray;
+  readonly BYTES_PER_ELEMENT: number;
+}
 
 const arrayClasses: Readonly<Record<string, TypedArrayClass>> = {
   f64: Float64Array,
@@ -52,14 +57,9 @@ export const allocateArray = (dtype: DType, length: number): TypedArray =>
 export function arrayOver(
   dtype: DType,
   { buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>,
-): Exclude<HostArray, readonly string[]> {
-  const like = allocateArray(dtype, 0);
-  const Type = like.constructor as new (
-    buffer: ArrayBuffer,
-    byteOffset: number,
-    length: number,
-  ) => typeof like;
-  return new Type(buffer, byteOffset, byteLength / like.BYTES_PER_ELEMENT);
+): TypedArray {
+  const Type = arrayClassOf(dtype);
+  return new Type(buffer, byteOffset, byteLength / Type.BYTES_PER_ELEMENT);
 }
 
 /** Whether an array is of the storage type of `dtype`; anything may come from plain scripts. */
